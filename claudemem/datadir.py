@@ -1,0 +1,64 @@
+"""The data directory: where it is, what lies in it, and the one secret that Django needs.
+
+Everything that this installation keeps is below this one directory, readable by its owner only.
+"""
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class DataDir:
+    """The paths below one data directory."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        return self.root / "claude-mem.sqlite3"
+
+    @property
+    def secret_key(self) -> Path:
+        return self.root / "secret_key"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def redis(self) -> Path:
+        return self.root / "redis"
+
+    def create(self) -> None:
+        """Make the directory (mode 0700) if it is not there."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.logs.mkdir(mode=0o700, exist_ok=True)
+
+
+def locate(explicit: str) -> DataDir:
+    """The data directory named by `explicit`, or `~/.claude-mem` where that is empty."""
+    return DataDir(Path(explicit).expanduser().absolute() if explicit else Path.home() / ".claude-mem")
+
+
+def django_secret(directory: DataDir) -> str:
+    """Django's signing key: made once, kept in a 0600 file.
+
+    Several processes may start at once: the first to create the file wins, all read the same key.
+    """
+    directory.create()
+    try:
+        handle = os.open(directory.secret_key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return _written(directory.secret_key)
+    with os.fdopen(handle, "w") as file:
+        file.write(secrets.token_urlsafe(50) + "\n")
+    return _written(directory.secret_key)
+
+
+def _written(path: Path) -> str:
+    # A process that loses the race can read the file before its maker has written it.
+    while True:
+        if text := path.read_text():
+            return text.strip()

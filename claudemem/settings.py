@@ -1,0 +1,200 @@
+"""Every setting, flat, each with its reason. The only module that reads the environment."""
+
+import os
+from pathlib import Path
+
+import environ
+
+from claudemem import datadir
+from queueing import store
+
+env = environ.Env()
+
+# --- the data directory -------------------------------------------------------------------------
+DATA_DIR = datadir.locate(env.str("CLAUDE_MEM_DATA_DIR", ""))
+
+# --- Django -------------------------------------------------------------------------------------
+SECRET_KEY = env.str("CLAUDE_MEM_SECRET_KEY", "") or datadir.django_secret(DATA_DIR)
+DEBUG = False
+ALLOWED_HOSTS = env.list("CLAUDE_MEM_ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+ROOT_URLCONF = "claudemem.urls"
+WSGI_APPLICATION = "claudemem.wsgi.application"
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "queueing",
+    "observations",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+STATIC_URL = "static/"
+# Static files are served from the packages that bring them: no collectstatic step on a laptop.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+LANGUAGE_CODE = "en"
+# Celery takes this too; anything else shows up in Flower and in worker logs.
+TIME_ZONE = "UTC"
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+# Larger bodies are refused with 413 before they are read.
+MAX_BODY_BYTES = 5 * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+
+# --- the database -------------------------------------------------------------------------------
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": str(DATA_DIR.database),
+        # Handlers and tasks keep their connection; opening one costs more than most queries.
+        "CONN_MAX_AGE": None,
+        "OPTIONS": {
+            # A deferred transaction that reads and then writes fails at once when another wrote.
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            # FULL: what was accepted survives a power cut.
+            "init_command": (
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; "
+                "PRAGMA mmap_size=134217728; PRAGMA cache_size=-8000;"
+            ),
+        },
+    }
+}
+
+# --- the queue store ----------------------------------------------------------------------------
+# Empty until one was started in this data directory, or an external one is named.
+QUEUE_STORE_URL = env.str("CLAUDE_MEM_REDIS_URL", "") or store.managed_url(DATA_DIR.redis)
+
+# --- delivery (docs/architecture.md, "Delivery") ------------------------------------------------
+LEASE_SECONDS = env.float("CLAUDE_MEM_LEASE_SECONDS", 8.0)
+HEARTBEAT_SECONDS = env.float("CLAUDE_MEM_HEARTBEAT_SECONDS", 2.0)
+RECONCILE_SECONDS = env.float("CLAUDE_MEM_RECONCILE_SECONDS", 1.0)
+RETRY_BASE_SECONDS = env.float("CLAUDE_MEM_RETRY_BASE_SECONDS", 5.0)
+# A lane gives way to others after so many jobs or seconds, whichever comes first.
+QUANTUM_JOBS = 16
+QUANTUM_SECONDS = 5.0
+# A session that says nothing for so long is closed, and summarised if there is something new.
+SESSION_IDLE_SECONDS = env.float("CLAUDE_MEM_SESSION_IDLE_SECONDS", 1800.0)
+
+CELERY_BROKER_URL = QUEUE_STORE_URL or "memory://"
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # The row's lease drives recovery, not this: longer than any job, or running ones come twice.
+    "visibility_timeout": 900,
+    "unacked_restore_interval": 10,
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 30,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    # A half-open connection is noticed after two of these.
+    "health_check_interval": 15,
+    # One key a queue in BRPOP instead of four: no priorities are used.
+    "queue_order_strategy": "round_robin",
+    "priority_steps": [0],
+}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A worker waits for its store for ever; by default it would exit after 100 tries.
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+# Reconcile publishes what beat could not: nobody waits for a store that is away.
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1}
+# Nothing reads results: the job's row has its state.
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_TRACK_STARTED = False
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+# A message is done when its job is, and comes back when its worker is lost.
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+# Failures are written in the row; redelivering the message would add nothing.
+CELERY_TASK_ACKS_ON_FAILURE = True
+CELERY_TASK_ACKS_ON_TIMEOUT = True
+CELERY_TASK_CREATE_MISSING_QUEUES = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_POOL = "threads"
+CELERY_WORKER_CONCURRENCY = env.int("CLAUDE_MEM_WORKER_THREADS", 32)
+# The claim makes redeliveries harmless; cancelling would throw paid provider calls away.
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+# Events cost more than the task itself; Flower switches them on while it runs.
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_TASK_SEND_SENT_EVENT = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# Celery's Django fixup would open a database connection a task.
+CELERY_DB_REUSE_MAX = 10**9
+CELERY_TASK_DEFAULT_QUEUE = "upkeep"
+CELERY_TASK_QUEUES = {name: {} for name in ("event", "summary", "event-batch", "upkeep")}
+CELERY_BEAT_SCHEDULE = {
+    "reconcile": {
+        "task": "queueing.reconcile",
+        "schedule": RECONCILE_SECONDS,
+        # While no worker is there to take them, ticks must not pile up.
+        "options": {"queue": "upkeep", "expires": 5 * RECONCILE_SECONDS},
+    },
+    "close-idle-sessions": {
+        "task": "observations.close_idle_sessions",
+        "schedule": min(60.0, SESSION_IDLE_SECONDS / 2),
+        "options": {"queue": "upkeep", "expires": 60},
+    },
+}
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR.root / "beat-schedule")
+CELERY_BEAT_MAX_LOOP_INTERVAL = RECONCILE_SECONDS
+
+# --- generation ---------------------------------------------------------------------------------
+PROVIDER = env.str("CLAUDE_MEM_SERVER_PROVIDER", "") or "offline"
+MODE = env.str("CLAUDE_MEM_MODE", "") or "code"
+MODE_DIRECTORIES = [
+    *(Path(p) for p in [env.str("CLAUDE_MEM_MODES_DIR", "")] if p),
+    DATA_DIR.root / "modes",
+]
+GENERATION_DISABLED = env.str("CLAUDE_MEM_GENERATION_DISABLED", "").lower() in {"1", "true"}
+# Makes each provider call take so many milliseconds longer; only benchmarks and drills set it.
+PROVIDER_DELAY_MS = env.float("CLAUDE_MEM_PROVIDER_DELAY_MS", 0.0)
+
+# --- the server ---------------------------------------------------------------------------------
+HOST = env.str("CLAUDE_MEM_SERVER_HOST", "127.0.0.1")
+PORT = env.int("CLAUDE_MEM_SERVER_PORT", 37877 + (os.getuid() if hasattr(os, "getuid") else 77) % 100)
+WEB_THREADS = env.int("CLAUDE_MEM_WEB_THREADS", 8)
+# A request that waits for its job waits at most so long: clients give up after 30 s themselves.
+WAIT_SECONDS = env.float("CLAUDE_MEM_WAIT_SECONDS", 25.0)
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.str("CLAUDE_MEM_LOG_LEVEL", "INFO")},
+    "loggers": {
+        "celery": {"level": "WARNING"},
+        "celery.app.trace": {"level": "ERROR"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},
+    },
+}

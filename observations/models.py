@@ -1,0 +1,220 @@
+"""The rows of memory: who it belongs to, what happened, and what was made of it."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from uuid_utils import uuid7
+
+
+def new_id() -> str:
+    """A fresh UUIDv7 as text: unique, and in the order of time."""
+    return str(uuid7())
+
+
+class Team(models.Model):
+    """Who shares memory. Every other row belongs to exactly one team."""
+
+    id = models.CharField(primary_key=True, max_length=36, default=new_id, editable=False)
+    name = models.CharField(max_length=200, unique=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Project(models.Model):
+    """What memory is about: usually one repository."""
+
+    id = models.CharField(primary_key=True, max_length=36, default=new_id, editable=False)
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="projects")
+    name = models.CharField(max_length=200)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["team", "name"], name="project_name_in_team"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ApiKey(models.Model):
+    """The right to call. Only the SHA-256 of the key is kept; the key itself is shown once."""
+
+    id = models.CharField(primary_key=True, max_length=36, default=new_id, editable=False)
+    name = models.CharField(max_length=120)
+    key_hash = models.CharField(max_length=64, unique=True, editable=False)
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, null=True, related_name="keys")
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, null=True, blank=True, related_name="keys"
+    )
+    scopes = models.JSONField(default=list)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(project__isnull=True) | Q(team__isnull=False),
+                name="api_key_project_needs_team",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Session(models.Model):
+    """One run of an agent in a project.
+
+    `last_number` numbers its events; `news_number` is the newest event that a summary would have
+    something to say about, `summarised_number` how far the latest summary job reaches.
+    """
+
+    id = models.CharField(primary_key=True, max_length=36, default=new_id, editable=False)
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="sessions")
+    identity_key = models.CharField(max_length=120, null=True, unique=True, editable=False)
+    lane_key = models.CharField(max_length=200, editable=False)
+    external_session_id = models.CharField(max_length=500, null=True)
+    content_session_id = models.CharField(max_length=500, null=True)
+    agent_id = models.CharField(max_length=500, null=True)
+    agent_type = models.CharField(max_length=500, null=True)
+    platform_source = models.CharField(max_length=100, null=True)
+    cwd = models.TextField(default="")
+    generation_status = models.CharField(max_length=20, default="idle")
+    metadata = models.JSONField(default=dict)
+    last_number = models.BigIntegerField(default=0)
+    news_number = models.BigIntegerField(default=0)
+    summarised_number = models.BigIntegerField(default=0)
+    started_at = models.DateTimeField()
+    last_event_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    end_reason = models.CharField(max_length=100, default="")
+    last_generated_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-started_at"]
+        indexes = [
+            models.Index(fields=["project", "-started_at"], name="session_of_project"),
+            models.Index(
+                fields=["project", "content_session_id", "-started_at"], name="session_by_content"
+            ),
+            models.Index(
+                fields=["last_event_at"], name="session_open", condition=Q(ended_at__isnull=True)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.external_session_id or self.content_session_id or self.id
+
+
+class Event(models.Model):
+    """What a hook or client reported, after scrubbing. Never edited.
+
+    `removed` counts what was cut out at the door, by rule; `number` is its place in its session.
+    """
+
+    id = models.CharField(primary_key=True, max_length=36, default=new_id, editable=False)
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="events")
+    session = models.ForeignKey(
+        Session, on_delete=models.CASCADE, null=True, related_name="events"
+    )
+    number = models.BigIntegerField(null=True)
+    source_adapter = models.CharField(max_length=100)
+    source_event_id = models.CharField(max_length=500, null=True)
+    dedupe_key = models.CharField(max_length=100, unique=True, editable=False)
+    event_type = models.TextField()
+    platform_source = models.CharField(max_length=100, null=True)
+    payload = models.JSONField()
+    metadata = models.JSONField(default=dict)
+    removed = models.JSONField(default=dict)
+    occurred_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["received_at", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["session", "number"], name="event_number_in_session"),
+        ]
+        indexes = [
+            models.Index(fields=["project", "-received_at"], name="event_of_project"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_type} {self.id}"
+
+
+class Observation(models.Model):
+    """What was made of one or more events; the unit of memory. A summary is one kind.
+
+    `number` is its short name in contexts and the row of the search index; `id` is on the wire.
+    `parts` holds the pieces of identifiers and paths, so that each can be found by its parts.
+    `generation_key` makes a repeated settlement harmless.
+    """
+
+    number = models.BigAutoField(primary_key=True)
+    id = models.CharField(max_length=36, unique=True, default=new_id, editable=False)
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="observations")
+    session = models.ForeignKey(
+        Session, on_delete=models.CASCADE, null=True, related_name="observations"
+    )
+    kind = models.CharField(max_length=100, default="observation")
+    title = models.TextField(default="")
+    subtitle = models.TextField(default="")
+    narrative = models.TextField(default="")
+    facts = models.JSONField(default=list)
+    concepts = models.JSONField(default=list)
+    files_read = models.JSONField(default=list)
+    files_modified = models.JSONField(default=list)
+    content = models.TextField()
+    parts = models.TextField(default="", editable=False)
+    metadata = models.JSONField(default=dict)
+    generation_key = models.CharField(max_length=200, null=True, unique=True, editable=False)
+    created_by_job_id = models.CharField(max_length=36, null=True)
+    occurred_at = models.DateTimeField()
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-occurred_at", "-number"]
+        indexes = [
+            models.Index(
+                fields=["project", "-occurred_at", "-number"], name="observation_of_project"
+            ),
+            models.Index(fields=["session", "occurred_at"], name="observation_of_session"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title or self.content[:80]
+
+
+class ObservationSource(models.Model):
+    """What an observation was made of: one row a source."""
+
+    observation = models.ForeignKey(
+        Observation, on_delete=models.CASCADE, related_name="sources"
+    )
+    id = models.CharField(primary_key=True, max_length=36, default=new_id, editable=False)
+    event = models.ForeignKey(Event, on_delete=models.CASCADE, null=True, related_name="sources")
+    source_type = models.CharField(max_length=40)
+    source_id = models.CharField(max_length=36)
+    generation_job_id = models.CharField(max_length=36, null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["observation", "source_type", "source_id"], name="source_of_observation"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source_type} {self.source_id}"

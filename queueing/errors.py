@@ -1,0 +1,53 @@
+"""What can go wrong with jobs. Each error says what happened, to what, and what to do."""
+
+
+class QueueingError(Exception):
+    """The root of this package's errors."""
+
+
+class LeaseLost(QueueingError):
+    """A job was cancelled, forgotten or taken over while it was being worked.
+
+    Whatever was made of it must be dropped: the transaction that settles it is rolled back.
+    """
+
+    def __init__(self, job_ids: tuple[str, ...]) -> None:
+        super().__init__(
+            f"the lease on {', '.join(job_ids)} was lost (cancelled, forgotten or taken over by "
+            "another worker); its result is dropped"
+        )
+        self.job_ids = job_ids
+
+
+class QueueStoreAway(QueueingError):
+    """The queue store could not take a message. The row is durable; reconcile publishes it."""
+
+
+class JobNotFound(QueueingError):
+    """No such job in the caller's scope."""
+
+
+class JobConflict(QueueingError):
+    """The job is in a state that does not allow what was asked; the message says which."""
+
+
+class JobFailed(Exception):
+    """Working a job failed. Raised by handlers; `retry.decide` says what follows.
+
+    `reason` is for people, `classification` one word for programs, `transient` whether another
+    attempt can succeed, `retry_after` the least number of seconds to wait before it, if known.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        classification: str,
+        transient: bool,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.classification = classification
+        self.transient = transient
+        self.retry_after = retry_after

@@ -1,0 +1,126 @@
+"""The rows of delivery: lanes, jobs and their history. The rows are the truth, messages are nudges.
+
+This package has never heard of sessions or observations: what a job is about stands in opaque
+columns (`source_id`, `session_id`, `project_id`, `team_id`) that it only stores and filters by.
+"""
+
+from django.db import models
+from django.db.models import F, Q
+from uuid_utils import uuid7
+
+from queueing import states
+
+
+def new_id() -> str:
+    """A fresh UUIDv7 as text: unique, and in the order of time."""
+    return str(uuid7())
+
+
+class Lane(models.Model):
+    """The strict first-in-first-out line of one session's jobs.
+
+    Jobs take consecutive `seq` from `tail` under this row's lock. The only job that may run is the
+    one at `head`; the lane is idle when `head = tail + 1`.
+    """
+
+    key = models.CharField(max_length=200, unique=True)
+    project_id = models.CharField(max_length=36, db_index=True)
+    head = models.BigIntegerField(default=1)
+    tail = models.BigIntegerField(default=0)
+    woken_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(head__gte=1) & Q(head__lte=F("tail") + 1), name="lane_head_within_tail"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["woken_at"], name="lane_busy", condition=Q(head__lte=F("tail"))),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class GenerationJob(models.Model):
+    """One unit of generation work, and its outbox row.
+
+    `token` is the fence: it grows with every claim and never shrinks. `attempts` is the retry
+    budget: it grows with every claim and is given back by a clean release or an operator.
+    """
+
+    id = models.CharField(primary_key=True, max_length=36, default=new_id, editable=False)
+    queue_job_id = models.CharField(max_length=80, unique=True)
+    lane = models.ForeignKey(Lane, on_delete=models.CASCADE, related_name="jobs")
+    seq = models.BigIntegerField()
+    kind = models.CharField(max_length=20)
+    state = models.CharField(max_length=12, default=states.QUEUED)
+    token = models.BigIntegerField(default=0)
+    attempts = models.IntegerField(default=0)
+    max_attempts = models.IntegerField(default=3)
+    lease_until = models.DateTimeField(null=True)
+    leased_by = models.CharField(max_length=100, default="")
+    due_at = models.DateTimeField()
+    size = models.IntegerField(default=0, help_text="Estimated tokens of its input.")
+    team_id = models.CharField(max_length=36)
+    project_id = models.CharField(max_length=36)
+    session_id = models.CharField(max_length=36, null=True)
+    source_type = models.CharField(max_length=40)
+    source_id = models.CharField(max_length=36)
+    covers = models.BigIntegerField(default=0, help_text="The last event number that it covers.")
+    origin = models.JSONField(default=dict, help_text="Who asked for it, and by what route.")
+    retried_count = models.IntegerField(default=0)
+    last_error = models.JSONField(null=True)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    completed_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(null=True)
+    cancelled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["lane", "seq"], name="job_seq_in_lane"),
+            models.CheckConstraint(condition=Q(state__in=states.ALL), name="job_state_known"),
+            models.CheckConstraint(
+                condition=Q(state=states.PROCESSING, lease_until__isnull=False)
+                | (~Q(state=states.PROCESSING) & Q(lease_until__isnull=True)),
+                name="job_leased_iff_processing",
+            ),
+            models.CheckConstraint(
+                condition=Q(attempts__gte=0) & Q(attempts__lte=F("token")),
+                name="job_attempts_within_token",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["project_id", "-created_at"], name="job_of_project"),
+            models.Index(fields=["team_id", "-created_at"], name="job_of_team"),
+            models.Index(fields=["source_id"], name="job_of_source"),
+            models.Index(fields=["state", "kind"], name="job_state_kind"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"
+
+
+class GenerationJobEvent(models.Model):
+    """One line of a job's history: every transition is one row, never edited."""
+
+    job = models.ForeignKey(GenerationJob, on_delete=models.CASCADE, related_name="history")
+    event = models.CharField(max_length=20)
+    state_after = models.CharField(max_length=12)
+    attempt = models.IntegerField(default=0)
+    details = models.JSONField(default=dict)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(event__in=states.HISTORY), name="job_event_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} (attempt {self.attempt})"
