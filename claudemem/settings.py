@@ -75,6 +75,8 @@ DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": str(DATA_DIR.database),
+        # A file, as in use: threads of a test see one another's commits as processes do.
+        "TEST": {"NAME": str(DATA_DIR.root / "test.sqlite3")},
         # Handlers and tasks keep their connection; opening one costs more than most queries.
         "CONN_MAX_AGE": None,
         "OPTIONS": {
@@ -180,7 +182,9 @@ PROVIDER_DELAY_MS = env.float("CLAUDE_MEM_PROVIDER_DELAY_MS", 0.0)
 
 # --- the server ---------------------------------------------------------------------------------
 HOST = env.str("CLAUDE_MEM_SERVER_HOST", "127.0.0.1")
-PORT = env.int("CLAUDE_MEM_SERVER_PORT", 37877 + (os.getuid() if hasattr(os, "getuid") else 77) % 100)
+PORT = env.int(
+    "CLAUDE_MEM_SERVER_PORT", 37877 + (os.getuid() if hasattr(os, "getuid") else 77) % 100
+)
 WEB_THREADS = env.int("CLAUDE_MEM_WEB_THREADS", 8)
 # A request that waits for its job waits at most so long: clients give up after 30 s themselves.
 WAIT_SECONDS = env.float("CLAUDE_MEM_WAIT_SECONDS", 25.0)

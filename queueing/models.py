@@ -117,9 +117,7 @@ class GenerationJobEvent(models.Model):
     class Meta:
         ordering = ["id"]
         constraints = [
-            models.CheckConstraint(
-                condition=Q(event__in=states.HISTORY), name="job_event_known"
-            ),
+            models.CheckConstraint(condition=Q(event__in=states.HISTORY), name="job_event_known"),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,196 @@
+"""Sessions: started, ended, closed when idle. The one place that decides when a summary is due."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from observations import identity
+from observations.drafts import JSON
+from observations.errors import Forbidden, NotFound
+from observations.models import Project, Session
+from observations.privacy import scrub
+from queueing import kinds, outbox
+from queueing.models import GenerationJob
+from queueing.outbox import NewJob
+
+IDLE = "idle"
+OTHER_PROJECT = "project_id must belong to team_id"
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """A session as its client names it; `platform_source` as sent, not yet canonical."""
+
+    project_id: str
+    external_session_id: str | None = None
+    content_session_id: str | None = None
+    agent_id: str | None = None
+    agent_type: str | None = None
+    platform_source: str | None = None
+    cwd: str = ""
+    metadata: dict[str, JSON] = field(default_factory=dict)
+
+
+def start(team_id: str, new: NewSession) -> tuple[Session, bool]:
+    """The session that `new` names, and whether it was made now.
+
+    A session that had ended is open again: agents resume. Raises Forbidden for a project of
+    another team.
+    """
+    require_project(team_id, new.project_id)
+    with transaction.atomic():
+        session, created = found_or_made(team_id, new, timezone.now())
+        if not created and session.ended_at:
+            session.ended_at, session.end_reason = None, ""
+            session.save(update_fields=["ended_at", "end_reason"])
+    return session, created
+
+
+def require_project(team_id: str, project_id: str) -> None:
+    """Raise Forbidden unless the project is the team's."""
+    if not Project.objects.filter(pk=project_id, team_id=team_id).exists():
+        raise Forbidden(OTHER_PROJECT)
+
+
+def found_or_made(team_id: str, new: NewSession, at: datetime) -> tuple[Session, bool]:
+    """The session row for `new`, and whether this call made it; two callers get the same one."""
+    platform = identity.platform(new.platform_source)
+    key = identity.session_key(
+        team_id,
+        new.project_id,
+        external=new.external_session_id,
+        content=new.content_session_id,
+        agent_id=new.agent_id,
+        agent_type=new.agent_type,
+        platform_source=platform,
+    )
+    if key and (session := Session.objects.filter(identity_key=key).first()):
+        return session, False
+    try:
+        with transaction.atomic():
+            return _made(team_id, new, key, platform, at), True
+    except IntegrityError:
+        # Another caller made it between our look and our insert.
+        return Session.objects.get(identity_key=key), False
+
+
+def _made(
+    team_id: str, new: NewSession, key: str | None, platform: str | None, at: datetime
+) -> Session:
+    session = Session(
+        team_id=team_id,
+        project_id=new.project_id,
+        identity_key=key,
+        external_session_id=new.external_session_id,
+        content_session_id=new.content_session_id,
+        agent_id=new.agent_id,
+        agent_type=new.agent_type,
+        platform_source=platform,
+        cwd=new.cwd,
+        metadata=scrub(new.metadata).value,
+        started_at=at,
+        last_event_at=at,
+        created_at=at,
+        updated_at=at,
+    )
+    session.lane_key = identity.lane_key(
+        new.project_id, new.content_session_id, new.external_session_id, session.id
+    )
+    session.save(force_insert=True)
+    return session
+
+
+def end(
+    team_id: str, session_id: str, *, project_id: str | None, origin: dict[str, Any]
+) -> tuple[Session, GenerationJob, str]:
+    """End the session and have it summarised; its summary job and how that was published.
+
+    Where nothing is new since the last summary, that summary's job is the answer. Raises NotFound
+    for another team's session, Forbidden for another project's than `project_id`.
+    """
+    with transaction.atomic():
+        session = Session.objects.select_for_update().filter(pk=session_id, team_id=team_id).first()
+        if session is None:
+            raise NotFound("Session not found")
+        if project_id not in (None, session.project_id):
+            raise Forbidden("API key is scoped to a different project")
+        if session.ended_at is None:
+            _close(session, timezone.now(), "ended")
+        latest = _latest_summary(session)
+        new = None if latest and not has_news(session) else summary(session, origin)
+        rows = outbox.enqueue([new]) if new else ()
+    transport = outbox.publish_enqueued(rows)
+    job = GenerationJob.objects.get(pk=rows[0].id) if rows else latest
+    assert job is not None
+    return session, job, transport
+
+
+def has_news(session: Session) -> bool:
+    """Whether something happened that no summary job covers yet."""
+    return session.news_number > session.summarised_number
+
+
+def summary(session: Session, origin: dict[str, Any]) -> NewJob:
+    """The job that summarises the session up to now; must be enqueued in this transaction.
+
+    Its identity is the session and the newest event that is news, so that it is made once.
+    """
+    covers = session.last_number
+    Session.objects.filter(pk=session.pk).update(summarised_number=F("news_number"))
+    session.summarised_number = session.news_number
+    return NewJob(
+        kind=kinds.SUMMARY,
+        lane_key=session.lane_key,
+        queue_job_id=kinds.SUMMARY.job_id(session.id, str(session.news_number)),
+        source_id=session.id,
+        team_id=session.team_id,
+        project_id=session.project_id,
+        session_id=session.id,
+        covers=covers,
+        origin=origin,
+    )
+
+
+def close_idle(now: datetime | None = None) -> int:
+    """Close the sessions that were silent for the configured time; summarise those with news.
+
+    Returns how many were closed.
+    """
+    moment = now or timezone.now()
+    limit = moment - timedelta(seconds=settings.SESSION_IDLE_SECONDS)
+    open_ones = Session.objects.filter(ended_at__isnull=True, last_event_at__lt=limit)
+    closed = 0
+    for pk in list(open_ones.values_list("pk", flat=True)[:500]):
+        closed += _close_if_idle(pk, limit, moment)
+    return closed
+
+
+def _close_if_idle(pk: str, limit: datetime, moment: datetime) -> int:
+    with transaction.atomic():
+        session = (
+            Session.objects.select_for_update()
+            .filter(pk=pk, ended_at__isnull=True, last_event_at__lt=limit)
+            .first()
+        )
+        if session is None:
+            return 0
+        _close(session, moment, IDLE)
+        news = has_news(session)
+        rows = outbox.enqueue([summary(session, {"source": "idle"})]) if news else ()
+    outbox.publish_enqueued(rows)
+    return 1
+
+
+def _close(session: Session, at: datetime, reason: str) -> None:
+    session.ended_at, session.end_reason, session.updated_at = at, reason, at
+    session.save(update_fields=["ended_at", "end_reason", "updated_at"])
+
+
+def _latest_summary(session: Session) -> GenerationJob | None:
+    jobs = GenerationJob.objects.filter(source_id=session.id, kind=kinds.SUMMARY.name)
+    return jobs.order_by("-covers", "-created_at").first()

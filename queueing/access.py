@@ -1,0 +1,121 @@
+"""How to reach the managed store: its configuration file and a few words of its protocol."""
+
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HOST = "127.0.0.1"
+# Below every system's range for outgoing connections, so that none of them takes the port while
+# the server is down; the port that everybody else's server uses lies outside.
+PORTS = range(20_000, 32_000)
+ANSWER_SECONDS = 2.0
+
+
+class NoAnswer(Exception):
+    """Nothing answers at this port with this password, or not what was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where the store listens and what lets us in. The password shows in no repr, so in no log."""
+
+    port: int
+    password: str = field(repr=False)
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{self.password}@{HOST}:{self.port}/0"
+
+
+def fresh() -> Access:
+    """A free port and a new password of 32 random bytes."""
+    return Access(free_port(), secrets.token_hex(32))
+
+
+def read(directory: Path) -> Access | None:
+    """What the configuration in `directory` says, or None if there is none."""
+    try:
+        text = (directory / "redis.conf").read_text()
+        facts = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
+        return Access(int(facts["port"]), facts["requirepass"])
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def write(directory: Path, access: Access) -> None:
+    """Write the configuration: for its owner's eyes only, and never seen half written."""
+    home = directory.absolute()
+    new = home / "redis.conf.new"
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(_configuration(home, access))
+    new.replace(home / "redis.conf")
+
+
+def ask(access: Access, command: str) -> str:
+    """What the server replies to a command. Raises NoAnswer or OSError.
+
+    A client library would cost the supervisor as much memory as all the rest of it.
+    """
+    with (
+        socket.create_connection((HOST, access.port), timeout=ANSWER_SECONDS) as connection,
+        connection.makefile("rb") as replies,
+    ):
+        connection.sendall(f"AUTH {access.password}\r\n{command}\r\n".encode())
+        _reply(replies.readline(), replies.read)
+        return _reply(replies.readline(), replies.read)
+
+
+def free_port() -> int:
+    """A port of ours that nobody listens at now."""
+    while True:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        if bindable(port):
+            return port
+
+
+def bindable(port: int, host: str = HOST) -> bool:
+    """Whether a server could listen at this port now."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        # As servers do: connections that linger from a last life do not keep the port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):
+            probe.bind((host, port))
+            return True
+    return False
+
+
+def _reply(line: bytes, read: Callable[[int], bytes]) -> str:
+    kind, rest = line[:1], line[1:].strip()
+    if kind == b"+":
+        return rest.decode()
+    if kind == b"$" and rest != b"-1":
+        return read(int(rest) + 2).decode().strip()
+    raise NoAnswer(line.decode(errors="replace").strip())
+
+
+def _configuration(home: Path, access: Access) -> str:
+    return f"""\
+# Written anew at each start: what is changed here is lost.
+bind {HOST}
+port {access.port}
+protected-mode yes
+requirepass {access.password}
+daemonize no
+dir {_quoted(home / "data")}
+logfile {_quoted(home / "redis.log")}
+loglevel notice
+appendonly yes
+appendfsync everysec
+save 60 1
+# A message that was taken is never dropped to make room.
+maxmemory-policy noeviction
+"""
+
+
+def _quoted(path: Path) -> str:
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'

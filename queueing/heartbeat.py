@@ -1,0 +1,77 @@
+"""One thread a process renews the leases of the jobs that its other threads are working.
+
+Each lease is renewed only until its job's deadline: a thread cannot be killed, so a job that hangs
+has to lose its lease instead, for another worker to take it over.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections
+
+from queueing import leases
+from queueing.leases import Lease
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    pairs: tuple[tuple[str, int], ...]
+    deadline: float
+
+
+class Heartbeat:
+    """Renews what is registered with it, every `interval` seconds, in a thread of its own."""
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._held: dict[int, _Held] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def keeping(self, lease: Lease, timeout: float) -> Iterator[None]:
+        """Keep `lease` alive in this block, for at most `timeout` seconds."""
+        held = _Held(tuple(lease.pairs), time.monotonic() + timeout)
+        with self._lock:
+            self._held[id(held)] = held
+            self._ensure_thread()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held.pop(id(held), None)
+
+    def beat(self) -> None:
+        """Renew everything that is held and within its deadline, in one statement."""
+        now = time.monotonic()
+        with self._lock:
+            pairs = [p for held in self._held.values() if held.deadline > now for p in held.pairs]
+        if pairs:
+            lost = set(pairs) - leases.renew(pairs)
+            for job_id, _ in lost:
+                log.info("job %s was settled, or its lease was lost", job_id)
+
+    def _ensure_thread(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(self._interval)
+            try:
+                close_old_connections()
+                self.beat()
+            except DatabaseError as error:
+                # The leases run out by themselves if this lasts; nothing else may stop the thread.
+                log.warning("leases could not be renewed: %s", error)
+
+
+heartbeat = Heartbeat(settings.HEARTBEAT_SECONDS)

@@ -1,0 +1,238 @@
+"""Claim, renew, settle, fail, release: each one a guarded statement whose row count is the answer.
+
+A lease is the right to work some jobs of one lane until a moment. Everything that a worker writes
+about a job carries the job's fencing token; if another worker took the job over since, no row
+matches and LeaseLost drops the late result.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.db import transaction
+
+from queueing import kinds, states
+from queueing.errors import LeaseLost
+from queueing.outbox import Head
+from queueing.statements import execute_many, fetch, seconds
+
+Details = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed job, as its row said when it was claimed."""
+
+    id: str
+    queue_job_id: str
+    lane_id: int
+    seq: int
+    kind: str
+    token: int
+    attempts: int
+    max_attempts: int
+    size: int
+    team_id: str
+    project_id: str
+    session_id: str | None
+    source_type: str
+    source_id: str
+    covers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work `jobs`, the head of their lane first."""
+
+    jobs: tuple[Job, ...]
+
+    @property
+    def head(self) -> Job:
+        return self.jobs[0]
+
+    @property
+    def followers(self) -> "Lease | None":
+        return Lease(self.jobs[1:]) if len(self.jobs) > 1 else None
+
+    @property
+    def alone(self) -> "Lease":
+        return Lease(self.jobs[:1])
+
+    @property
+    def pairs(self) -> list[tuple[str, int]]:
+        return [(job.id, job.token) for job in self.jobs]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What follows a settlement: the lane's next lease, or else the head to be published."""
+
+    lease: Lease | None = None
+    head: Head | None = None
+
+
+def claim(job_id: str, worker: str) -> Lease | None:
+    """Take the job if it is due, unleased and at the head of its lane; None if it is not.
+
+    Queued jobs of the same kind behind it come along, up to the kind's limits. None is the normal
+    answer to a duplicate or late message.
+    """
+    with transaction.atomic():
+        return _claim(job_id, worker)
+
+
+def _claim(job_id: str, worker: str) -> Lease | None:
+    rows = fetch("claim_head", [seconds(settings.LEASE_SECONDS), worker, job_id])
+    if not rows:
+        return None
+    head = Job(*rows[0])
+    if head.attempts > 1:
+        # It failed or took its worker down before: whatever came along must not share its fate.
+        freed = fetch("free_followers", [head.lane_id, head.seq])
+        _record(states.RELEASED, states.QUEUED, {job: (left, {}) for job, left in freed})
+        followers: list[Job] = []
+    else:
+        followers = _claim_followers(head, worker)
+    jobs = (head, *followers)
+    details = {"worker": worker, "batch": len(jobs)}
+    _record(states.CLAIMED, states.PROCESSING, {j.id: (j.attempts, details) for j in jobs})
+    return Lease(jobs)
+
+
+def _claim_followers(head: Job, worker: str) -> list[Job]:
+    kind = kinds.BY_NAME[head.kind]
+    if kind.batch_jobs == 1:
+        return []
+    behind = fetch("followers", [head.lane_id, head.seq, kind.batch_jobs - 1])
+    chosen = fitting(behind, head.kind, kind.batch_tokens - head.size)
+    if not chosen:
+        return []
+    lease = [seconds(settings.LEASE_SECONDS), worker]
+    rows = fetch("claim_followers", [*lease, *chosen], items=len(chosen))
+    return sorted((Job(*row) for row in rows), key=lambda job: job.seq)
+
+
+def fitting(behind: Iterable[Sequence[Any]], kind: str, tokens: int) -> list[str]:
+    """The ids of the jobs that may come along: the unbroken run that is alike, due and affordable.
+
+    `behind` has rows (id, kind, state, size, is due) in lane order. Final rows are stepped over.
+    """
+    chosen = []
+    for job_id, its_kind, state, size, is_due in behind:
+        if state in states.FINAL:
+            continue
+        tokens -= size
+        if its_kind != kind or state != states.QUEUED or not is_due or tokens < 0:
+            break
+        chosen.append(job_id)
+    return chosen
+
+
+def renew(pairs: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
+    """Extend the leases named by (job id, token); those that are still held are returned."""
+    params = [seconds(settings.LEASE_SECONDS), *_flat(pairs)]
+    return {(row[0], row[1]) for row in fetch("renew", params, items=len(pairs))}
+
+
+def settle(lease: Lease, store: Callable[[], Details], *, worker: str, go_on: bool) -> Settled:
+    """Complete the lease's jobs, in one transaction with what `store` writes.
+
+    `store` returns details for each job's history. With `go_on` the lane's next job is claimed in
+    the same transaction. Raises LeaseLost, with nothing written, if any job is no longer held.
+    """
+    with transaction.atomic():
+        _guarded("complete", [], lease)
+        details = store()
+        record = {job.id: (job.attempts, details.get(job.id, {})) for job in lease.jobs}
+        _record(states.COMPLETED, states.COMPLETED, record)
+        head = advance(lease.head.lane_id)
+        if go_on and head and head.kind == lease.head.kind:
+            if following := _claim(head.job_id, worker):
+                return Settled(lease=following)
+        return Settled(head=head)
+
+
+def reschedule(lease: Lease, delay: float, error: Mapping[str, Any]) -> None:
+    """Put the lease's job back in the queue, due after `delay` seconds. Raises LeaseLost."""
+    with transaction.atomic():
+        _guarded("reschedule", [seconds(delay), _json(error)], lease)
+        details = {**error, "delaySeconds": round(delay, 1)}
+        _record(states.RETRY_SCHEDULED, states.QUEUED, _alike(lease, details))
+        # No nudge until it is due: reconcile gives the first.
+        fetch("unwoken", [lease.head.lane_id], items=1)
+
+
+def bury(lease: Lease, error: Mapping[str, Any]) -> Head | None:
+    """Dead-letter the lease's job and let the lane go on; its next head. Raises LeaseLost."""
+    with transaction.atomic():
+        _guarded("bury", [_json(error)], lease)
+        _record(states.FAILED, states.FAILED, _alike(lease, error))
+        return advance(lease.head.lane_id)
+
+
+def release(lease: Lease, *, delay: float = 0.0) -> None:
+    """Give the jobs back with their attempt, unfailed, due after `delay` seconds.
+
+    Jobs that were lost meanwhile are passed over: there is nothing of them to give back.
+    """
+    with transaction.atomic():
+        params = [seconds(delay), *_flat(lease.pairs)]
+        freed = {row[0] for row in fetch("release", params, items=len(lease.jobs))}
+        given_back = {j.id: (j.attempts - 1, {}) for j in lease.jobs if j.id in freed}
+        _record(states.RELEASED, states.QUEUED, given_back)
+        fetch("unwoken", [lease.head.lane_id], items=1)
+
+
+def bury_exhausted(job_id: str) -> Head | None:
+    """Dead-letter a head whose last permitted start ended with its worker; the next head."""
+    error = {
+        "reason": "its worker died or hung in each of its attempts",
+        "classification": "worker_lost",
+    }
+    with transaction.atomic():
+        for lane_id, attempts in fetch("bury_exhausted", [_json(error), job_id]):
+            _record(states.FAILED, states.FAILED, {job_id: (attempts, error)})
+            return advance(lane_id)
+    return None
+
+
+def advance(lane_id: int) -> Head | None:
+    """Move the lane's head past every final job; the new head if it may run now.
+
+    Must be called inside a transaction.
+    """
+    for head, _ in fetch("lock_lane", [lane_id]):
+        ((head, tail),) = fetch("advance", [lane_id, head, lane_id])
+        if head <= tail:
+            for job_id, kind, ready in fetch("head_job", [lane_id, head]):
+                return Head(job_id, kind) if ready else None
+    return None
+
+
+def _guarded(name: str, params: list[object], lease: Lease) -> None:
+    rows = fetch(name, [*params, *_flat(lease.pairs)], items=len(lease.jobs))
+    if len(rows) != len(lease.jobs):
+        held = {row[0] for row in rows}
+        raise LeaseLost(tuple(job.id for job in lease.jobs if job.id not in held))
+
+
+def _record(event: str, state: str, jobs: Mapping[str, tuple[int, Mapping[str, Any]]]) -> None:
+    if jobs:
+        execute_many(
+            "history",
+            ((job, event, state, attempt, _json(note)) for job, (attempt, note) in jobs.items()),
+        )
+
+
+def _alike(lease: Lease, note: Mapping[str, Any]) -> dict[str, tuple[int, Mapping[str, Any]]]:
+    return {job.id: (job.attempts, note) for job in lease.jobs}
+
+
+def _flat(pairs: Sequence[tuple[str, int]]) -> list[object]:
+    return [value for pair in pairs for value in pair]
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return orjson.dumps(value).decode()

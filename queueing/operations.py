@@ -1,0 +1,103 @@
+"""What an operator does to a job: retry, cancel."""
+
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from queueing import leases, outbox, states
+from queueing.errors import JobConflict, JobNotFound
+from queueing.models import GenerationJob
+from queueing.outbox import ENQUEUED, QUEUED_ONLY, Head
+from queueing.statements import execute_many, fetch
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """The job after a retry. `already_queued`: it waited already; it was nudged again."""
+
+    job: GenerationJob
+    already_queued: bool
+    transport: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The job after a cancel."""
+
+    job: GenerationJob
+    already_cancelled: bool
+
+
+def retry(job_id: str) -> Retried:
+    """Queue a failed or cancelled job again, at the tail of its lane, with a fresh budget.
+
+    A queued job is left as it is, but nudged. Raises JobNotFound; JobConflict for a job that is
+    processing or completed.
+    """
+    with transaction.atomic():
+        job = _locked(job_id)
+        if job.state == states.PROCESSING:
+            raise JobConflict(
+                "Generation job is currently processing; cancel or wait for completion before "
+                "retrying"
+            )
+        if job.state == states.COMPLETED:
+            raise JobConflict(
+                "Generation job already completed; retrying would duplicate observations"
+            )
+        already_queued = job.state == states.QUEUED
+        head = _head_if_first(job) if already_queued else _requeue(job)
+    published = outbox.publish([head]) if head else 1
+    return Retried(_reloaded(job_id), already_queued, ENQUEUED if published else QUEUED_ONLY)
+
+
+def cancel(job_id: str) -> Cancelled:
+    """Cancel a job that is not completed; a worker that has it loses its lease.
+
+    Raises JobNotFound; JobConflict for a completed job.
+    """
+    with transaction.atomic():
+        job = _locked(job_id)
+        if job.state == states.COMPLETED:
+            raise JobConflict("Generation job already completed; cannot cancel")
+        already = job.state == states.CANCELLED
+        head = None if already else _cancel(job)
+    if head:
+        outbox.publish([head])
+    return Cancelled(_reloaded(job_id), already)
+
+
+def _locked(job_id: str) -> GenerationJob:
+    job = GenerationJob.objects.select_for_update().filter(pk=job_id).first()
+    if job is None:
+        raise JobNotFound("Generation job not found")
+    return job
+
+
+def _reloaded(job_id: str) -> GenerationJob:
+    return GenerationJob.objects.get(pk=job_id)
+
+
+def _head_if_first(job: GenerationJob) -> Head | None:
+    for head, _ in fetch("lock_lane", [job.lane_id]):
+        return Head(job.id, job.kind) if head == job.seq else None
+    return None
+
+
+def _requeue(job: GenerationJob) -> Head | None:
+    ((_, head, tail, _),) = fetch("take_numbers", [job.lane.key, job.project_id, 1])
+    for (count,) in fetch("requeue", [tail, job.id]):
+        _record(job.id, states.RETRIED, states.QUEUED, count)
+    return Head(job.id, job.kind) if head == tail else None
+
+
+def _cancel(job: GenerationJob) -> Head | None:
+    for lane_id, attempts in fetch("cancel", [job.id]):
+        _record(job.id, states.CANCELLED, states.CANCELLED, attempts)
+        # A failed job lies behind its lane's head, which it must not move.
+        return leases.advance(lane_id) if job.state in states.OPEN else None
+    return None
+
+
+def _record(job_id: str, event: str, state: str, attempt: int) -> None:
+    execute_many("history", [(job_id, event, state, attempt, '{"source":"operator"}')])

@@ -1,0 +1,136 @@
+"""Enqueue inside the caller's transaction; publish after it.
+
+The row is written with the business data, so an accepted event cannot lose its job. Publishing is
+only a nudge: where it fails the row stays queued, and reconcile publishes it.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+import orjson
+
+from queueing import broker, states
+from queueing.errors import QueueStoreAway
+from queueing.kinds import Kind
+from queueing.models import new_id
+from queueing.statements import execute_many, fetch, moment
+
+log = logging.getLogger(__name__)
+
+ENQUEUED, QUEUED_ONLY, SKIPPED = "enqueued", "queued_only", "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to be written. `size` estimates its input in tokens; `origin` says who asked for it."""
+
+    kind: Kind
+    lane_key: str
+    queue_job_id: str
+    source_id: str
+    team_id: str
+    project_id: str
+    session_id: str | None = None
+    size: int = 0
+    covers: int = 0
+    origin: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """A job that was written. `is_head`: its lane was idle, so it is to be published."""
+
+    id: str
+    new: NewJob
+    seq: int
+    is_head: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A job that may run now: what a message names."""
+
+    job_id: str
+    kind: str
+
+
+def enqueue(jobs: Sequence[NewJob]) -> tuple[Enqueued, ...]:
+    """Write `jobs` into their lanes, in order. Must be called inside a transaction.
+
+    Lanes are taken in the order of their keys, so that two callers cannot wait for each other.
+    The result is in the order of `jobs`.
+    """
+    by_lane = sorted(enumerate(jobs), key=lambda pair: pair[1].lane_key)
+    written: dict[int, Enqueued] = {}
+    for lane_key, group in groupby(by_lane, key=lambda pair: pair[1].lane_key):
+        numbered = list(group)
+        for (position, _), row in zip(
+            numbered, _append(lane_key, [job for _, job in numbered]), strict=True
+        ):
+            written[position] = row
+    return tuple(written[position] for position in range(len(jobs)))
+
+
+def _append(lane_key: str, jobs: list[NewJob]) -> list[Enqueued]:
+    ((lane_id, head, tail, now),) = fetch("take_numbers", [lane_key, jobs[0].project_id, len(jobs)])
+    first = tail - len(jobs) + 1
+    rows = [
+        Enqueued(new_id(), job, first + index, first + index == head, moment(now))
+        for index, job in enumerate(jobs)
+    ]
+    execute_many("insert_job", (_columns(row, lane_id, now) for row in rows))
+    execute_many("history", ((row.id, *_first_history(row.new)) for row in rows))
+    return rows
+
+
+def _columns(row: Enqueued, lane_id: int, now: object) -> tuple[object, ...]:
+    job = row.new
+    return (
+        row.id, job.queue_job_id, lane_id, row.seq, job.kind.name, job.kind.max_attempts,
+        now, job.size, job.team_id, job.project_id, job.session_id, job.kind.source_type,
+        job.source_id, job.covers, orjson.dumps(job.origin).decode(), now, now,
+    )  # fmt: skip
+
+
+def _first_history(job: NewJob) -> tuple[object, ...]:
+    return states.ENQUEUED, states.QUEUED, 0, orjson.dumps(job.origin).decode()
+
+
+def publish(heads: Iterable[Head]) -> int:
+    """Nudge the broker for each of `heads`; call it after the commit. Returns how many it took.
+
+    A store that is away is logged once a call and costs nobody anything: the rows are durable.
+    """
+    published = 0
+    for head in heads:
+        try:
+            broker.publish(head.job_id, head.kind)
+        except QueueStoreAway as error:
+            log.warning("job %s stays queued: %s", head.job_id, error)
+            break
+        published += 1
+    return published
+
+
+def publish_enqueued(rows: Sequence[Enqueued]) -> str:
+    """Publish those of `rows` that are heads; the `transport` of all of them."""
+    heads = [Head(row.id, row.new.kind.name) for row in rows if row.is_head]
+    return ENQUEUED if publish(heads) == len(heads) else QUEUED_ONLY
+
+
+def forget(lane_keys: Sequence[str]) -> int:
+    """Delete the lanes and their jobs; workers that hold one lose their lease. Returns the jobs.
+
+    Must be called inside a transaction.
+    """
+    lanes = [row[0] for row in fetch("lanes_of", sorted(lane_keys), items=len(lane_keys))]
+    if not lanes:
+        return 0
+    for name in ("forget_history", "forget_jobs", "forget_lanes"):
+        fetch(name, lanes, items=len(lanes))
+    return len(lanes)

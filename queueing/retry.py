@@ -1,0 +1,40 @@
+"""When a failed job is tried again. Pure arithmetic on values: `jitter` is an argument."""
+
+from dataclasses import dataclass
+
+from queueing.errors import JobFailed
+
+LONGEST_BACKOFF = 600.0
+FACTOR = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Try again after `delay` seconds."""
+
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Dead-letter the job: it stays `failed` until an operator retries it."""
+
+
+def backoff(attempts: int, base: float, jitter: float) -> float:
+    """Seconds to wait after the `attempts`-th start failed: base × 5^(n−1), at most 600, ± 20 %.
+
+    `jitter` lies between −1 and 1 and spreads the wait over that fifth.
+    """
+    return min(base * FACTOR ** (attempts - 1), LONGEST_BACKOFF) * (1 + 0.2 * jitter)
+
+
+def decide(
+    error: JobFailed, attempts: int, max_attempts: int, *, base: float, jitter: float
+) -> Retry | GiveUp:
+    """What follows when the `attempts`-th start of a job ended in `error`.
+
+    A Retry-After that the provider named is a lower bound of the wait.
+    """
+    if not error.transient or attempts >= max_attempts:
+        return GiveUp()
+    return Retry(max(backoff(attempts, base, jitter), error.retry_after or 0.0))

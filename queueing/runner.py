@@ -1,0 +1,139 @@
+"""Run jobs: claim → prepare → perform → settle, and on with the lane until its quantum is used.
+
+This is the worker's door: whatever a handler raises ends here, in the job's row.
+"""
+
+import logging
+import os
+import random
+import socket
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections
+
+from queueing import kinds, leases, outbox, retry
+from queueing.errors import JobFailed, LeaseLost
+from queueing.heartbeat import heartbeat
+from queueing.leases import Details, Job, Lease, Settled
+
+log = logging.getLogger(__name__)
+
+WORKER = f"{socket.gethostname()}:{os.getpid()}"
+
+# Set when this process was told to stop: what is in hand is finished, nothing more is claimed.
+stopping = threading.Event()
+
+
+class Handler(Protocol):
+    """What is done with jobs of some kind; the only thing that knows what they are about."""
+
+    def prepare(self, jobs: Sequence[Job]) -> Any:
+        """Read what the work needs. Raises JobFailed if it cannot be done."""
+
+    def perform(self, work: Any, timeout: float) -> Any:
+        """Do the work within `timeout` seconds, without the database. Raises JobFailed."""
+
+    def store(self, jobs: Sequence[Job], result: Any) -> Details:
+        """Write what came of it, inside the settling transaction; notes for the history."""
+
+
+@dataclass
+class _Quantum:
+    jobs: int
+    ends_at: float
+
+    def spend(self, jobs: int) -> bool:
+        """Whether the lane may go on after `jobs` more."""
+        self.jobs -= jobs
+        return self.jobs > 0 and time.monotonic() < self.ends_at and not stopping.is_set()
+
+
+def run(job_id: str, handler: Handler) -> int:
+    """Work the job and those behind it in its lane, until the lane is idle or its turn is over.
+
+    Returns how many jobs were settled. A message that comes twice, late or out of turn does
+    nothing.
+    """
+    close_old_connections()
+    quantum = _Quantum(settings.QUANTUM_JOBS, time.monotonic() + settings.QUANTUM_SECONDS)
+    settled = 0
+    lease = leases.claim(job_id, WORKER)
+    while lease:
+        outcome = _step(lease, handler, quantum)
+        settled += len(lease.jobs)
+        if outcome.head:
+            outbox.publish([outcome.head])
+        lease = outcome.lease
+    return settled
+
+
+def _step(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
+    """Work one lease; what follows. A lease that was lost ends the turn: another has the lane."""
+    try:
+        return _work(lease, handler, go_on=quantum.spend(len(lease.jobs)))
+    except JobFailed as error:
+        return _failed(lease, handler, quantum, error)
+    except LeaseLost as error:
+        log.info("%s", error)
+        leases.release(lease)
+    except DatabaseError:
+        log.exception(
+            "the database failed while job %s was worked; it is given back", lease.head.id
+        )
+        leases.release(lease)
+    return Settled()
+
+
+def _work(lease: Lease, handler: Handler, *, go_on: bool) -> Settled:
+    timeout = kinds.BY_NAME[lease.head.kind].timeout
+    with heartbeat.keeping(lease, timeout):
+        result = _result(lease, handler, timeout)
+        return leases.settle(
+            lease, lambda: handler.store(lease.jobs, result), worker=WORKER, go_on=go_on
+        )
+
+
+def _result(lease: Lease, handler: Handler, timeout: float) -> Any:
+    try:
+        return handler.perform(handler.prepare(lease.jobs), timeout)
+    except (JobFailed, DatabaseError):
+        raise
+    except Exception as error:
+        log.exception("job %s met a defect", lease.head.id)
+        reason = f"{type(error).__name__} in {handler.__class__.__name__}; see the worker's log"
+        raise JobFailed(reason, classification="unknown", transient=False) from error
+
+
+def _failed(lease: Lease, handler: Handler, quantum: _Quantum, error: JobFailed) -> Settled:
+    """Followers go back with their attempt; the head is tried alone, later, or never again."""
+    if lease.followers:
+        leases.release(lease.followers)
+        if not error.transient:
+            return _step(lease.alone, handler, quantum)
+    head = lease.head
+    verdict = retry.decide(
+        error,
+        head.attempts,
+        head.max_attempts,
+        base=settings.RETRY_BASE_SECONDS,
+        jitter=random.uniform(-1, 1),  # noqa: S311
+    )
+    note = _note(error)
+    try:
+        if isinstance(verdict, retry.Retry):
+            leases.reschedule(lease.alone, verdict.delay, note)
+            return Settled()
+        log.warning("job %s failed for good: %s", head.id, error.reason)
+        return Settled(head=leases.bury(lease.alone, note))
+    except LeaseLost as lost:
+        log.info("%s", lost)
+        return Settled()
+
+
+def _note(error: JobFailed) -> Mapping[str, Any]:
+    return {"reason": error.reason, "classification": error.classification}

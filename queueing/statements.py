@@ -1,0 +1,196 @@
+"""The hot path's SQL, PostgreSQL and SQLite side by side.
+
+One text serves both databases; only the clock differs, and row locks, which SQLite's immediate
+transactions make needless. Times are the database's, so that hosts need not agree on theirs.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from django.db import connection
+
+_CLOCK = {
+    # Six digits, as Django writes them: times are compared as text.
+    "sqlite": ("strftime('%%Y-%%m-%%d %%H:%%M:%%f000', 'now')",
+               "strftime('%%Y-%%m-%%d %%H:%%M:%%f000', 'now', %s || ' seconds')"),
+    "postgresql": ("clock_timestamp()", "clock_timestamp() + make_interval(secs => %s)"),
+}  # fmt: skip
+_FOR_UPDATE = {"sqlite": "", "postgresql": "FOR UPDATE"}
+_SKIP_LOCKED = {"sqlite": "", "postgresql": "FOR UPDATE OF lane SKIP LOCKED"}
+
+_JOB = (
+    "id, queue_job_id, lane_id, seq, kind, token, attempts, max_attempts, size, "
+    "team_id, project_id, session_id, source_type, source_id, covers"
+)
+
+_TEXTS = {
+    # Make the lane if need be and take the next numbers: the upsert's row lock is what orders jobs.
+    "take_numbers": """
+        INSERT INTO queueing_lane (key, project_id, head, tail, woken_at)
+        VALUES (%s, %s, 1, %s, {now})
+        ON CONFLICT (key) DO UPDATE SET
+            tail = queueing_lane.tail + excluded.tail,
+            woken_at = CASE WHEN queueing_lane.head > queueing_lane.tail THEN excluded.woken_at
+                            ELSE queueing_lane.woken_at END
+        RETURNING id, head, tail, {now}""",
+    "insert_job": """
+        INSERT INTO queueing_generationjob (
+            id, queue_job_id, lane_id, seq, kind, state, token, attempts, max_attempts, lease_until,
+            leased_by, due_at, size, team_id, project_id, session_id, source_type, source_id,
+            covers, origin, retried_count, last_error, created_at, updated_at)
+        VALUES (%s, %s, %s, %s, %s, 'queued', 0, 0, %s, NULL,
+            '', %s, %s, %s, %s, %s, %s, %s,
+            %s, %s, 0, NULL, %s, %s)""",
+    "history": """
+        INSERT INTO queueing_generationjobevent (job_id, event, state_after, attempt, details,
+            created_at)
+        VALUES (%s, %s, %s, %s, %s, {now})""",
+    # The guard is the whole protocol: due, not leased by another, and at the head of its lane.
+    "claim_head": """
+        UPDATE queueing_generationjob SET state = 'processing', token = token + 1,
+            attempts = attempts + 1, lease_until = {later}, leased_by = %s, updated_at = {now}
+        WHERE id = %s AND due_at <= {now} AND attempts < max_attempts
+            AND (state = 'queued' OR (state = 'processing' AND lease_until < {now}))
+            AND seq = (SELECT head FROM queueing_lane WHERE id = queueing_generationjob.lane_id)
+        RETURNING {job}""",
+    "followers": """
+        SELECT id, kind, state, size, due_at <= {now} FROM queueing_generationjob
+        WHERE lane_id = %s AND seq > %s ORDER BY seq LIMIT %s""",
+    "claim_followers": """
+        UPDATE queueing_generationjob SET state = 'processing', token = token + 1,
+            attempts = attempts + 1, lease_until = {later}, leased_by = %s, updated_at = {now}
+        WHERE id IN ({list}) AND state = 'queued' AND attempts < max_attempts
+        RETURNING {job}""",
+    # What a dead worker's batch left behind its head goes back with its attempt.
+    "free_followers": """
+        UPDATE queueing_generationjob SET state = 'queued', attempts = attempts - 1,
+            lease_until = NULL, leased_by = '', updated_at = {now}
+        WHERE lane_id = %s AND seq > %s AND state = 'processing' AND lease_until < {now}
+        RETURNING id, attempts""",
+    # A head whose every start ended with its worker's death is dead-lettered, not tried for ever.
+    "bury_exhausted": """
+        UPDATE queueing_generationjob SET state = 'failed', lease_until = NULL, leased_by = '',
+            last_error = %s, failed_at = {now}, updated_at = {now}
+        WHERE id = %s AND attempts >= max_attempts AND state = 'processing' AND lease_until < {now}
+            AND seq = (SELECT head FROM queueing_lane WHERE id = queueing_generationjob.lane_id)
+        RETURNING lane_id, attempts""",
+    "renew": """
+        UPDATE queueing_generationjob SET lease_until = {later}
+        WHERE state = 'processing' AND (id, token) IN (VALUES {pairs})
+        RETURNING id, token""",
+    "complete": """
+        UPDATE queueing_generationjob SET state = 'completed', lease_until = NULL, leased_by = '',
+            last_error = NULL, completed_at = {now}, updated_at = {now}
+        WHERE state = 'processing' AND (id, token) IN (VALUES {pairs})
+        RETURNING id""",
+    "reschedule": """
+        UPDATE queueing_generationjob SET state = 'queued', lease_until = NULL, leased_by = '',
+            due_at = {later}, last_error = %s, updated_at = {now}
+        WHERE state = 'processing' AND (id, token) IN (VALUES {pairs})
+        RETURNING id""",
+    "release": """
+        UPDATE queueing_generationjob SET state = 'queued', lease_until = NULL, leased_by = '',
+            attempts = attempts - 1, due_at = {later}, updated_at = {now}
+        WHERE state = 'processing' AND (id, token) IN (VALUES {pairs})
+        RETURNING id""",
+    "bury": """
+        UPDATE queueing_generationjob SET state = 'failed', lease_until = NULL, leased_by = '',
+            last_error = %s, failed_at = {now}, updated_at = {now}
+        WHERE state = 'processing' AND (id, token) IN (VALUES {pairs})
+        RETURNING id""",
+    "cancel": """
+        UPDATE queueing_generationjob SET state = 'cancelled', lease_until = NULL, leased_by = '',
+            cancelled_at = {now}, updated_at = {now}
+        WHERE id = %s AND state IN ('queued', 'processing', 'failed')
+        RETURNING lane_id, attempts""",
+    "requeue": """
+        UPDATE queueing_generationjob SET state = 'queued', seq = %s, attempts = 0, due_at = {now},
+            last_error = NULL, completed_at = NULL, failed_at = NULL, cancelled_at = NULL,
+            retried_count = retried_count + 1, updated_at = {now}
+        WHERE id = %s AND state IN ('failed', 'cancelled')
+        RETURNING retried_count""",
+    # The lane is locked before its jobs are looked at: a statement that waits for the lock would
+    # look at them with a snapshot older than the job whose enqueuing it waited for.
+    "lock_lane": "SELECT head, tail FROM queueing_lane WHERE id = %s {for_update}",
+    "advance": """
+        UPDATE queueing_lane SET woken_at = {now}, head = COALESCE(
+            (SELECT min(seq) FROM queueing_generationjob
+             WHERE lane_id = %s AND seq >= %s AND state IN ('queued', 'processing')), tail + 1)
+        WHERE id = %s
+        RETURNING head, tail""",
+    "head_job": """
+        SELECT id, kind, state = 'queued' AND due_at <= {now} FROM queueing_generationjob
+        WHERE lane_id = %s AND seq = %s""",
+    # A head wants a nudge when it had none since it became runnable, or since its lease ran out;
+    # and again after a grace, should that nudge have been lost. The grace is short where the queue
+    # is empty: whatever was published there has been taken.
+    "wanting": """
+        SELECT lane.id, job.id, job.kind, job.state = 'processing' AND job.attempts >= max_attempts
+        FROM queueing_lane lane
+        JOIN queueing_generationjob job ON job.lane_id = lane.id AND job.seq = lane.head
+        WHERE lane.head <= lane.tail AND (
+            (job.state = 'queued' AND job.due_at <= {now}
+                AND (lane.woken_at IS NULL OR lane.woken_at < {later}
+                     OR (lane.woken_at < {later} AND job.kind IN ({list}))))
+            OR (job.state = 'processing' AND job.lease_until < {now}
+                AND (lane.woken_at IS NULL OR lane.woken_at < job.lease_until
+                     OR lane.woken_at < {later})))
+        ORDER BY lane.woken_at LIMIT %s {skip_locked}""",
+    "woken": "UPDATE queueing_lane SET woken_at = {now} WHERE id IN ({list})",
+    "unwoken": "UPDATE queueing_lane SET woken_at = NULL WHERE id IN ({list})",
+    "lanes_of": "SELECT id FROM queueing_lane WHERE key IN ({list}) {for_update}",
+    "forget_history": """
+        DELETE FROM queueing_generationjobevent WHERE job_id IN
+            (SELECT id FROM queueing_generationjob WHERE lane_id IN ({list}))""",
+    "forget_jobs": "DELETE FROM queueing_generationjob WHERE lane_id IN ({list})",
+    "forget_lanes": "DELETE FROM queueing_lane WHERE id IN ({list})",
+}
+
+
+@cache
+def _template(name: str, vendor: str) -> str:
+    now, later = _CLOCK[vendor]
+    text = _TEXTS[name]
+    for mark, value in (
+        ("{now}", now),
+        ("{later}", later),
+        ("{job}", _JOB),
+        ("{for_update}", _FOR_UPDATE[vendor]),
+        ("{skip_locked}", _SKIP_LOCKED[vendor]),
+    ):
+        text = text.replace(mark, value)
+    return " ".join(text.split())
+
+
+def sql(name: str, *, items: int = 0) -> str:
+    """The statement `name` for this connection's database, with room for `items` list members."""
+    text = _template(name, connection.vendor)
+    if items:
+        text = text.replace("{list}", ", ".join(["%s"] * items))
+        text = text.replace("{pairs}", ", ".join(["(%s, %s)"] * items))
+    return text
+
+
+def fetch(name: str, params: Iterable[object], *, items: int = 0) -> list[tuple[Any, ...]]:
+    """Run the statement `name` and return its rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql(name, items=items), list(params))
+        return cursor.fetchall() if cursor.description else []
+
+
+def execute_many(name: str, rows: Iterable[Iterable[object]]) -> None:
+    """Run the statement `name` once a row."""
+    with connection.cursor() as cursor:
+        cursor.executemany(sql(name), [list(row) for row in rows])
+
+
+def moment(value: str | datetime) -> datetime:
+    """A time as a statement returned it: SQLite gives text in UTC, PostgreSQL an aware time."""
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value + "+00:00")
+
+
+def seconds(value: float) -> float:
+    """A number of seconds as `{later}` takes it: whole milliseconds, never in exponent form."""
+    return round(value, 3)

@@ -1,0 +1,27 @@
+"""This package's own Celery tasks: upkeep, from beat and at every worker's start."""
+
+from typing import Any
+
+from celery import shared_task
+from celery.signals import worker_ready, worker_shutting_down
+from django.db import close_old_connections
+
+from queueing.reconcile import reconcile_quietly
+from queueing.runner import stopping
+
+
+@shared_task(name="queueing.reconcile")
+def reconcile() -> int:
+    """Publish what is due, rescue what is stalled."""
+    close_old_connections()
+    return reconcile_quietly()
+
+
+@worker_ready.connect
+def _reconcile_at_start(**_: Any) -> None:
+    reconcile_quietly()
+
+
+@worker_shutting_down.connect
+def _finish_what_is_in_hand(**_: Any) -> None:
+    stopping.set()

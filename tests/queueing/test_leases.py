@@ -1,0 +1,240 @@
+"""The lane protocol, statement by statement, on a real database."""
+
+import pytest
+from django.db import transaction
+from django.test import override_settings
+
+from queueing import kinds, leases, operations, states
+from queueing.errors import JobConflict, LeaseLost
+from queueing.leases import Lease
+from queueing.models import GenerationJob, GenerationJobEvent, Lane
+from tests.queueing.conftest import Enqueue
+
+pytestmark = pytest.mark.django_db
+
+ERROR = {"reason": "no answer", "classification": "transient"}
+
+
+def claimed(job_id: str) -> Lease:
+    lease = leases.claim(job_id, "worker")
+    assert lease is not None
+    return lease
+
+
+def settled(lease: Lease, *, go_on: bool = False) -> leases.Settled:
+    return leases.settle(lease, dict, worker="worker", go_on=go_on)
+
+
+def state(job_id: str) -> str:
+    return GenerationJob.objects.get(pk=job_id).state
+
+
+def history(job_id: str) -> list[str]:
+    events = GenerationJobEvent.objects.filter(job_id=job_id).order_by("id")
+    return list(events.values_list("event", flat=True))
+
+
+def expire(job_id: str) -> None:
+    """Let the job's lease run out, as time would."""
+    row = GenerationJob.objects.get(pk=job_id)
+    row.lease_until = row.created_at
+    row.save(update_fields=["lease_until"])
+
+
+def test_only_the_head_of_a_lane_can_be_claimed(enqueue: Enqueue) -> None:
+    first, second = enqueue("lane", 2, kind=kinds.SUMMARY)
+    assert first.is_head
+    assert not second.is_head
+    assert leases.claim(second.id, "worker") is None
+    assert claimed(first.id).head.id == first.id
+
+
+def test_a_message_that_comes_twice_claims_nothing(enqueue: Enqueue) -> None:
+    (job,) = enqueue()
+    claimed(job.id)
+    assert leases.claim(job.id, "another") is None
+
+
+def test_a_backlog_is_claimed_together_in_order(enqueue: Enqueue) -> None:
+    jobs = enqueue("lane", 5)
+    lease = claimed(jobs[0].id)
+    assert [job.id for job in lease.jobs] == [job.id for job in jobs]
+    settled(lease)
+    assert {state(job.id) for job in jobs} == {states.COMPLETED}
+    lane = Lane.objects.get(key="lane")
+    assert (lane.head, lane.tail) == (6, 5)
+
+
+def test_a_batch_ends_at_the_first_job_of_another_kind(enqueue: Enqueue) -> None:
+    first, second = enqueue("lane", 2)
+    (summary,) = enqueue("lane", 1, kind=kinds.SUMMARY)
+    enqueue("lane", 1)
+    lease = claimed(first.id)
+    assert [job.id for job in lease.jobs] == [first.id, second.id]
+    assert settled(lease, go_on=True) == leases.Settled(
+        head=leases.Head(summary.id, kinds.SUMMARY.name)
+    )
+
+
+def test_a_batch_ends_where_its_tokens_do(enqueue: Enqueue) -> None:
+    jobs = enqueue("lane", 4, size=kinds.EVENT.batch_tokens // 2)
+    assert len(claimed(jobs[0].id).jobs) == 2
+
+
+def test_a_cancelled_follower_is_stepped_over(enqueue: Enqueue, published: list[str]) -> None:
+    first, second, third = enqueue("lane", 3)
+    operations.cancel(second.id)
+    lease = claimed(first.id)
+    assert [job.id for job in lease.jobs] == [first.id, third.id]
+    settled(lease)
+    assert Lane.objects.get(key="lane").head == 4
+
+
+def test_settling_claims_what_follows_in_the_same_transaction(enqueue: Enqueue) -> None:
+    jobs = enqueue("lane", kinds.EVENT.batch_jobs + 1)
+    after = settled(claimed(jobs[0].id), go_on=True)
+    assert after.lease is not None
+    assert after.lease.head.id == jobs[-1].id
+    assert state(jobs[-1].id) == states.PROCESSING
+
+
+def test_what_a_settlement_stores_is_dropped_with_a_lost_lease(enqueue: Enqueue) -> None:
+    (job,) = enqueue()
+    late = claimed(job.id)
+    expire(job.id)
+    claimed(job.id)
+
+    def store() -> leases.Details:
+        Lane.objects.create(key="made by the late worker", project_id="p")
+        return {}
+
+    with pytest.raises(LeaseLost):
+        leases.settle(late, store, worker="worker", go_on=False)
+    assert not Lane.objects.filter(key="made by the late worker").exists()
+    assert state(job.id) == states.PROCESSING
+
+
+def test_an_expired_lease_is_taken_over_with_a_larger_token(enqueue: Enqueue) -> None:
+    (job,) = enqueue()
+    first = claimed(job.id)
+    expire(job.id)
+    second = claimed(job.id)
+    assert second.head.token == first.head.token + 1
+    assert second.head.attempts == 2
+    assert not leases.renew(first.pairs)
+    assert leases.renew(second.pairs) == set(second.pairs)
+
+
+def test_what_died_with_its_worker_is_tried_alone_and_frees_the_rest(enqueue: Enqueue) -> None:
+    jobs = enqueue("lane", 3)
+    claimed(jobs[0].id)
+    for job in jobs:
+        expire(job.id)
+    lease = claimed(jobs[0].id)
+    assert [job.id for job in lease.jobs] == [jobs[0].id]
+    rows = GenerationJob.objects.filter(pk__in=[job.id for job in jobs[1:]])
+    assert {(row.state, row.attempts) for row in rows} == {(states.QUEUED, 0)}
+
+
+def test_a_job_that_takes_its_worker_down_each_time_is_dead_lettered(enqueue: Enqueue) -> None:
+    poison, other = enqueue("lane", 2)
+    for _ in range(kinds.EVENT.max_attempts):
+        for job in claimed(poison.id).jobs:
+            expire(job.id)
+    assert leases.claim(poison.id, "worker") is None
+    head = leases.bury_exhausted(poison.id)
+    assert state(poison.id) == states.FAILED
+    assert GenerationJob.objects.get(pk=poison.id).last_error["classification"] == "worker_lost"
+    assert head == leases.Head(other.id, kinds.EVENT.name)
+
+
+def test_a_rescheduled_head_waits_and_its_lane_with_it(enqueue: Enqueue) -> None:
+    first, second = enqueue("lane", 2, kind=kinds.SUMMARY)
+    leases.reschedule(claimed(first.id), 60.0, ERROR)
+    assert leases.claim(first.id, "worker") is None
+    assert leases.claim(second.id, "worker") is None
+    assert history(first.id) == ["queued", "processing", "retry_scheduled"]
+    assert GenerationJob.objects.get(pk=first.id).last_error == ERROR
+
+
+def test_a_buried_head_lets_its_lane_go_on(enqueue: Enqueue) -> None:
+    first, second = enqueue("lane", 2, kind=kinds.SUMMARY)
+    head = leases.bury(claimed(first.id), ERROR)
+    assert head == leases.Head(second.id, kinds.SUMMARY.name)
+    assert history(first.id) == ["queued", "processing", "failed"]
+
+
+def test_a_release_gives_the_attempt_back_but_never_the_token(enqueue: Enqueue) -> None:
+    (job,) = enqueue()
+    leases.release(claimed(job.id))
+    row = GenerationJob.objects.get(pk=job.id)
+    assert (row.state, row.attempts, row.token) == (states.QUEUED, 0, 1)
+    assert claimed(job.id).head.token == 2
+
+
+def test_cancelling_takes_the_lease_from_its_worker(enqueue: Enqueue, published: list[str]) -> None:
+    first, second = enqueue("lane", 2, kind=kinds.SUMMARY)
+    lease = claimed(first.id)
+    assert operations.cancel(first.id).job.state == states.CANCELLED
+    with pytest.raises(LeaseLost):
+        settled(lease)
+    assert published == [second.id]
+    assert operations.cancel(first.id).already_cancelled
+
+
+def test_a_retried_job_goes_to_the_tail_with_a_fresh_budget(
+    enqueue: Enqueue, published: list[str]
+) -> None:
+    first, second = enqueue("lane", 2, kind=kinds.SUMMARY)
+    leases.bury(claimed(first.id), ERROR)
+    retried = operations.retry(first.id)
+    assert (retried.job.state, retried.job.seq, retried.job.attempts) == (states.QUEUED, 3, 0)
+    assert retried.job.retried_count == 1
+    settled(claimed(second.id))
+    settled(claimed(first.id))
+    assert history(first.id)[-2:] == ["processing", "completed"]
+
+
+def test_retrying_a_queued_job_nudges_it_again(enqueue: Enqueue, published: list[str]) -> None:
+    (job,) = enqueue()
+    assert operations.retry(job.id).already_queued
+    assert published == [job.id]
+
+
+@pytest.mark.parametrize("how", ["processing", "completed"])
+def test_a_job_at_work_or_done_cannot_be_retried(enqueue: Enqueue, how: str) -> None:
+    (job,) = enqueue()
+    lease = claimed(job.id)
+    if how == "completed":
+        settled(lease)
+    with pytest.raises(JobConflict, match=how):
+        operations.retry(job.id)
+
+
+def test_enqueueing_needs_no_turn_to_wait_for(enqueue: Enqueue) -> None:
+    first, *_ = enqueue("lane", 2, kind=kinds.SUMMARY)
+    lease = claimed(first.id)
+    (late,) = enqueue("lane", 1, kind=kinds.SUMMARY)
+    assert late.seq == 3
+    assert not late.is_head
+    after = settled(lease)
+    assert after.head is not None
+    assert after.head.job_id != late.id
+
+
+def test_a_rolled_back_enqueue_leaves_no_gap(enqueue: Enqueue) -> None:
+    enqueue("lane", 1)
+    with pytest.raises(RuntimeError), transaction.atomic():
+        enqueue("lane", 3)
+        raise RuntimeError
+    (after,) = enqueue("lane", 1)
+    assert after.seq == 2
+
+
+@override_settings(LEASE_SECONDS=0.001)
+def test_a_lease_is_only_as_long_as_configured(enqueue: Enqueue) -> None:
+    (job,) = enqueue()
+    claimed(job.id)
+    row = GenerationJob.objects.get(pk=job.id)
+    assert row.lease_until is not None
+    assert (row.lease_until - row.updated_at).total_seconds() <= 0.002

@@ -1,0 +1,119 @@
+"""Broker and rows are made to agree, whatever was lost on either side."""
+
+from datetime import timedelta
+
+import pytest
+from django.db.models import F
+
+from queueing import broker, kinds, leases, reconcile, states
+from queueing.errors import QueueStoreAway
+from queueing.models import GenerationJob, Lane
+from tests.queueing.conftest import Enqueue
+
+pytestmark = pytest.mark.django_db
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def depths(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """How deep the broker's queues are; empty unless the test says otherwise."""
+    waiting = dict.fromkeys([*kinds.BY_NAME, kinds.UPKEEP], 0)
+    monkeypatch.setattr(broker, "depths", lambda: waiting)
+    return waiting
+
+
+def time_passes(by: timedelta = MINUTE) -> None:
+    """Move everything that happened into the past by as much."""
+    Lane.objects.update(woken_at=F("woken_at") - by)
+    GenerationJob.objects.update(due_at=F("due_at") - by)
+    GenerationJob.objects.exclude(lease_until=None).update(lease_until=F("lease_until") - by)
+
+
+def test_a_head_that_was_just_nudged_is_left_alone(
+    enqueue: Enqueue, published: list[str], depths: dict[str, int]
+) -> None:
+    enqueue()
+    assert reconcile.reconcile() == 0
+    assert published == []
+
+
+def test_a_lost_nudge_is_repeated_once_a_grace(
+    enqueue: Enqueue, published: list[str], depths: dict[str, int]
+) -> None:
+    head, _ = enqueue("lane", 2)
+    time_passes()
+    assert reconcile.reconcile() == 1
+    assert reconcile.reconcile() == 0
+    assert published == [head.id]
+
+
+def test_a_head_that_may_still_wait_in_the_broker_is_given_time(
+    enqueue: Enqueue, published: list[str], depths: dict[str, int]
+) -> None:
+    enqueue()
+    depths["event"] = 7
+    time_passes(timedelta(seconds=reconcile.GRACE_WAITING - 2))
+    assert reconcile.reconcile() == 0
+    time_passes(timedelta(seconds=4))
+    assert reconcile.reconcile() == 1
+
+
+def test_a_retry_is_published_when_it_is_due_and_not_before(
+    enqueue: Enqueue, published: list[str], depths: dict[str, int]
+) -> None:
+    (job,) = enqueue()
+    lease = leases.claim(job.id, "worker")
+    assert lease is not None
+    leases.reschedule(lease, 30.0, {"reason": "busy"})
+    assert reconcile.reconcile() == 0
+    time_passes()
+    assert reconcile.reconcile() == 1
+    assert leases.claim(job.id, "worker") is not None
+
+
+def test_a_dead_workers_job_is_published_again(
+    enqueue: Enqueue, published: list[str], depths: dict[str, int]
+) -> None:
+    (job,) = enqueue()
+    assert leases.claim(job.id, "worker")
+    assert reconcile.reconcile() == 0
+    time_passes()
+    assert reconcile.reconcile() == 1
+    assert published == [job.id]
+
+
+def test_a_job_out_of_attempts_is_buried_and_the_next_one_published(
+    enqueue: Enqueue, published: list[str], depths: dict[str, int]
+) -> None:
+    poison, other = enqueue("lane", 2, kind=kinds.SUMMARY)
+    for _ in range(kinds.SUMMARY.max_attempts):
+        assert leases.claim(poison.id, "worker")
+        time_passes()
+    reconcile.reconcile()
+    assert GenerationJob.objects.get(pk=poison.id).state == states.FAILED
+    assert published == [other.id]
+
+
+def test_idle_lanes_are_never_published(
+    enqueue: Enqueue, published: list[str], depths: dict[str, int]
+) -> None:
+    (job,) = enqueue()
+    lease = leases.claim(job.id, "worker")
+    assert lease is not None
+    leases.settle(lease, dict, worker="worker", go_on=False)
+    time_passes()
+    assert reconcile.reconcile() == 0
+
+
+def test_a_store_that_is_away_is_said_and_nothing_is_lost(
+    enqueue: Enqueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> dict[str, int]:
+        raise QueueStoreAway("the queue store did not answer")
+
+    enqueue()
+    monkeypatch.setattr(broker, "depths", refuse)
+    assert reconcile.reconcile_quietly() == 0
+    with pytest.raises(QueueStoreAway):
+        reconcile.reconcile()

@@ -1,0 +1,40 @@
+"""When a failed job is tried again: arithmetic."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from queueing.errors import JobFailed
+from queueing.retry import LONGEST_BACKOFF, GiveUp, Retry, backoff, decide
+
+ATTEMPTS = st.integers(1, 50)
+JITTER = st.floats(-1, 1)
+
+
+def failed(*, transient: bool = True, retry_after: float | None = None) -> JobFailed:
+    return JobFailed("x", classification="x", transient=transient, retry_after=retry_after)
+
+
+def test_the_wait_grows_fivefold_from_its_base() -> None:
+    assert [backoff(n, 5.0, 0.0) for n in (1, 2, 3, 4)] == [5.0, 25.0, 125.0, 600.0]
+
+
+@given(ATTEMPTS, JITTER)
+def test_no_wait_is_longer_than_ten_minutes_and_a_fifth(attempts: int, jitter: float) -> None:
+    assert 0 < backoff(attempts, 5.0, jitter) <= LONGEST_BACKOFF * 1.2
+
+
+@given(ATTEMPTS, JITTER, st.floats(0, 1e6))
+def test_a_named_moment_is_always_waited_for(n: int, jitter: float, after: float) -> None:
+    verdict = decide(failed(retry_after=after), n, n + 1, base=5.0, jitter=jitter)
+    assert isinstance(verdict, Retry)
+    assert verdict.delay >= after
+
+
+@given(ATTEMPTS, JITTER)
+def test_what_cannot_succeed_is_never_tried_again(attempts: int, jitter: float) -> None:
+    assert decide(failed(transient=False), attempts, 99, base=5.0, jitter=jitter) == GiveUp()
+
+
+@given(ATTEMPTS, JITTER)
+def test_the_last_attempt_is_the_last(attempts: int, jitter: float) -> None:
+    assert decide(failed(), attempts, attempts, base=5.0, jitter=jitter) == GiveUp()

@@ -1,0 +1,145 @@
+"""Running jobs: in their lane's order, and whatever a handler raises ends in the job's row."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from django.test import override_settings
+
+from queueing import kinds, leases, operations, runner, states
+from queueing.errors import JobFailed
+from queueing.leases import Details, Job
+from queueing.models import GenerationJob, GenerationJobEvent
+from tests.queueing.conftest import Enqueue
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Recorder:
+    """A handler that keeps what it was given, and fails where it is told to."""
+
+    def __init__(self, failing: dict[str, Exception] | None = None) -> None:
+        self.calls: list[list[str]] = []
+        self.failing = failing or {}
+
+    def prepare(self, jobs: Sequence[Job]) -> list[str]:
+        return [job.id for job in jobs]
+
+    def perform(self, work: list[str], timeout: float) -> list[str]:
+        self.calls.append(work)
+        for job_id in work:
+            if error := self.failing.get(job_id):
+                raise error
+        return work
+
+    def store(self, jobs: Sequence[Job], result: Any) -> Details:
+        return {job.id: {"made": 1} for job in jobs}
+
+
+def rows() -> list[tuple[str, int]]:
+    return list(GenerationJob.objects.order_by("seq").values_list("state", "attempts"))
+
+
+def test_a_lane_is_drained_in_order_by_one_message(enqueue: Enqueue, published: list[str]) -> None:
+    jobs = enqueue("lane", 3, kind=kinds.SUMMARY)
+    recorder = Recorder()
+    assert runner.run(jobs[0].id, recorder) == 3
+    assert recorder.calls == [[job.id] for job in jobs]
+    assert published == []
+
+
+def test_a_busy_lane_gives_way_after_its_quantum(enqueue: Enqueue, published: list[str]) -> None:
+    jobs = enqueue("lane", 5, kind=kinds.SUMMARY)
+    with override_settings(QUANTUM_JOBS=2):
+        assert runner.run(jobs[0].id, Recorder()) == 2
+    assert published == [jobs[2].id]
+
+
+def test_a_worker_that_is_stopping_finishes_what_it_has_in_hand(
+    enqueue: Enqueue, published: list[str]
+) -> None:
+    jobs = enqueue("lane", 3, kind=kinds.SUMMARY)
+    runner.stopping.set()
+    try:
+        assert runner.run(jobs[0].id, Recorder()) == 1
+    finally:
+        runner.stopping.clear()
+    assert published == [jobs[1].id]
+
+
+def test_a_transient_failure_waits_in_its_lane(enqueue: Enqueue, published: list[str]) -> None:
+    first, second = enqueue("lane", 2, kind=kinds.SUMMARY)
+    error = JobFailed("busy", classification="rate_limit", transient=True, retry_after=120.0)
+    runner.run(first.id, Recorder({first.id: error}))
+    row = GenerationJob.objects.get(pk=first.id)
+    assert row.state == states.QUEUED
+    assert (row.due_at - row.updated_at).total_seconds() >= 119.9
+    assert runner.run(second.id, Recorder()) == 0
+
+
+def test_a_final_failure_lets_the_lane_go_on(enqueue: Enqueue, published: list[str]) -> None:
+    first, second = enqueue("lane", 2, kind=kinds.SUMMARY)
+    error = JobFailed("no such model", classification="unrecoverable", transient=False)
+    runner.run(first.id, Recorder({first.id: error}))
+    assert rows() == [(states.FAILED, 1), (states.QUEUED, 0)]
+    assert published == [second.id]
+
+
+def test_one_bad_job_of_a_batch_fails_alone(enqueue: Enqueue, published: list[str]) -> None:
+    bad, *good = enqueue("lane", 4)
+    error = JobFailed("cannot be parsed", classification="parse_error", transient=False)
+    recorder = Recorder({bad.id: error})
+    runner.run(bad.id, recorder)
+    assert recorder.calls == [[bad.id, *(job.id for job in good)], [bad.id]]
+    assert rows() == [(states.FAILED, 1), *[(states.QUEUED, 0)] * 3]
+    runner.run(good[0].id, recorder)
+    assert rows()[1:] == [(states.COMPLETED, 1)] * 3
+
+
+def test_a_defect_in_a_handler_is_dead_lettered_without_its_message(
+    enqueue: Enqueue, published: list[str]
+) -> None:
+    (job,) = enqueue()
+    runner.run(job.id, Recorder({job.id: KeyError("something that was in a payload")}))
+    error = GenerationJob.objects.get(pk=job.id).last_error
+    assert error["classification"] == "unknown"
+    assert "KeyError" in error["reason"]
+    assert "payload" not in error["reason"]
+
+
+def test_the_last_attempt_of_a_transient_failure_is_final(
+    enqueue: Enqueue, published: list[str]
+) -> None:
+    (job,) = enqueue(kind=kinds.SUMMARY)
+    error = JobFailed("busy", classification="transient", transient=True)
+    with override_settings(RETRY_BASE_SECONDS=0.0):
+        for _ in range(kinds.SUMMARY.max_attempts):
+            runner.run(job.id, Recorder({job.id: error}))
+    assert rows() == [(states.FAILED, kinds.SUMMARY.max_attempts)]
+
+
+def test_a_job_cancelled_while_it_is_worked_stores_nothing(
+    enqueue: Enqueue, published: list[str]
+) -> None:
+    first, second = enqueue("lane", 2)
+
+    class Cancelling(Recorder):
+        def perform(self, work: list[str], timeout: float) -> list[str]:
+            operations.cancel(second.id)
+            return work
+
+    runner.run(first.id, Cancelling())
+    assert rows() == [(states.QUEUED, 0), (states.CANCELLED, 1)]
+    assert leases.claim(first.id, "worker") is not None
+
+
+def test_every_transition_is_in_the_history(enqueue: Enqueue, published: list[str]) -> None:
+    (job,) = enqueue()
+    runner.run(job.id, Recorder())
+    events = GenerationJobEvent.objects.filter(job_id=job.id)
+    assert [(e.event, e.state_after, e.attempt) for e in events] == [
+        ("queued", "queued", 0),
+        ("processing", "processing", 1),
+        ("completed", "completed", 1),
+    ]
+    assert events[2].details == {"made": 1}
