@@ -12,7 +12,7 @@ HOST = "127.0.0.1"
 # Below every system's range for outgoing connections, so that none of them takes the port while
 # the server is down; the port that everybody else's server uses lies outside.
 PORTS = range(20_000, 32_000)
-ANSWER_SECONDS = 2.0
+ANSWER_SECONDS = 1.0
 
 
 class NoAnswer(Exception):

@@ -60,9 +60,9 @@ def write(path: Path, process: Mark) -> None:
 
 
 def reap(pid: int) -> None:
-    """Take a dead child out of the process table, if it is ours."""
+    """Take a process that has just died out of the process table, if it was our child."""
     with suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+        os.waitpid(pid, 0)  # its first thread can be gone before its last
 
 
 def memory(pid: int) -> int:

@@ -86,7 +86,7 @@ def stop(directory: Path, *, timeout: float = STOP_SECONDS) -> bool:
 
 
 def running(directory: Path) -> Server | None:
-    """The store of `directory` if it runs and answers, else None. Takes two seconds at most."""
+    """The store of `directory` if it runs and answers, else None. Takes a second or two at most."""
     known = access.read(directory)
     server = _answering(directory, known) if known else None
     return None if server is None or server.loading else server
