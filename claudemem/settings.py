@@ -20,7 +20,8 @@ ALLOWED_HOSTS = env.list("CLAUDE_MEM_ALLOWED_HOSTS", default=["127.0.0.1", "loca
 ROOT_URLCONF = "claudemem.urls"
 WSGI_APPLICATION = "claudemem.wsgi.application"
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    # Simple: only the web loads the admin (in `claudemem.urls`), not every worker.
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -30,6 +31,8 @@ INSTALLED_APPS = [
     "observations",
 ]
 MIDDLEWARE = [
+    # First: it takes API calls past all the others, which are for browsers.
+    "claudemem.api.door.Door",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

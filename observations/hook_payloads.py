@@ -81,7 +81,7 @@ def _own_id(name: str, payload: dict[str, Any]) -> str | None:
     prompt = _text(payload, "prompt_id")
     if not prompt or name == "UserPromptSubmit":
         return prompt or None
-    # One prompt can have many events of a type (each Stop of it, say): they differ in what they say.
+    # One prompt can have many events of a type (each Stop, say): they differ in what they say.
     return f"{prompt}:{fingerprint(payload)}"
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -17,6 +17,7 @@ from observations.privacy import scrub
 from queueing import kinds, outbox
 from queueing.models import GenerationJob
 from queueing.outbox import NewJob
+from queueing.statements import moment
 
 IDLE = "idle"
 OTHER_PROJECT = "project_id must belong to team_id"
@@ -69,7 +70,7 @@ def found_or_made(team_id: str, new: NewSession, at: datetime) -> tuple[Session,
         agent_type=new.agent_type,
         platform_source=platform,
     )
-    if key and (session := Session.objects.filter(identity_key=key).first()):
+    if key and (session := _known(key)):
         return session, False
     try:
         with transaction.atomic():
@@ -77,6 +78,31 @@ def found_or_made(team_id: str, new: NewSession, at: datetime) -> tuple[Session,
     except IntegrityError:
         # Another caller made it between our look and our insert.
         return Session.objects.get(identity_key=key), False
+
+
+_KNOWN = (
+    "id", "team_id", "project_id", "lane_key", "last_number", "news_number", "summarised_number",
+    "ended_at", "end_reason",
+)  # fmt: skip
+
+
+def _known(key: str) -> Session | None:
+    """The session of that identity; fields that captures do not need are loaded when asked for.
+
+    Every capture asks this, and a bare statement costs a fifth of what the ORM's would.
+    """
+    columns = ", ".join(_KNOWN)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {columns} FROM observations_session WHERE identity_key = %s",  # noqa: S608
+            [key],
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    *values, ended_at, end_reason = row
+    ended = moment(ended_at) if ended_at else None
+    return Session.from_db("default", _KNOWN, [*values, ended, end_reason])
 
 
 def _made(

@@ -4,3 +4,6 @@ from django.apps import AppConfig
 class QueueingConfig(AppConfig):
     name = "queueing"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from queueing import checks  # noqa: F401

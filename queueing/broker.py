@@ -7,7 +7,7 @@ away costs a caller at most one second once, and the next ones nothing until it 
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
@@ -24,41 +24,45 @@ from queueing.errors import QueueStoreAway
 log = logging.getLogger(__name__)
 
 TIMEOUT = 0.5
-RETRY_AFTER = 2.0
+PROBE_EVERY = 1.0
 PRODUCERS = 16
 
 
 class Breaker:
-    """Closed: calls go through. Open: they are refused at once, but for one every `rest` seconds."""
+    """Closed: calls go through. Open: they are refused at once, until a probe gets through.
 
-    def __init__(self, rest: float) -> None:
+    `probe` is called every `rest` seconds in a thread of its own while the breaker is open, so
+    that no caller pays for finding out; it raises while the other side is away.
+    """
+
+    def __init__(self, probe: Callable[[], object], rest: float) -> None:
+        self._probe = probe
         self._rest = rest
-        self._open_until = 0.0
         self._lock = threading.Lock()
-
-    def admit(self) -> bool:
-        """Whether this call may try. While open, one caller a rest is let through to find out."""
-        with self._lock:
-            now = time.monotonic()
-            if now < self._open_until:
-                return False
-            if self._open_until:
-                self._open_until = now + self._rest
-            return True
-
-    def failed(self) -> None:
-        with self._lock:
-            self._open_until = time.monotonic() + self._rest
-
-    def succeeded(self) -> None:
-        self._open_until = 0.0
+        self._is_open = False
 
     @property
     def is_open(self) -> bool:
-        return time.monotonic() < self._open_until
+        return self._is_open
 
+    def trip(self) -> None:
+        """Open, and start probing."""
+        with self._lock:
+            if self._is_open:
+                return
+            self._is_open = True
+        threading.Thread(target=self._watch, name="store-probe", daemon=True).start()
 
-breaker = Breaker(RETRY_AFTER)
+    def _watch(self) -> None:
+        while self._is_open:
+            time.sleep(self._rest)
+            try:
+                self._probe()
+            except _AWAY:
+                continue
+            self._is_open = False
+            log.info("the queue store answers again")
+
 
 _AWAY = (OperationalError, redis.RedisError, OSError)
 
@@ -99,14 +103,13 @@ def _reaching() -> Iterator[None]:
         raise QueueStoreAway(
             f"no queue store was started in {settings.DATA_DIR.root}: run `claudemem up`"
         )
-    if not breaker.admit():
+    if breaker.is_open:
         raise QueueStoreAway("the queue store did not answer a moment ago; it is tried again soon")
     try:
         yield
     except _AWAY as error:
-        breaker.failed()
+        breaker.trip()
         raise QueueStoreAway(f"the queue store did not answer: {type(error).__name__}") from error
-    breaker.succeeded()
 
 
 @cache
@@ -133,3 +136,6 @@ def _client() -> redis.Redis:
         socket_connect_timeout=TIMEOUT,
         retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
     )
+
+
+breaker = Breaker(lambda: _client().ping(), PROBE_EVERY)

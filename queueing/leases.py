@@ -148,10 +148,9 @@ def settle(lease: Lease, store: Callable[[], Details], *, worker: str, go_on: bo
         record = {job.id: (job.attempts, details.get(job.id, {})) for job in lease.jobs}
         _record(states.COMPLETED, states.COMPLETED, record)
         head = advance(lease.head.lane_id)
-        if go_on and head and head.kind == lease.head.kind:
-            if following := _claim(head.job_id, worker):
-                return Settled(lease=following)
-        return Settled(head=head)
+        goes_on = go_on and head and head.kind == lease.head.kind
+        following = _claim(head.job_id, worker) if goes_on and head else None
+        return Settled(lease=following) if following else Settled(head=head)
 
 
 def reschedule(lease: Lease, delay: float, error: Mapping[str, Any]) -> None:

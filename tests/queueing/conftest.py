@@ -1,13 +1,12 @@
 """Lanes with jobs in them, without anything that the jobs could be about."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 
 import pytest
 from django.db import transaction
 
 from queueing import broker, kinds, outbox
-from queueing.errors import QueueStoreAway
 from queueing.kinds import Kind
 from queueing.outbox import Enqueued, NewJob
 
@@ -39,12 +38,3 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     sent: list[str] = []
     monkeypatch.setattr(broker, "publish", lambda job_id, kind: sent.append(job_id))
     return sent
-
-
-@pytest.fixture
-def store_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    def refuse(job_id: str, kind: str) -> None:
-        raise QueueStoreAway("the queue store did not answer")
-
-    monkeypatch.setattr(broker, "publish", refuse)
-    yield
