@@ -1,0 +1,66 @@
+# Everything a fresh checkout needs: `make run` or `make demo`. Works with GNU make 3.81.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SCRATCH := CLAUDE_MEM_DATA_DIR="$(CURDIR)/$(VENV)/lint-data"
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help venv run demo dev test lint clean
+
+help:
+	@echo "make run    install into $(VENV) and run everything; Ctrl-C stops it"
+	@echo "make demo   show it on recorded agent sessions, in a scratch directory"
+	@echo "make venv   install into $(VENV) what running needs"
+	@echo "make dev    install what tests and checks need as well"
+	@echo "make test   run all tests"
+	@echo "make lint   run all checks"
+	@echo "make clean  remove $(VENV) and caches"
+	@echo
+	@echo "PYTHON=/path/to/python chooses the interpreter (3.11 or later)"
+
+run: venv
+	@$(BIN)/claudemem up
+
+demo: venv
+	@$(BIN)/claudemem demo
+
+venv: $(VENV)/installed
+
+dev: $(VENV)/installed-dev
+
+test: dev
+	@$(BIN)/python -m pytest -q
+
+# Whatever loads settings loads them from a scratch data directory.
+lint: dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(SCRATCH) $(BIN)/mypy
+	$(BIN)/lint-imports
+	$(SCRATCH) $(BIN)/python manage.py makemigrations --check --dry-run
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+# A stamp file a lock: nothing is installed again until its lock changes. The project itself is
+# installed in place, without its dependencies: those come from the lock alone.
+$(VENV)/installed: requirements.lock pyproject.toml | $(BIN)/python
+	@echo "installing into $(VENV) ..."
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/installed-dev: requirements-dev.lock $(VENV)/installed
+	@echo "installing what tests and checks need ..."
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(BIN)/python:
+	@command -v "$(PYTHON)" >/dev/null 2>&1 || { \
+	  echo "There is no $(PYTHON): install Python 3.11 or later, or name one with PYTHON=..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is too old: install Python 3.11 or later, or name one with PYTHON=..." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make environments: install its venv package (python3-venv on Debian and Ubuntu)" >&2; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV)
