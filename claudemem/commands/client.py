@@ -30,13 +30,20 @@ class Server:
 
     def post(self, path: str, body: Any) -> dict[str, Any]:
         """The answer to a POST. Raises ClickException with the server's own words."""
-        return self._answer("POST", path, content=json.dumps(body))
+        answer: dict[str, Any] = self._answered("POST", path, content=json.dumps(body)).json()
+        return answer
 
     def get(self, path: str, **query: str | int) -> dict[str, Any]:
         """The answer to a GET. Raises ClickException with the server's own words."""
-        return self._answer("GET", path, params=query)
+        answer: dict[str, Any] = self._answered("GET", path, params=query).json()
+        return answer
 
-    def _answer(self, method: str, path: str, **how: Any) -> dict[str, Any]:
+    def hook(self, payload: Any) -> bool:
+        """Send a hook payload; whether the server had it already. Raises ClickException."""
+        answer = self._answered("POST", "/v1/hooks/claude-code", content=json.dumps(payload))
+        return answer.headers.get("X-Duplicate") == "true"
+
+    def _answered(self, method: str, path: str, **how: Any) -> httpx.Response:
         until = time.monotonic() + PATIENCE_SECONDS
         while True:
             response = self._sent(method, path, **how)
@@ -44,8 +51,7 @@ class Server:
                 break
             time.sleep(min(5.0, float(response.headers.get("Retry-After", 1))))
         if response.is_success:
-            answer: dict[str, Any] = response.json()
-            return answer
+            return response
         raise click.ClickException(
             f"{method} {path} was answered {response.status_code}: {_words(response)}"
         )

@@ -10,9 +10,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from claudemem.commands.client import Server, payloads
 
-HOOK = "/v1/hooks/claude-code"
-
-
 @dataclass(frozen=True, slots=True)
 class Replayed:
     """What became of the payloads: how many were sent, and how many the server knew already."""
@@ -38,8 +35,7 @@ def send(server: Server, files: Sequence[Path], bar: Progress) -> Replayed:
     task = bar.add_task("sending payloads", total=len(everything))
     known = 0
     for _, _, payload in everything:
-        answer = server.post(HOOK, payload)
-        known += bool(answer.get("duplicate"))
+        known += server.hook(payload)
         bar.advance(task)
     return Replayed(len(everything), known)
 

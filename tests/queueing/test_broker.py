@@ -1,0 +1,89 @@
+"""The broker's client, with a real store that is paused, killed and brought back."""
+
+import os
+import signal
+import time
+from base64 import b64decode
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+from celery import current_app
+from django.test import override_settings
+from kombu import Connection, Producer
+
+from claudemem import celery  # noqa: F401
+from queueing import broker, kinds, outbox, store
+from queueing.errors import QueueStoreAway
+from queueing.outbox import Head
+from queueing.store import Server
+from tests.waiting import until
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    started = store.start(tmp_path / "redis", tmp_path / "logs")
+    with override_settings(QUEUE_STORE_URL=store.managed_url(tmp_path / "redis")):
+        broker._client.cache_clear()
+        yield started
+        os.kill(started.pid, signal.SIGCONT)
+        until(lambda: not broker.breaker.is_open)
+    broker._client.cache_clear()
+    store.stop(tmp_path / "redis")
+
+
+def seconds_of_publishing() -> tuple[float, bool]:
+    started = time.perf_counter()
+    published = outbox.publish([Head("job", "event")])
+    return time.perf_counter() - started, bool(published)
+
+
+@pytest.mark.parametrize("kind", kinds.ALL, ids=lambda kind: kind.name)
+def test_a_message_is_what_celery_itself_would_send(kind: kinds.Kind) -> None:
+    ours = broker.addressed(broker._template(kind), "job-1", "task-1")
+    with Connection("memory://") as connection, connection.channel() as channel:
+        current_app.send_task(
+            kind.task, args=["job-1"], queue=kind.queue, task_id="task-1",
+            producer=Producer(channel), retry=False,
+        )  # fmt: skip
+        theirs = channel._get(kind.queue)
+    assert orjson.loads(b64decode(ours["body"])) == orjson.loads(b64decode(theirs["body"]))
+    assert ours["headers"] == {**theirs["headers"], "argsrepr": "('job-1',)"}
+    own = {"delivery_tag", "reply_to"}
+    for name in set(theirs["properties"]) - own:
+        assert ours["properties"][name] == theirs["properties"][name]
+
+
+def test_published_messages_wait_in_the_queue_of_their_kind(server: Server) -> None:
+    broker.publish("a", "event")
+    broker.publish("b", "summary")
+    broker.publish("c", "summary")
+    assert broker.depths() == {"event": 1, "summary": 2, "event-batch": 0, "upkeep": 0}
+
+
+def test_a_black_hole_costs_one_caller_half_a_second_and_the_next_ones_nothing(
+    server: Server,
+) -> None:
+    broker.ping()
+    os.kill(server.pid, signal.SIGSTOP)
+    took, published = seconds_of_publishing()
+    assert not published
+    assert took < 1.0
+    times = [seconds_of_publishing() for _ in range(50)]
+    assert not any(published for _, published in times)
+    assert sum(took for took, _ in times) < 0.5
+
+
+def test_publishing_resumes_by_itself_when_the_store_is_back(server: Server) -> None:
+    os.kill(server.pid, signal.SIGSTOP)
+    with pytest.raises(QueueStoreAway):
+        broker.ping()
+    os.kill(server.pid, signal.SIGCONT)
+    until(lambda: seconds_of_publishing()[1])
+
+
+@override_settings(QUEUE_STORE_URL="")
+def test_without_a_store_the_error_says_how_to_get_one() -> None:
+    with pytest.raises(QueueStoreAway, match="claudemem up"):
+        broker.publish("job", "event")
