@@ -1,0 +1,5 @@
+"""`python -m claudemem` is `claudemem`."""
+
+from claudemem.cli import main
+
+main()

@@ -1,0 +1,127 @@
+"""`claudemem …`: the table of commands, what all of them share, and how they fail.
+
+A command is a line in `COMMANDS`, imported when it is called. Its module imports Django and its
+settings inside functions only: the options that say where the data lies are read before.
+"""
+
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from observations.errors import DomainError
+from queueing.errors import QueueingError
+
+COMMANDS = {
+    "up": "claudemem.commands.process:up",
+    "demo": "claudemem.commands.demo:demo",
+    "status": "claudemem.commands.status:status",
+    "search": "claudemem.commands.search:search",
+    "jobs": "claudemem.commands.jobs:jobs",
+    "replay": "claudemem.commands.replay:replay",
+    "api-key": "claudemem.commands.keys:api_key",
+    "createadmin": "claudemem.commands.first_run:createadmin",
+    "migrate": "claudemem.commands.first_run:migrate",
+    "first-run": "claudemem.commands.first_run:first_run",
+    "web": "claudemem.commands.process:web",
+    "worker": "claudemem.commands.process:worker",
+    "beat": "claudemem.commands.process:beat",
+}
+
+_DEBUG = "claudemem.debug"
+
+
+def _use_data_dir(context: click.Context, option: click.Parameter, value: Path | None) -> None:  # noqa: ARG001
+    if value is not None:
+        os.environ["CLAUDE_MEM_DATA_DIR"] = str(value.expanduser().absolute())
+
+
+def _use_debug(context: click.Context, option: click.Parameter, value: bool) -> None:  # noqa: ARG001
+    if value:
+        context.meta[_DEBUG] = True
+
+
+def _shared() -> list[click.Option]:
+    """The options that stand after `claudemem` or after any of its commands."""
+    return [
+        click.Option(
+            ["--data-dir"],
+            type=click.Path(file_okay=False, path_type=Path),
+            expose_value=False,
+            is_eager=True,
+            callback=_use_data_dir,
+            help="Where everything is kept. [default: $CLAUDE_MEM_DATA_DIR or ~/.claude-mem]",
+        ),
+        click.Option(
+            ["--debug"],
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_use_debug,
+            help="Show where an error comes from.",
+        ),
+    ]
+
+
+class LazyGroup(click.Group):
+    """Imports a command when it is called, and turns every error into one sentence."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return _sharing(command)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if ctx.meta.get(_DEBUG):
+                raise
+            raise click.ClickException(sentence(error)) from error
+
+
+@click.group(cls=LazyGroup, params=_shared())
+@click.version_option(package_name="claudemem")
+def cli() -> None:
+    """The memory server for coding agents: hooks in, observations out."""
+
+
+def main() -> None:
+    """Run the command line. Exits with 0, 1 for an error, 2 for a wrong call."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "claudemem.settings")
+    cli(prog_name="claudemem")
+
+
+def sentence(error: Exception) -> str:
+    """What to tell the user about an error: its own words where they were written for users."""
+    if isinstance(error, DomainError | QueueingError):
+        return str(error)
+    if type(error).__module__.startswith("django.db"):
+        return (
+            f"the database cannot be used ({error}): bring it up to date with `claudemem migrate`"
+        )
+    if isinstance(error, OSError) and error.strerror:
+        where = f" ({error.filename})" if error.filename else ""
+        return f"{error.strerror}{where}; run it again with --debug to see where this comes from"
+    return (
+        f"this should not have happened: {type(error).__name__}: {error}; run it again with "
+        "--debug to see where it comes from"
+    )
+
+
+def _sharing(command: click.Command) -> click.Command:
+    names = {parameter.name for parameter in command.params}
+    command.params.extend(option for option in _shared() if option.name not in names)
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            _sharing(inner)
+    return command

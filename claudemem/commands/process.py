@@ -1,0 +1,130 @@
+"""`up`, and the processes that it runs: `web`, `worker start`, `beat`."""
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from claudemem.supervise import Plan
+
+# In the order in which a worker that gets one thread would want them; all are served in turn.
+QUEUES = "event,summary,event-batch,upkeep"
+
+supervised = click.option(
+    "--supervised", is_flag=True, hidden=True, help="End when standard input is closed."
+)
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="Where the web listens.")
+def up(port: int | None) -> None:
+    """Run everything in the foreground: queue store, database, web, worker and beat.
+
+    Ctrl-C stops it all; a second Ctrl-C does not wait. On the first run an admin user and an API
+    key are made and shown once.
+    """
+    if port is not None:
+        os.environ["CLAUDE_MEM_SERVER_PORT"] = str(port)
+    # Two arenas instead of eight a core: a third less memory in processes with many threads.
+    os.environ.setdefault("MALLOC_ARENA_MAX", "2")
+    from claudemem import board, supervise
+    from claudemem.members import StartFailed
+
+    try:
+        supervise.up(_plan(), board.choose())
+    except StartFailed as error:
+        raise click.ClickException(str(error)) from error
+
+
+@click.command()
+@supervised
+def web(supervised: bool) -> None:
+    """Serve the API, the hooks and the admin."""
+    _supervise("web", supervised)
+    from claudemem.web import serve
+
+    serve()
+
+
+@click.group()
+def worker() -> None:
+    """Turn events into observations."""
+
+
+@worker.command("start")
+@click.option("--queues", default=QUEUES, show_default=True, help="Which queues to serve.")
+@click.option("--concurrency", type=click.IntRange(1), help="Threads. [default: 32]")
+@supervised
+def worker_start(queues: str, concurrency: int | None, supervised: bool) -> None:
+    """Work jobs until it is stopped."""
+    _needs_store()
+    _supervise("worker", supervised)
+    # Celery would run Django's checks, which load the whole web: 20 MB.
+    os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
+    from claudemem.celery import app
+
+    # Not worker_main: the command line of Celery brings a shell and 20 MB along.
+    process = app.Worker(
+        queues=queues,
+        concurrency=concurrency,
+        without_gossip=True,
+        without_mingle=True,
+        loglevel="WARNING",
+        quiet=True,
+        redirect_stdouts=False,
+    )
+    process.start()
+    raise SystemExit(process.exitcode or 0)
+
+
+@click.command()
+@supervised
+def beat(supervised: bool) -> None:
+    """Start what is due by the clock: reconcile, closing of idle sessions."""
+    _needs_store()
+    _supervise("beat", supervised)
+    from celery import Celery
+
+    # It sends names of tasks and runs none, so it needs neither the tasks nor Django.
+    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+    app = Celery("claudemem", set_as_current=True)
+    app.config_from_object("claudemem.settings", namespace="CELERY")
+    app.Beat(loglevel="WARNING", quiet=True, redirect_stdouts=False).run()
+
+
+def _plan() -> "Plan":
+    from claudemem import settings
+    from claudemem.supervise import Plan, own
+    from queueing import store
+
+    return Plan(
+        data=settings.DATA_DIR,
+        host=settings.HOST,
+        port=settings.PORT,
+        prepare=own("prepare", "first-run"),
+        children=(
+            own("web", "web", "--supervised"),
+            own("worker", "worker", "start", "--supervised"),
+            own("beat", "beat", "--supervised"),
+        ),
+        # An external one is neither started nor stopped by us.
+        managed_store=settings.QUEUE_STORE_URL in {"", store.managed_url(settings.DATA_DIR.redis)},
+    )
+
+
+def _needs_store() -> None:
+    from claudemem import settings
+
+    if not settings.QUEUE_STORE_URL:
+        raise click.ClickException(
+            f"there is no queue store in {settings.DATA_DIR.root}: run `claudemem up`, or name a "
+            "server of yours in CLAUDE_MEM_REDIS_URL"
+        )
+
+
+def _supervise(name: str, supervised: bool) -> None:
+    if supervised:
+        from claudemem import leash, settings
+
+        leash.hold(settings.DATA_DIR.logs, name)

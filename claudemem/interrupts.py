@@ -1,0 +1,49 @@
+"""Signals as a number that grows: the first asks to stop, the second means at once."""
+
+import os
+import select
+import signal
+from contextlib import suppress
+from types import FrameType
+from typing import Any, Self
+
+_STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupts:
+    """Within this block, signals to stop are counted, and wake up whoever waits.
+
+    So does the end of a child. A pipe and not an Event: an Event's lock could be held by the very
+    code that a signal interrupts.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._pipe = (-1, -1)
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._pipe = os.pipe()
+        for end in self._pipe:
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+        for number in _STOP:
+            self._before[number] = signal.signal(number, self._note)
+        self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(-1)
+        for end in self._pipe:
+            os.close(end)
+
+    def wait(self, seconds: float) -> None:
+        """Wait so long, or until a signal arrives."""
+        select.select([self._pipe[0]], [], [], seconds)
+        with suppress(BlockingIOError):
+            os.read(self._pipe[0], 1024)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self.count += 1

@@ -1,0 +1,50 @@
+"""What ties a child to its supervisor, and its output to the file of the day.
+
+The supervisor holds the other end of the child's standard input. It never writes there; when it
+is gone, however it went, the system closes that end and the child ends too. A pipe does this on
+every system, where a death signal is known to Linux alone.
+"""
+
+import os
+import select
+import threading
+from datetime import date
+from pathlib import Path
+
+_LOOK_SECONDS = 60.0
+
+
+def hold(logs: Path, name: str) -> None:
+    """End this process as soon as its supervisor is gone, and write to a new log every day."""
+    threading.Thread(target=_watch, args=(logs, name), name="leash", daemon=True).start()
+
+
+def open_log(logs: Path, name: str, day: date) -> int:
+    """A descriptor that appends to this day's log of `name`, which only its owner may read."""
+    path = logs / f"{name}-{day.isoformat()}.log"
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+
+def today() -> date:
+    """The day in the user's calendar, by which logs are named."""
+    return date.today()  # noqa: DTZ011
+
+
+def _watch(logs: Path, name: str) -> None:
+    day = today()
+    while True:
+        ready, _, _ = select.select([0], [], [], _LOOK_SECONDS)
+        if ready and not os.read(0, 1024):
+            # At once: what was in hand is repaired as after any crash, and the supervisor's
+            # successor must find the port free.
+            os._exit(1)
+        if day != today():
+            day = today()
+            _turn(logs, name, day)
+
+
+def _turn(logs: Path, name: str, day: date) -> None:
+    log = open_log(logs, name, day)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    os.close(log)

@@ -1,0 +1,200 @@
+"""What the supervisor starts in order, keeps running, and stops in reverse order."""
+
+import os
+import signal
+import subprocess
+import time
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from claudemem import leash
+from claudemem.interrupts import Interrupts
+from claudemem.restarts import Restarts
+from queueing import pids, store
+from queueing.pids import Mark
+
+GRACE_SECONDS = 10.0
+_POLL_SECONDS = 0.05
+
+RUNNING, WAITING, STOPPED = "running", "waiting", "stopped"
+
+
+class StartFailed(Exception):
+    """Something could not be started; the message is a sentence that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A row of the process table."""
+
+    name: str
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a member is, for the board and the state file."""
+
+    name: str
+    state: str
+    process: Mark | None
+    restarts: int = 0
+    detail: str = ""
+
+
+class Member(ABC):
+    """One of them. Kept running: whatever ended is started again, later each time."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.detail = ""
+        self._restarts = Restarts()
+        self._state = STOPPED
+
+    def start(self) -> None:
+        """Start it. Raises StartFailed, StoreFailed or OSError."""
+        self._launch(again=False)
+        self._restarts.born(time.monotonic())
+        self._state = RUNNING
+
+    def tend(self) -> str:
+        """Notice its end, or start it again when that is due; a sentence about it, or ""."""
+        if self._state == WAITING:
+            return self._start_again() if self._restarts.due(time.monotonic()) else ""
+        if not (ending := self._ending()):
+            return ""
+        self._state = WAITING
+        delay = self._restarts.died(time.monotonic())
+        return f"{self.name} {ending}; it starts again in {delay:g} s"
+
+    def status(self) -> Status:
+        """How it is now."""
+        return Status(self.name, self._state, self._mark(), self._restarts.total, self.detail)
+
+    @abstractmethod
+    def stop(self, interrupts: Interrupts) -> None:
+        """Stop it, and return when it is gone; at once if it was interrupted twice."""
+
+    @abstractmethod
+    def _launch(self, *, again: bool) -> None: ...
+
+    @abstractmethod
+    def _ending(self) -> str:
+        """How it ended, or "" while it runs."""
+
+    @abstractmethod
+    def _mark(self) -> Mark | None: ...
+
+    def _start_again(self) -> str:
+        self._restarts.total += 1
+        try:
+            self._launch(again=True)
+        except (store.StoreFailed, OSError) as error:
+            delay = self._restarts.died(time.monotonic())
+            return f"{self.name} did not start: {error}; the next attempt is in {delay:g} s"
+        self._restarts.born(time.monotonic())
+        self._state = RUNNING
+        return f"{self.name} was started again"
+
+
+class Child(Member):
+    """A program in a process of its own, whose output goes to a log of its own.
+
+    It has a process group of its own, so that the terminal's Ctrl-C reaches the supervisor alone.
+    """
+
+    def __init__(self, program: Program, logs: Path, directory: Path) -> None:
+        super().__init__(program.name)
+        self._program = program
+        self._logs = logs
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def stop(self, interrupts: Interrupts) -> None:
+        self._state = STOPPED
+        if self._process is None:
+            return
+        self._process.terminate()
+        deadline = time.monotonic() + GRACE_SECONDS
+        while self._process.poll() is None:
+            if interrupts.count > 1 or time.monotonic() > deadline:
+                with suppress(ProcessLookupError, PermissionError):  # macOS: if it just ended
+                    os.killpg(self._process.pid, signal.SIGKILL)  # with whatever it started itself
+                self._process.wait()
+            else:
+                interrupts.wait(_POLL_SECONDS)
+        self._drop()
+
+    def _launch(self, *, again: bool) -> None:  # noqa: ARG002 - the same each time
+        log = leash.open_log(self._logs, self.name, leash.today())
+        try:
+            self._process = subprocess.Popen(
+                self._program.argv,
+                stdin=subprocess.PIPE,  # the leash
+                stdout=log,
+                stderr=log,
+                cwd=self._directory,
+                process_group=0,
+            )
+        finally:
+            os.close(log)
+
+    def _ending(self) -> str:
+        if self._process is None or self._process.poll() is None:
+            return ""
+        code = self._process.returncode
+        self._drop()
+        return (
+            f"was ended by {signal.Signals(-code).name}"
+            if code < 0
+            else f"stopped with exit code {code}, its log says why"
+        )
+
+    def _mark(self) -> Mark | None:
+        return pids.mark(self._process.pid) if self._process else None
+
+    def _drop(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process = None
+
+
+class ManagedStore(Member):
+    """The private queue store. It outlives a supervisor that is killed, and is adopted then."""
+
+    def __init__(self, directory: Path, logs: Path) -> None:
+        super().__init__("store")
+        self._directory = directory
+        self._logs = logs
+        self._day = leash.today()
+        self._process: Mark | None = None
+
+    def tend(self) -> str:
+        if self._day != leash.today():
+            self._day = leash.today()
+            store.turn_log(self._directory, self._logs, self._day)
+        return super().tend()
+
+    def stop(self, interrupts: Interrupts) -> None:  # noqa: ARG002 - it must write its data
+        self._state = STOPPED
+        store.stop(self._directory)
+        self._process = None
+
+    def _launch(self, *, again: bool) -> None:
+        # Once the others know its address, it must come back to that.
+        server = store.start(self._directory, self._logs, may_move=not again)
+        adopted = ", found running" if server.adopted else ""
+        self.detail = f"{server.address}, Valkey {server.version}{adopted}"
+        self._process = pids.mark(server.pid)
+
+    def _ending(self) -> str:
+        if self._process is None or self._process.alive:
+            return ""
+        pids.reap(self._process.pid)
+        self._process = None
+        return "stopped, its log says why"
+
+    def _mark(self) -> Mark | None:
+        return self._process

@@ -1,0 +1,75 @@
+"""`up.json`: what runs in a data directory, for `claudemem status` and for a second `up`."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from claudemem.members import Status
+from queueing.pids import Mark
+
+NAME = "up.json"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a supervisor wrote about itself. Marks say whether it is still true."""
+
+    supervisor: Mark
+    url: str
+    members: tuple[Status, ...]
+
+
+def write(root: Path, state: State) -> None:
+    """Write it; a reader sees all of it or what was there before."""
+    new = root / f"{NAME}.new"
+    new.write_text(json.dumps(_encoded(state), indent=1) + "\n")
+    new.replace(root / NAME)
+
+
+def read(root: Path) -> State | None:
+    """What was written last, or None."""
+    try:
+        return _decoded(json.loads((root / NAME).read_text()))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def remove(root: Path) -> None:
+    """Nothing runs here any more."""
+    (root / NAME).unlink(missing_ok=True)
+
+
+def _encoded(state: State) -> dict[str, Any]:
+    return {
+        "supervisor": _mark(state.supervisor),
+        "url": state.url,
+        "processes": [_member(member) for member in state.members],
+    }
+
+
+def _member(member: Status) -> dict[str, Any]:
+    return {
+        "name": member.name,
+        "state": member.state,
+        "restarts": member.restarts,
+        "detail": member.detail,
+        "process": _mark(member.process) if member.process else None,
+    }
+
+
+def _mark(mark: Mark) -> dict[str, Any]:
+    return {"pid": mark.pid, "token": mark.token}
+
+
+def _decoded(data: dict[str, Any]) -> State:
+    return State(
+        Mark(**data["supervisor"]),
+        data["url"],
+        tuple(
+            Status(
+                **{**member, "process": Mark(**member["process"]) if member["process"] else None}
+            )
+            for member in data["processes"]
+        ),
+    )

@@ -1,0 +1,152 @@
+"""`claudemem up`: store, database, web, worker and beat, in order, and down again in reverse.
+
+This process stays small: it imports no Django, and whatever needs it is a child. If it is killed,
+its children end by themselves (see `leash`) and the store stays, to be adopted by the next start.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from claudemem import statefile
+from claudemem.board import Board, View
+from claudemem.datadir import DataDir
+from claudemem.interrupts import Interrupts
+from claudemem.members import Child, ManagedStore, Member, Program, StartFailed
+from claudemem.peek import Gauge
+from queueing import access, pids
+
+TICK_SECONDS = 0.2
+_HERE = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run, and where. `prepare` runs to its end before the children start."""
+
+    data: DataDir
+    host: str
+    port: int
+    children: tuple[Program, ...]
+    prepare: Program | None = None
+    managed_store: bool = True
+
+    @property
+    def url(self) -> str:
+        """The address of the web."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+
+def own(name: str, *arguments: str) -> Program:
+    """A program that is one of our own commands."""
+    return Program(name, (sys.executable, "-m", "claudemem", *arguments))
+
+
+def up(plan: Plan, board: Board) -> None:
+    """Run the plan until SIGINT, SIGTERM or SIGHUP, and stop everything again.
+
+    A second signal kills what has not stopped yet. Raises StartFailed or StoreFailed, and leaves
+    nothing running, if it cannot start.
+    """
+    plan.data.create()
+    with _alone(plan), Interrupts() as interrupts:
+        _check_port(plan)
+        gauge = Gauge(plan.host, plan.port, with_jobs=board.wants_jobs)
+        started: list[Member] = []
+        try:
+            for member in _starting(plan, interrupts):
+                started.append(member)
+                member.start()
+                board.say(_introduced(member))
+            gauge.start()
+            _watch(plan, started, interrupts, board, gauge)
+        finally:
+            gauge.stop()
+            _stop(plan, started, interrupts, board)
+
+
+def _starting(plan: Plan, interrupts: Interrupts) -> Iterator[Member]:
+    """The members in the order of their start; the database is prepared after the store."""
+    if plan.managed_store:
+        yield ManagedStore(plan.data.redis, plan.data.logs)
+    if plan.prepare and not interrupts.count:
+        _run(plan.prepare, interrupts)
+    for program in plan.children:
+        if not interrupts.count:
+            yield Child(program, plan.data.logs, _HERE)
+
+
+def _run(program: Program, interrupts: Interrupts) -> None:
+    """Run a program to its end. It writes to the terminal itself: its secrets never pass us."""
+    sys.stdout.flush()
+    process = subprocess.Popen(program.argv, stdin=subprocess.DEVNULL, cwd=_HERE, process_group=0)
+    while process.poll() is None:
+        if interrupts.count:
+            process.terminate()
+        interrupts.wait(0.1)
+    if process.returncode and not interrupts.count:
+        raise StartFailed("the database could not be prepared, for the reason above")
+
+
+def _watch(
+    plan: Plan, members: Sequence[Member], interrupts: Interrupts, board: Board, gauge: Gauge
+) -> None:
+    me, written = pids.mark(os.getpid()), None
+    while not interrupts.count:
+        for member in members:
+            if note := member.tend():
+                board.say(note)
+        state = statefile.State(me, plan.url, tuple(member.status() for member in members))
+        if state != written:
+            statefile.write(plan.data.root, state)
+            written = state
+        board.show(View(plan.url, str(plan.data.root), state.members, gauge.reading))
+        interrupts.wait(TICK_SECONDS)
+
+
+def _stop(plan: Plan, members: Sequence[Member], interrupts: Interrupts, board: Board) -> None:
+    board.close()
+    for member in reversed(members):
+        member.stop(interrupts)
+        board.say(f"{member.name} stopped")
+    statefile.remove(plan.data.root)
+
+
+def _introduced(member: Member) -> str:
+    status = member.status()
+    pid = f"process {status.process.pid}" if status.process else "no process"
+    return f"{member.name} started ({', '.join(filter(None, (status.detail, pid)))})"
+
+
+def _check_port(plan: Plan) -> None:
+    if not access.bindable(plan.port, plan.host):
+        raise StartFailed(
+            f"port {plan.port} is taken by another program: choose another one with --port, or "
+            "stop that program"
+        )
+
+
+@contextmanager
+def _alone(plan: Plan) -> Iterator[None]:
+    """Hold the data directory for as long as this block lasts; the lock dies with its holder."""
+    import fcntl  # there is none on Windows
+
+    with (plan.data.root / "up.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StartFailed(_taken(plan)) from None
+        yield
+
+
+def _taken(plan: Plan) -> str:
+    state = statefile.read(plan.data.root)
+    where = f" at {state.url} (process {state.supervisor.pid})" if state else ""
+    return (
+        f"claudemem already runs in {plan.data.root}{where}: stop it with Ctrl-C in its terminal, "
+        "or name another directory with --data-dir"
+    )

@@ -1,0 +1,50 @@
+"""A supervisor over tiny children, run as a program of its own: `crew.py DIRECTORY PORT TABLE`.
+
+TABLE is a JSON object: a name for each child and the Python that it runs, `prepare` among them if
+there is something to do first; `"store": "external"` starts no store.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from claudemem.board import PlainBoard
+from claudemem.datadir import DataDir
+from claudemem.members import Program, StartFailed
+from claudemem.supervise import Plan, up
+from queueing.store import StoreFailed
+
+HELD = """
+import sys, time
+from pathlib import Path
+from claudemem import leash
+leash.hold(Path({logs!r}), {name!r})
+print("hello from", {name!r}, flush=True)
+{code}
+"""
+
+
+def child(name: str, code: str, logs: Path) -> Program:
+    """A child on its leash that runs `code`, by default until it is stopped."""
+    text = HELD.format(name=name, logs=str(logs), code=code or "time.sleep(600)")
+    return Program(name, (sys.executable, "-c", text))
+
+
+def plan(directory: Path, port: int, table: dict[str, str]) -> Plan:
+    data = DataDir(directory)
+    prepare, mode = table.pop("prepare", None), table.pop("store", "managed")
+    return Plan(
+        data=data,
+        host="127.0.0.1",
+        port=port,
+        children=tuple(child(name, code, data.logs) for name, code in table.items()),
+        prepare=Program("prepare", (sys.executable, "-c", prepare)) if prepare else None,
+        managed_store=mode == "managed",
+    )
+
+
+if __name__ == "__main__":
+    try:
+        up(plan(Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])), PlainBoard())
+    except (StartFailed, StoreFailed) as error:
+        sys.exit(str(error))

@@ -1,0 +1,259 @@
+"""The command line and the real processes: what a user types and what comes of it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from claudemem import cli, leash, peek
+from queueing import access, pids, store
+from tests.waiting import until
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str, data: Path, typed: str = "") -> subprocess.CompletedProcess[str]:
+    """What `claudemem ARGUMENTS` does in a data directory."""
+    environment = {**os.environ, "CLAUDE_MEM_DATA_DIR": str(data)}
+    return subprocess.run(
+        [sys.executable, "-m", "claudemem", *arguments],
+        cwd=ROOT, env=environment, input=typed, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+class Installation:
+    """A data directory in which `claudemem up` was called."""
+
+    def __init__(self, root: Path) -> None:
+        self.data = root / "memory"
+        self.port = access.free_port()
+        self.output = root / "output.txt"
+        self.process = self.up()
+
+    def up(self) -> subprocess.Popen[bytes]:
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "claudemem", "up", "--data-dir", str(self.data),
+                 "--port", str(self.port)],
+                cwd=ROOT, stdout=output, stderr=output, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        return self.process
+
+    def ready(self) -> None:
+        until(lambda: "ready at" in self.output.read_text(), seconds=30)
+
+    def status(self) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(run("status", "--json", data=self.data).stdout)
+        return answer
+
+    def family(self) -> list[psutil.Process]:
+        me = psutil.Process(self.process.pid)
+        return [me, *me.children(recursive=True)]
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    installation = Installation(tmp_path_factory.mktemp("installation"))
+    yield installation
+    if installation.process.poll() is None:
+        installation.stop()
+    store.stop(installation.data / "redis")
+
+
+@pytest.fixture(scope="module")
+def running(installation: Installation) -> Installation:
+    installation.ready()
+    until(lambda: len(installation.family()) == 5)
+    return installation
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with a database and nothing else."""
+    data = tmp_path_factory.mktemp("data") / "memory"
+    assert run("migrate", data=data).stdout == "the database was brought up to date\n"
+    return data
+
+
+def test_the_first_run_shows_an_admin_and_a_key_that_work(running: Installation) -> None:
+    said = running.output.read_text()
+    password = re.findall(r"admin password  (\S+)", said)
+    key = re.findall(r"API key +(cmem_[0-9a-f]{48})", said)
+    assert (len(password), len(key)) == (1, 1)
+    assert f"http://127.0.0.1:{running.port}/admin/" in said
+    kept = b"".join(path.read_bytes() for path in running.data.rglob("*") if path.is_file())
+    for secret in (password[0], key[0]):
+        assert secret.encode() not in kept
+    program = (
+        "import django; django.setup();"
+        "from django.contrib.auth import authenticate; from observations import keys;"
+        f"user = authenticate(username='admin', password={password[0]!r});"
+        f"who = keys.authenticate({key[0]!r});"
+        "print(user.is_superuser, sorted(who.scopes), who.project_id)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True,
+        env={**os.environ, "CLAUDE_MEM_DATA_DIR": str(running.data),
+             "DJANGO_SETTINGS_MODULE": "claudemem.settings"},
+    ).stdout  # fmt: skip
+    assert told == "True ['memories:read', 'memories:write'] None\n"
+
+
+def test_status_tells_that_all_is_well(running: Installation) -> None:
+    told = run("status", data=running.data)
+    assert told.returncode == 0, told.stdout
+    report = running.status()
+    assert report["healthy"]
+    assert report["problems"] == []
+    assert [process["name"] for process in report["processes"]] == [
+        "supervisor", "store", "web", "worker", "beat",
+    ]  # fmt: skip
+    assert (report["web"], report["database"]["ready"]) == (True, True)
+    assert report["store"]["version"].startswith("9.")
+    assert report["jobs"]["failed"] == 0
+    password = access.read(running.data / "redis")
+    assert password is not None
+    assert password.password not in told.stdout + json.dumps(report)
+
+
+def test_all_of_it_takes_less_than_250_megabytes(running: Installation) -> None:
+    assert sum(pids.memory(process.pid) for process in running.family()) < 250e6
+
+
+def test_nothing_listens_beyond_loopback(running: Installation) -> None:
+    places = {
+        connection.laddr
+        for process in running.family()
+        for connection in process.net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert {place.ip for place in places} == {"127.0.0.1"}
+    assert running.port in {place.port for place in places}
+    assert len(places) == 2
+
+
+def test_no_secret_is_in_a_process_list(running: Installation) -> None:
+    known = access.read(running.data / "redis")
+    assert known is not None
+    for process in running.family():
+        assert known.password not in " ".join(process.cmdline())
+
+
+def test_a_killed_web_answers_again(running: Installation) -> None:
+    web = next(p for p in running.status()["processes"] if p["name"] == "web")
+    os.kill(web["pid"], signal.SIGKILL)
+    until(lambda: "web was started again" in running.output.read_text())
+    until(lambda: peek.healthy("127.0.0.1", running.port))
+
+
+def test_a_killed_store_is_found_again_by_worker_and_beat(running: Installation) -> None:
+    until(lambda: store.running(running.data / "redis"))
+    server = store.running(running.data / "redis")
+    assert server is not None
+    os.kill(server.pid, signal.SIGKILL)
+    until(lambda: "store was started again" in running.output.read_text())
+
+    def taken() -> bool:
+        # Beat sends a message a second, and the worker takes it.
+        known = access.read(running.data / "redis")
+        assert known is not None
+        sent = access.ask(known, "INFO commandstats")
+        return "cmdstat_lpush" in sent and "cmdstat_brpop" in sent
+
+    until(taken, seconds=30)
+    assert running.status()["healthy"]
+
+
+def test_ctrl_c_stops_it_all_and_the_next_start_shows_no_secret(running: Installation) -> None:
+    family = running.family()
+    assert running.stop() == 0
+    assert [process for process in family if process.is_running()] == []
+    told = run("status", data=running.data)
+    assert told.returncode == 1
+    assert "start it with `claudemem up`" in told.stdout
+    running.up()
+    running.ready()
+    assert "shown once" not in running.output.read_text()
+    assert running.stop() == 0
+
+
+@pytest.mark.parametrize("command", [("worker", "start"), ("beat",)])
+def test_without_a_queue_store_a_worker_says_what_to_do(
+    command: tuple[str, ...], data: Path
+) -> None:
+    told = run(*command, data=data)
+    assert (told.returncode, told.stdout) == (1, "")
+    assert told.stderr.count("\n") == 1
+    assert "run `claudemem up`" in told.stderr
+
+
+def test_migrate_says_when_there_is_nothing_to_do(data: Path) -> None:
+    assert run("migrate", data=data).stdout == "the database is up to date\n"
+
+
+def test_createadmin_makes_a_user_and_shows_the_password_once(data: Path) -> None:
+    told = run("createadmin", "ada", data=data)
+    assert told.returncode == 0, told.stderr
+    assert re.search(r"admin user +ada\nadmin password +\S{20}", told.stdout)
+    again = run("createadmin", "ada", data=data)
+    assert again.returncode == 1
+    assert "there is a user 'ada' already" in again.stderr
+
+
+def test_createadmin_reads_a_password_and_never_repeats_it(data: Path) -> None:
+    told = run("createadmin", "bob", "--password-stdin", data=data, typed="a long passphrase\n")
+    assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
+    short = run("createadmin", "eve", "--password-stdin", data=data, typed="12\n")
+    assert short.returncode == 1
+    assert "too short" in short.stderr
+
+
+def test_the_option_for_the_data_directory_wins_wherever_it_stands(
+    data: Path, tmp_path: Path
+) -> None:
+    for arguments in (
+        ("--data-dir", str(tmp_path / "here"), "migrate"),
+        ("migrate", "--data-dir", str(tmp_path / "there")),
+    ):
+        assert run(*arguments, data=data).returncode == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"here", "there"}
+
+
+def test_a_database_without_tables_is_a_sentence(tmp_path: Path) -> None:
+    told = run("createadmin", data=tmp_path / "new")
+    assert told.returncode == 1
+    assert told.stderr.count("\n") == 1
+    assert "`claudemem migrate`" in told.stderr
+    debugged = run("--debug", "createadmin", data=tmp_path / "new")
+    assert "Traceback" in debugged.stderr
+
+
+def test_a_wrong_call_exits_with_2(data: Path) -> None:
+    assert run("dance", data=data).returncode == 2
+    assert run("up", "--port", "nowhere", data=data).returncode == 2
+
+
+def test_every_line_of_the_table_is_a_command() -> None:
+    context = cli.cli.make_context("claudemem", [], resilient_parsing=True)
+    for name in cli.COMMANDS:
+        command = cli.cli.get_command(context, name)
+        assert command is not None, name
+        assert command.help, name
+        assert {"data_dir", "debug"} <= {parameter.name for parameter in command.params}
+
+
+def test_logs_are_named_by_the_users_day(tmp_path: Path) -> None:
+    os.close(leash.open_log(tmp_path, "web", leash.today()))
+    assert [path.name for path in tmp_path.iterdir()] == [f"web-{leash.today().isoformat()}.log"]
