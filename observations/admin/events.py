@@ -1,0 +1,128 @@
+"""Events in the admin: what hooks and clients reported, to be read."""
+
+# Django gives these methods more than each of them needs.
+# ruff: noqa: ARG002
+
+from django.contrib import admin
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+from observations.admin.filters import ProjectFilter, SessionPin
+from observations.admin.gist import gist
+from observations.models import Event, Observation, ObservationSource, Session
+from queueing.browsing import NOTHING, Period, ReadOnly, Words, badge, link, list_link, pretty
+from queueing.models import GenerationJob
+
+# More sessions than this that bear one client's id are not looked through.
+MOST_SESSIONS = 50
+
+
+class TypeFilter(Words):
+    """The events that Claude Code's hooks report; others are found through their session."""
+
+    title = "type"
+    parameter_name = "event_type"
+    words = (
+        "SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse", "PostToolUseFailure",
+        "SubagentStop", "PreCompact", "Stop", "SessionEnd",
+    )  # fmt: skip
+
+
+class EventAdmin(ReadOnly[Event]):
+    """Events, newest first."""
+
+    by_project = "received_at"
+    list_display = (
+        "received_at", "event_type", "about", "project", "session_link", "made", "cut",
+    )  # fmt: skip
+    list_filter = (TypeFilter, ProjectFilter, Period, SessionPin)
+    list_select_related = ("project", "session")
+    search_fields = ("id__exact",)
+    search_help_text = "The id of an event, or of a session as we or its agent call it."
+    fieldsets = (
+        (None, {"fields": ("event_type", "about", "project", "session_link", "number",
+                           "occurred_at", "received_at")}),
+        ("What became of it", {"fields": ("jobs", "observations", "cut")}),
+        ("Payload", {"fields": ("shown_payload",)}),
+        ("Delivery", {"classes": ["collapse"],
+                      "fields": ("id", "team", "source_adapter", "source_event_id",
+                                 "platform_source", "dedupe_key", "shown_metadata")}),
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
+        """Events with what they belong to: every page names it."""
+        return super().get_queryset(request).select_related("project", "team", "session")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Event], search_term: str
+    ) -> tuple[QuerySet[Event], bool]:
+        """The event of that id, or the events of the session of that id."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        named = Q(pk=term) | Q(content_session_id=term) | Q(external_session_id=term)
+        sessions = list(Session.objects.filter(named).values_list("pk", flat=True)[:MOST_SESSIONS])
+        return queryset.filter(Q(pk=term) | Q(session__in=sessions)), False
+
+    def accompany(self, rows: list[Event]) -> None:
+        """How many observations were made of each event, and its job."""
+        ids = [row.pk for row in rows]
+        of_events = ObservationSource.objects.filter(event__in=ids).values_list("event")
+        counts = dict(of_events.annotate(Count("pk")).order_by())
+        jobs = {job.source_id: job for job in GenerationJob.objects.filter(source_id__in=ids)}
+        for row in rows:
+            vars(row)["companions"] = counts.get(row.pk, 0), jobs.get(row.pk)
+
+    @admin.display(description="made of it")
+    def made(self, event: Event) -> SafeString | str:
+        """Its observations, or the state of the job that is to make them."""
+        count, job = vars(event).get("companions", (0, None))
+        if count:
+            text = f"{count} observation{'s' if count > 1 else ''}"
+            return list_link(Observation, text, event=event.pk)
+        return link(GenerationJob, job.pk, badge(job.state)) if job else NOTHING
+
+    @admin.display(description="about")
+    def about(self, event: Event) -> str:
+        """The payload in a line."""
+        return gist(event.payload) or NOTHING
+
+    @admin.display(description="session")
+    def session_link(self, event: Event) -> SafeString | str:
+        """The way to its session."""
+        return link(Session, event.session_id, event.session) if event.session else NOTHING
+
+    @admin.display(description="removed at the door")
+    def cut(self, event: Event) -> str:
+        """What was cut out before it was stored, by rule."""
+        counts = event.removed if isinstance(event.removed, dict) else {}
+        return ", ".join(f"{rule} × {count}" for rule, count in sorted(counts.items())) or NOTHING
+
+    @admin.display(description="jobs")
+    def jobs(self, event: Event) -> SafeString | str:
+        """The jobs that work on it."""
+        jobs = GenerationJob.objects.filter(source_id=event.pk).order_by("id")
+        shown = ((link(GenerationJob, job.pk, job), badge(job.state)) for job in jobs)
+        return format_html_join("", "<div>{} {}</div>", shown) or "None: it is kept as it is."
+
+    @admin.display(description="observations")
+    def observations(self, event: Event) -> SafeString | str:
+        """What was made of it."""
+        rows = Observation.objects.filter(sources__event=event).order_by("number")
+        shown = ((link(Observation, row.pk, row), badge(row.kind)) for row in rows)
+        return format_html_join("", "<div>{} {}</div>", shown) or NOTHING
+
+    @admin.display(description="payload")
+    def shown_payload(self, event: Event) -> SafeString | str:
+        """What was reported, after the door's rules."""
+        return pretty(event.payload)
+
+    @admin.display(description="metadata")
+    def shown_metadata(self, event: Event) -> SafeString | str:
+        """What the client added."""
+        return pretty(event.metadata)
+
+
+admin.site.register(Event, EventAdmin)

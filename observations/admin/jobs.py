@@ -1,0 +1,71 @@
+"""Jobs, with the words of memory: whose they are, what they are about, what they made."""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import Q
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+from observations.admin.filters import ProjectFilter
+from observations.models import Event, Observation, Project, Session
+from queueing import kinds
+from queueing.admin import JobAdmin, KindFilter, LanePin, StateFilter
+from queueing.browsing import NOTHING, Period, badge, link
+from queueing.models import GenerationJob
+
+
+class MemoryJobAdmin(JobAdmin):
+    """The queue's own page of jobs, which knows only ids, with names and links."""
+
+    list_filter: ClassVar[tuple[Any, ...]] = (
+        StateFilter,
+        KindFilter,
+        ProjectFilter,
+        Period,
+        LanePin,
+    )
+    readonly_fields: ClassVar[tuple[str, ...]] = (*JobAdmin.readonly_fields, "made")
+    fieldsets: ClassVar[tuple[Any, ...]] = (
+        (None, {"fields": ("shown_state", "kind", "tries", "error", "about", "made",
+                           "project_name")}),
+        *JobAdmin.fieldsets[1:],
+    )  # fmt: skip
+
+    def accompany(self, rows: list[GenerationJob]) -> None:
+        """The names of the rows' projects."""
+        names = _names({row.project_id for row in rows})
+        for row in rows:
+            vars(row)["project_named"] = names.get(row.project_id)
+
+    @admin.display(description="project")
+    def project_name(self, job: GenerationJob) -> str:
+        """The project's name; its id if it is gone."""
+        if "project_named" not in vars(job):
+            self.accompany([job])
+        return vars(job)["project_named"] or job.project_id
+
+    @admin.display(description="about")
+    def about(self, job: GenerationJob) -> SafeString | str:
+        """The event or session that it is about."""
+        model: Any = Session if job.kind == kinds.SUMMARY.name else Event
+        row = model.objects.filter(pk=job.source_id).first()
+        return link(model, row.pk, row) if row else f"{job.source_type} {job.source_id} (gone)"
+
+    @admin.display(description="made")
+    def made(self, job: GenerationJob) -> SafeString | str:
+        """The observations that it made, found by indexes that they have for other reasons."""
+        near = Q(sources__event=job.source_id)
+        if job.kind == kinds.SUMMARY.name:
+            near = Q(session=job.session_id, kind="summary")
+        rows = Observation.objects.filter(near, created_by_job_id=job.pk).order_by("number")
+        shown = ((link(Observation, row.pk, row), badge(row.kind)) for row in rows)
+        return format_html_join("", "<div>{} {}</div>", shown) or NOTHING
+
+
+def _names(ids: set[str]) -> dict[str, str]:
+    return dict(Project.objects.filter(pk__in=ids).values_list("pk", "name"))
+
+
+admin.site.unregister(GenerationJob)
+admin.site.register(GenerationJob, MemoryJobAdmin)

@@ -1,0 +1,127 @@
+"""Sessions in the admin: what an agent did and what was made of it, in order."""
+
+# Django gives these methods more than each of them needs.
+# ruff: noqa: ARG002
+
+from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from observations.admin import timeline
+from observations.admin.filters import ProjectFilter
+from observations.models import Event, Observation, Session
+from queueing.browsing import NOTHING, Period, ReadOnly, list_link, pretty
+from queueing.models import GenerationJob, Lane
+
+
+class OpenFilter(admin.SimpleListFilter):
+    """Whether a session goes on."""
+
+    title = "state"
+    parameter_name = "open"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        """Open or ended."""
+        return [("yes", "Open"), ("no", "Ended")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Session]) -> QuerySet[Session]:
+        """The open ones, the ended ones, or all."""
+        if self.value() not in ("yes", "no"):
+            return queryset
+        return queryset.filter(ended_at__isnull=self.value() == "yes")
+
+
+class SessionAdmin(ReadOnly[Session]):
+    """Sessions, newest first."""
+
+    by_project = "started_at"
+    list_display = (
+        "name", "project", "platform_source", "started_at", "ending", "event_count",
+        "observation_count",
+    )  # fmt: skip
+    list_filter = (OpenFilter, ProjectFilter, Period)
+    list_select_related = ("project",)
+    search_fields = ("id__exact", "content_session_id__exact", "external_session_id__exact")
+    search_help_text = "The id of a session, as we or its agent call it."
+    fieldsets = (
+        (None, {"fields": ("project", "platform_source", "cwd", "started_at", "last_event_at",
+                           "ending", "ways")}),
+        ("Timeline", {"fields": ("timeline",)}),
+        ("Details", {"classes": ["collapse"],
+                     "fields": ("id", "team", "external_session_id", "content_session_id",
+                                "agent_id", "agent_type", "generation_status",
+                                "last_generated_at", "shown_metadata")}),
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Session]:
+        """Sessions with what they belong to: every page names it."""
+        return super().get_queryset(request).select_related("project", "team")
+
+    def accompany(self, rows: list[Session]) -> None:
+        """How many observations each session has: one query over an index."""
+        made = Observation.objects.filter(session__in=[row.pk for row in rows])
+        counts = dict(made.values_list("session").annotate(Count("pk")).order_by())
+        for row in rows:
+            vars(row)["observation_number"] = counts.get(row.pk, 0)
+
+    @admin.display(description="session")
+    def name(self, session: Session) -> str:
+        """The session as its agent calls it."""
+        return str(session)
+
+    @admin.display(description="ended")
+    def ending(self, session: Session) -> str:
+        """When and why it ended."""
+        if session.ended_at is None:
+            return "open"
+        reason = f" ({session.end_reason})" if session.end_reason else ""
+        return f"{session.ended_at:%Y-%m-%d %H:%M}{reason}"
+
+    @admin.display(description="events")
+    def event_count(self, session: Session) -> SafeString | str:
+        """How many events it has, leading to them."""
+        count = session.last_number
+        return list_link(Event, count, session=session.pk) if count else NOTHING
+
+    @admin.display(description="observations")
+    def observation_count(self, session: Session) -> SafeString | str:
+        """How many observations were made of it, leading to them."""
+        count = vars(session).get("observation_number", 0)
+        return list_link(Observation, count, session=session.pk) if count else NOTHING
+
+    @admin.display(description="browse")
+    def ways(self, session: Session) -> SafeString:
+        """The way to the lists of what it has."""
+        events, observations = self._lists(session)
+        lane = Lane.objects.filter(key=session.lane_key).values_list("pk", flat=True).first()
+        jobs = list_link(GenerationJob, "jobs", lane=lane) if lane else "no jobs"
+        return format_html("{} · {} · {}", events, observations, jobs)
+
+    def _lists(self, session: Session) -> tuple[SafeString, SafeString]:
+        return (
+            list_link(Event, f"{session.last_number} events", session=session.pk),
+            list_link(Observation, "observations", session=session.pk),
+        )
+
+    @admin.display(description="timeline")
+    def timeline(self, session: Session) -> SafeString:
+        """The session told in order."""
+        events, observations = self._lists(session)
+        context = {
+            "timeline": timeline.of(session),
+            "all_events": events,
+            "all_observations": observations,
+        }
+        # Rendered by a template that escapes what it is given.
+        return mark_safe(render_to_string("observations/timeline.html", context))  # noqa: S308
+
+    @admin.display(description="metadata")
+    def shown_metadata(self, session: Session) -> SafeString | str:
+        """What the client added."""
+        return pretty(session.metadata)
+
+
+admin.site.register(Session, SessionAdmin)

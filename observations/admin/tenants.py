@@ -1,0 +1,87 @@
+"""Teams and projects: who memory belongs to, and the way into it."""
+
+# Django gives these methods more than each of them needs.
+# ruff: noqa: ARG002
+
+from django.contrib import admin
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from observations.models import ApiKey, Event, Observation, Project, Session, Team
+from queueing.browsing import NOTHING, Browsed, list_link
+from queueing.models import GenerationJob
+
+
+class TeamAdmin(Browsed[Team]):
+    """Teams, by name. Not deleted here: that would leave their jobs and lanes behind."""
+
+    list_display = ("name", "created_at", "ways")
+    ordering = ("name",)
+    search_fields = ("name",)
+    fields = ("name", "created_at", "ways")
+    readonly_fields = ("created_at", "ways")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Team | None = None) -> bool:
+        """Nobody deletes one here."""
+        return False
+
+    @admin.display(description="browse")
+    def ways(self, team: Team) -> SafeString | str:
+        """The way to what the team has."""
+        if team._state.adding:
+            return NOTHING
+        projects = list_link(Project, "projects", team__id__exact=team.pk)
+        keys = list_link(ApiKey, "API keys", team__id__exact=team.pk)
+        return format_html("{} · {}", projects, keys)
+
+
+class ProjectAdmin(Browsed[Project]):
+    """Projects, by name, with when something last happened in them. Not deleted here either."""
+
+    list_display = ("name", "team", "last_session", "created_at", "ways")
+    list_filter = ("team",)
+    list_select_related = ("team",)
+    ordering = ("name",)
+    search_fields = ("name",)
+    autocomplete_fields = ("team",)
+    fields = ("name", "team", "created_at", "ways")
+    readonly_fields = ("created_at", "ways")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Project]:
+        """Projects with the start of their latest session: one step in an index for each."""
+        rows: QuerySet[Project] = super().get_queryset(request)
+        sessions = Session.objects.filter(project=OuterRef("pk")).order_by("-started_at")
+        return rows.annotate(latest_session=Subquery(sessions.values("started_at")[:1]))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Project | None = None) -> bool:
+        """Nobody deletes one here."""
+        return False
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Project | None = None
+    ) -> tuple[str, ...]:
+        """A project stays with its team: all of its rows name it too."""
+        return (*self.readonly_fields, "team") if obj else self.readonly_fields
+
+    @admin.display(description="last session")
+    def last_session(self, project: Project) -> object:
+        """When its latest session started."""
+        return vars(project).get("latest_session")
+
+    @admin.display(description="browse")
+    def ways(self, project: Project) -> SafeString | str:
+        """The way to what the project has."""
+        if project._state.adding:
+            return NOTHING
+        lists = (
+            (Observation, "observations"), (Session, "sessions"), (Event, "events"),
+            (GenerationJob, "jobs"),
+        )  # fmt: skip
+        links = ((list_link(model, text, project=project.pk),) for model, text in lists)
+        return format_html_join(" · ", "{}", links)
+
+
+admin.site.register(Team, TeamAdmin)
+admin.site.register(Project, ProjectAdmin)
