@@ -1,0 +1,175 @@
+"""All reads of memory: search, context, recent, timeline, one, and what the next session gets.
+
+Every read names its scope, a team or a project; whether the caller may read that is asked before.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from django.db.models import Q, QuerySet, TextField
+from django.db.models.functions import Cast
+
+from observations.errors import NotFound
+from observations.identity import platform
+from observations.models import Observation, ObservationSource, Project
+from observations.rendering import ContextText, Item, context_block
+from observations.search import Filters, keyword_index
+from observations.search.terms import query_terms
+
+KEYWORD = "keyword"
+# How much the next session's context chooses from, each newest first; the budget decides.
+SUMMARIES = 3
+LASTING = 10
+RECENT = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An answer: observations, best first, their scores in the same order, and how it was found.
+
+    `arms` names the searches that ran. Scores compare only within one page.
+    """
+
+    observations: tuple[Observation, ...] = ()
+    scores: tuple[float, ...] = ()
+    arms: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The contents that are not empty, in order, with a blank line between them."""
+        return "\n\n".join(row.content for row in self.observations if row.content)
+
+
+def search(
+    project_id: str,
+    query: str,
+    *,
+    limit: int = 20,
+    platform_source: str | None = None,
+    filters: Filters | None = None,
+) -> Page:
+    """The `limit` observations of a project that answer a question in plain words best.
+
+    `query` may be any text; one without a word to look for finds nothing, and no arm runs.
+    """
+    terms = query_terms(query)
+    if not terms.any:
+        return Page()
+    wanted = filters or Filters()
+    if platform_source is not None:
+        wanted = replace(wanted, platform_source=platform(platform_source))
+    hits = keyword_index().find(terms, wanted, project_ids=(project_id,), limit=limit)
+    rows = Observation.objects.in_bulk([hit.number for hit in hits])
+    # A row may have been forgotten between the two reads.
+    there = [hit for hit in hits if hit.number in rows]
+    return Page(
+        tuple(rows[hit.number] for hit in there), tuple(hit.score for hit in there), (KEYWORD,)
+    )
+
+
+def context(
+    project_id: str, query: str, *, limit: int = 10, platform_source: str | None = None
+) -> Page:
+    """What bears on a question, to be put before an agent as the page's `text`."""
+    return search(project_id, query, limit=limit, platform_source=platform_source)
+
+
+def recent(project_id: str, limit: int = 20) -> tuple[Observation, ...]:
+    """The newest observations of a project, newest first."""
+    return tuple(_of(project_id)[:limit])
+
+
+def timeline(
+    project_id: str, *, session_id: str | None = None, around: str | None = None, limit: int = 20
+) -> tuple[Observation, ...]:
+    """Observations of a project or of one of its sessions, oldest first.
+
+    The last `limit`; with `around`, the id of an observation, it and its neighbours, half of them
+    from before. Raises NotFound if that one is not in the project.
+    """
+    rows = _of(project_id)
+    if session_id is not None:
+        rows = rows.filter(session_id=session_id)
+    if around is None:
+        return tuple(rows[:limit])[::-1]
+    middle = _one(_of(project_id).filter(id=around))
+    same_time = Q(occurred_at=middle.occurred_at)
+    before = rows.filter(
+        Q(occurred_at__lt=middle.occurred_at) | same_time & Q(number__lt=middle.number)
+    )
+    after = rows.filter(
+        Q(occurred_at__gt=middle.occurred_at) | same_time & Q(number__gt=middle.number)
+    ).reverse()
+    half = (limit - 1) // 2
+    return (*tuple(before[:half])[::-1], middle, *after[: limit - 1 - half])
+
+
+def of_event(team_id: str, event_id: str) -> tuple[ObservationSource, ...]:
+    """What was made of an event, in order of creation: the links, each with its observation."""
+    links = ObservationSource.objects.filter(event_id=event_id, observation__team_id=team_id)
+    return tuple(
+        links.select_related("observation").order_by(
+            "observation__created_at", "observation__number"
+        )
+    )
+
+
+def get(team_id: str, observation_id: str) -> Observation:
+    """One observation of a team. Raises NotFound."""
+    return _one(Observation.objects.filter(team_id=team_id, id=observation_id))
+
+
+def session_context(project_id: str, *, budget_tokens: int = 800) -> ContextText:
+    """What the next session of a project is told, within the budget. Raises NotFound.
+
+    The newest summaries, then what lasts (decisions, gotchas, what was remembered by hand), then
+    the newest of the rest.
+    """
+    name = Project.objects.filter(pk=project_id).values_list("name", flat=True).first()
+    if name is None:
+        raise NotFound("not_found")
+    rows = _of(project_id)
+    chosen = (
+        *rows.filter(kind="summary")[:SUMMARIES],
+        *_lasting(rows)[:LASTING],
+        *rows.exclude(kind="summary")[:RECENT],
+    )
+    return context_block(items(chosen), project=name, budget_tokens=budget_tokens)
+
+
+def items(rows: Iterable[Observation]) -> tuple[Item, ...]:
+    """The rows as they are shown, each once."""
+    return tuple(_item(row) for row in {row.number: row for row in rows}.values())
+
+
+def _of(project_id: str) -> QuerySet[Observation]:
+    return Observation.objects.filter(project_id=project_id)
+
+
+def _one(rows: QuerySet[Observation]) -> Observation:
+    row = rows.first()
+    if row is None:
+        raise NotFound("not_found")
+    return row
+
+
+def _lasting(rows: QuerySet[Observation]) -> QuerySet[Observation]:
+    gotcha = Q(words__contains='"gotcha"')
+    named = rows.annotate(words=Cast("concepts", TextField()))
+    return named.filter(Q(kind__in=("decision", "manual")) | gotcha)
+
+
+def _item(row: Observation) -> Item:
+    return Item(
+        number=row.number,
+        id=row.id,
+        kind=row.kind,
+        title=row.title,
+        subtitle=row.subtitle,
+        narrative=row.narrative or row.content,
+        facts=tuple(row.facts),
+        files_read=tuple(row.files_read),
+        files_modified=tuple(row.files_modified),
+        occurred_at=row.occurred_at,
+        session_id=row.session_id,
+    )

@@ -1,0 +1,51 @@
+"""What every search backend promises, and the values that go in and out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from observations.search.terms import Query
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What rows must be, besides matching. Of several values of one filter any will do.
+
+    A file matches a longer or a shorter path that ends alike: `retry.py` asks for, and
+    `/home/dev/procrastinate/retry.py` too, what is stored as `procrastinate/retry.py`.
+    A platform is that of a row's session; of a row without session that of an event it was made
+    of. Times are of the observation's events: `since` is included, `until` is not.
+    """
+
+    kinds: tuple[str, ...] = ()
+    concepts: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    session_id: str | None = None
+    platform_source: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """The number of an observation that matches, and how well: more is better."""
+
+    number: int
+    score: float
+
+
+class KeywordIndex(Protocol):
+    """Search by words. `tests/contracts/search_suite.py` states the promise in full.
+
+    The index follows the rows by itself: what a transaction can read, it can find.
+    """
+
+    def find(
+        self, query: Query, filters: Filters, *, project_ids: Sequence[str], limit: int
+    ) -> list[Hit]:
+        """The best `limit` matches in these projects, best first; of equals the newest first.
+
+        Rows need one of the query's terms only: the rarer a term is, and the weightier the field
+        that it stands in, the more it counts. No query raises.
+        """

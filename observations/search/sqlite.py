@@ -1,0 +1,108 @@
+"""Search by words on SQLite's FTS5. The table and its triggers are made by migration 0002."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.db import connection
+
+from observations.search.index import Filters, Hit
+from observations.search.terms import Query
+
+# In the order of the index's columns. `project` only narrows the search down and scores nothing.
+WEIGHTS = {
+    "project": 0.0,
+    "title": 4.0,
+    "subtitle": 2.0,
+    "facts": 2.0,
+    "narrative": 1.0,
+    "files": 2.0,
+    "concepts": 0.5,
+    "parts": 1.0,
+}
+
+_SCORE = f"bm25(observation_index, {', '.join(map(str, WEIGHTS.values()))})"
+
+_FIND = f"""
+SELECT o.number, -{_SCORE} AS score
+FROM observation_index JOIN observations_observation o ON o.number = observation_index.rowid
+WHERE observation_index MATCH %s AND {{conditions}}
+ORDER BY score DESC, o.occurred_at DESC, o.number DESC
+LIMIT %s
+"""  # noqa: S608 - the weights are our own numbers
+
+_PLATFORM = """
+CASE WHEN o.session_id IS NOT NULL THEN EXISTS (
+  SELECT 1 FROM observations_session s WHERE s.id = o.session_id AND s.platform_source = %s)
+ELSE EXISTS (
+  SELECT 1 FROM observations_observationsource l JOIN observations_event e ON e.id = l.event_id
+  WHERE l.observation_id = o.number AND e.platform_source = %s)
+END
+"""
+
+_CONCEPT = "EXISTS (SELECT 1 FROM json_each(o.concepts) WHERE value IN ({marks}))"
+
+_FILE = """
+EXISTS (
+  SELECT 1 FROM (SELECT value AS path FROM json_each(o.files_read)
+                 UNION ALL SELECT value FROM json_each(o.files_modified))
+  WHERE path = %s OR substr(path, -length(%s) - 1) = '/' || %s
+     OR substr(%s, -length(path) - 1) = '/' || path)
+"""
+
+Condition = tuple[str, Sequence[Any]]
+
+
+class SqliteIndex:
+    """The keyword index in SQLite; see KeywordIndex."""
+
+    def find(
+        self, query: Query, filters: Filters, *, project_ids: Sequence[str], limit: int
+    ) -> list[Hit]:
+        """The best `limit` matches in these projects, best first; of equals the newest first."""
+        if not query.any or not project_ids:
+            return []
+        conditions = list(_conditions(filters, project_ids))
+        sql = _FIND.format(conditions=" AND ".join(condition for condition, _ in conditions))
+        values = [value for _, values in conditions for value in values]
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [_match(query, project_ids), *values, limit])
+            return [Hit(number, score) for number, score in cursor]
+
+
+def _match(query: Query, project_ids: Sequence[str]) -> str:
+    """The query in FTS5's language; quotes make terms safe, since they hold letters and digits."""
+    projects = " OR ".join(f'"{_id_words(each)}"' for each in project_ids)
+    wanted = f"project : ({projects}) AND - project : ({_any(query.any)})"
+    return f"({wanted}) NOT - project : ({_any(query.none)})" if query.none else wanted
+
+
+def _any(terms: Sequence[str]) -> str:
+    return " OR ".join(f'"{term}"' for term in terms)
+
+
+def _id_words(project_id: str) -> str:
+    """The words of an id as the trigger writes them; ids with the same ones differ in the rows."""
+    return "".join(each if each.isalnum() else " " for each in project_id.replace("-", ""))
+
+
+def _conditions(filters: Filters, project_ids: Sequence[str]) -> Iterator[Condition]:
+    yield f"o.project_id IN ({_marks(project_ids)})", project_ids
+    if filters.kinds:
+        yield f"o.kind IN ({_marks(filters.kinds)})", filters.kinds
+    if filters.session_id:
+        yield "o.session_id = %s", [filters.session_id]
+    if filters.since:
+        yield "o.occurred_at >= %s", [connection.ops.adapt_datetimefield_value(filters.since)]
+    if filters.until:
+        yield "o.occurred_at < %s", [connection.ops.adapt_datetimefield_value(filters.until)]
+    if filters.concepts:
+        yield _CONCEPT.format(marks=_marks(filters.concepts)), filters.concepts
+    if filters.files:
+        each_file = " OR ".join([_FILE] * len(filters.files))
+        yield f"({each_file})", [name for name in filters.files for _ in range(4)]
+    if filters.platform_source:
+        yield _PLATFORM, [filters.platform_source] * 2
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join(["%s"] * len(values))
