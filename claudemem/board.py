@@ -4,6 +4,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,8 @@ class PlainBoard(Board):
         self._ready = False
 
     def say(self, sentence: str) -> None:
-        print(sentence, flush=True)
+        with suppress(OSError):  # nobody reads it any more: no reason to stop, or not to
+            print(sentence, flush=True)
 
     def show(self, view: View) -> None:
         if view.reading.healthy and not self._ready:
@@ -88,7 +90,8 @@ class LiveBoard(Board):
     def say(self, sentence: str) -> None:
         if self._live.is_started:
             self._notes.append(f"{time.strftime('%H:%M:%S')}  {sentence}")
-        else:
+            return
+        with suppress(OSError):  # the terminal was closed
             self._console.print(sentence)
 
     def show(self, view: View) -> None:
@@ -96,11 +99,13 @@ class LiveBoard(Board):
         if now - self._drawn < _DRAW_SECONDS and view.members == self._shown:
             return
         self._drawn, self._shown = now, view.members
-        self._live.start()
-        self._live.update(_drawing(view, list(self._notes)), refresh=True)
+        with suppress(OSError):
+            self._live.start()
+            self._live.update(_drawing(view, list(self._notes)), refresh=True)
 
     def close(self) -> None:
-        self._live.stop()
+        with suppress(OSError):
+            self._live.stop()
 
 
 def _drawing(view: View, notes: list[str]) -> "RenderableType":

@@ -58,6 +58,7 @@ def worker() -> None:
 @supervised
 def worker_start(queues: str, concurrency: int | None, supervised: bool) -> None:
     """Work jobs until it is stopped."""
+    _known(queues)
     _needs_store()
     _supervise("worker", supervised)
     # Celery would run Django's checks, which load the whole web: 20 MB.
@@ -111,6 +112,15 @@ def _plan() -> "Plan":
         # An external one is neither started nor stopped by us.
         managed_store=settings.QUEUE_STORE_URL in {"", store.managed_url(settings.DATA_DIR.redis)},
     )
+
+
+def _known(queues: str) -> None:
+    from claudemem import settings
+
+    for name in queues.split(","):
+        if name not in settings.CELERY_TASK_QUEUES:
+            there = ", ".join(settings.CELERY_TASK_QUEUES)
+            raise click.UsageError(f"There is no queue {name!r}; there is: {there}.")
 
 
 def _needs_store() -> None:

@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from claudemem.board import PlainBoard
+from claudemem.board import choose
 from claudemem.datadir import DataDir
 from claudemem.members import Program, StartFailed
 from claudemem.supervise import Plan, up
@@ -45,6 +45,6 @@ def plan(directory: Path, port: int, table: dict[str, str]) -> Plan:
 
 if __name__ == "__main__":
     try:
-        up(plan(Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])), PlainBoard())
+        up(plan(Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])), choose())
     except (StartFailed, StoreFailed) as error:
         sys.exit(str(error))

@@ -37,6 +37,8 @@ class Installation:
         self.port = access.free_port()
         self.output = root / "output.txt"
         self.process = self.up()
+        self.ready()
+        self.first_words = self.output.read_text()
 
     def up(self) -> subprocess.Popen[bytes]:
         with self.output.open("wb") as output:
@@ -48,7 +50,9 @@ class Installation:
         return self.process
 
     def ready(self) -> None:
+        """Wait until everything runs and the web answers."""
         until(lambda: "ready at" in self.output.read_text(), seconds=30)
+        until(lambda: len(self.family()) == 5)
 
     def status(self) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(run("status", "--json", data=self.data).stdout)
@@ -72,10 +76,12 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     store.stop(installation.data / "redis")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def running(installation: Installation) -> Installation:
-    installation.ready()
-    until(lambda: len(installation.family()) == 5)
+    """All of it runs, whatever the test before did to it."""
+    if installation.process.poll() is not None:
+        installation.up()
+        installation.ready()
     return installation
 
 
@@ -88,7 +94,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_first_run_shows_an_admin_and_a_key_that_work(running: Installation) -> None:
-    said = running.output.read_text()
+    said = running.first_words
     password = re.findall(r"admin password  (\S+)", said)
     key = re.findall(r"API key +(cmem_[0-9a-f]{48})", said)
     assert (len(password), len(key)) == (1, 1)
@@ -186,7 +192,20 @@ def test_ctrl_c_stops_it_all_and_the_next_start_shows_no_secret(running: Install
     running.up()
     running.ready()
     assert "shown once" not in running.output.read_text()
-    assert running.stop() == 0
+
+
+def test_the_real_children_end_with_a_killed_supervisor_and_the_store_stays(
+    running: Installation,
+) -> None:
+    kept = store.process(running.data / "redis")
+    assert kept is not None
+    marks = [pids.mark(process.pid) for process in running.family()[1:]]
+    children = [mark for mark in marks if mark != kept]
+    assert len(children) == 3
+    running.process.kill()
+    running.process.wait()
+    until(lambda: not any(child.alive for child in children), seconds=3)
+    assert store.process(running.data / "redis") == kept
 
 
 @pytest.mark.parametrize("command", [("worker", "start"), ("beat",)])
@@ -243,6 +262,8 @@ def test_a_database_without_tables_is_a_sentence(tmp_path: Path) -> None:
 def test_a_wrong_call_exits_with_2(data: Path) -> None:
     assert run("dance", data=data).returncode == 2
     assert run("up", "--port", "nowhere", data=data).returncode == 2
+    told = run("worker", "start", "--queues", "event,events", data=data)
+    assert (told.returncode, "no queue 'events'" in told.stderr) == (2, True)
 
 
 def test_every_line_of_the_table_is_a_command() -> None:

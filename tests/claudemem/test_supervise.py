@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import signal
 import socket
@@ -32,8 +33,9 @@ class Crew:
         self.port = access.free_port()
         self.supervisors: list[subprocess.Popen[bytes]] = []
 
-    def start(self, table: dict[str, str]) -> subprocess.Popen[bytes]:
-        with self.output.open("ab") as output:
+    def start(self, table: dict[str, str], terminal: int = -1) -> subprocess.Popen[bytes]:
+        """A supervisor that writes to a file, or to a terminal."""
+        with open(terminal, "wb") if terminal >= 0 else self.output.open("ab") as output:
             supervisor = subprocess.Popen(
                 [sys.executable, "-m", "tests.claudemem.crew", str(self.root), str(self.port),
                  json.dumps(table)],
@@ -208,6 +210,23 @@ def test_a_second_ctrl_c_does_not_wait_for_a_child_that_will_not_stop(crew: Crew
     supervisor.send_signal(signal.SIGINT)
     assert supervisor.wait(5) == 0
     assert "store stopped" in crew.said()
+
+
+def test_on_a_terminal_it_draws_a_board_and_survives_the_terminals_end(crew: Crew) -> None:
+    ours, terminal = pty.openpty()
+    supervisor = crew.start(THREE, terminal)
+    shown = b""
+    while b"beat" not in shown or b"Ctrl-C stops everything" not in shown:
+        shown += os.read(ours, 65536)
+    for part in (f"http://127.0.0.1:{crew.port}/admin/", "running", "Valkey 9.", " MB"):
+        assert part.encode() in shown
+    marks = until(crew.marks)
+    os.close(ours)
+    marks[2].signal(signal.SIGKILL)
+    until(lambda: crew.mark("worker") not in {None, marks[2]})
+    supervisor.send_signal(signal.SIGHUP)
+    supervisor.wait(10)
+    assert not any(mark.alive for mark in marks)
 
 
 def test_each_child_has_a_log_of_the_day_that_only_its_owner_reads(crew: Crew) -> None:
