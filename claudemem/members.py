@@ -47,10 +47,10 @@ class Status:
 class Member(ABC):
     """One of them. Kept running: whatever ended is started again, later each time."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, restarts: Restarts) -> None:
         self.name = name
         self.detail = ""
-        self._restarts = Restarts()
+        self._restarts = restarts
         self._state = STOPPED
 
     def start(self) -> None:
@@ -106,7 +106,7 @@ class Child(Member):
     """
 
     def __init__(self, program: Program, logs: Path, directory: Path) -> None:
-        super().__init__(program.name)
+        super().__init__(program.name, Restarts())
         self._program = program
         self._logs = logs
         self._directory = directory
@@ -165,7 +165,8 @@ class ManagedStore(Member):
     """The private queue store. It outlives a supervisor that is killed, and is adopted then."""
 
     def __init__(self, directory: Path, logs: Path) -> None:
-        super().__init__("store")
+        # All wait for it, and it starts in a moment: it is tried again soon, and forgiven soon.
+        super().__init__("store", Restarts(steady=5.0))
         self._directory = directory
         self._logs = logs
         self._day = leash.today()

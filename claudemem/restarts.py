@@ -14,8 +14,9 @@ def backoff(failures: int) -> float:
 class Restarts:
     """The record of one member: its failures in a row, and its restarts in all."""
 
-    def __init__(self) -> None:
+    def __init__(self, steady: float = STEADY_SECONDS) -> None:
         self.total = 0
+        self._steady = steady
         self._failures = 0
         self._born: float | None = None
         self._due = 0.0
@@ -28,7 +29,7 @@ class Restarts:
         """It ended, or could not be started; the seconds until it is due again."""
         lived = 0.0 if self._born is None else now - self._born
         self._born = None
-        self._failures = 1 if lived >= STEADY_SECONDS else self._failures + 1
+        self._failures = 1 if lived >= self._steady else self._failures + 1
         delay = backoff(self._failures)
         self._due = now + delay
         return delay
