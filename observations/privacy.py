@@ -1,0 +1,232 @@
+"""What happens to a payload at the door, before anything of it is written. ◦
+
+Tagged spans and secrets are taken out of every string and every key, at any depth; characters that
+no database takes are cleaned; strings that are too long lose their middle. All of it is settled:
+to scrub what has been scrubbed changes nothing.
+"""
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from observations.literals import is_pointer, is_random, secret_kind
+from observations.secrets import KEY_BLOCKS, SECRETS, Rule, suspects
+from observations.spans import cut_spans, fold, has_spans
+
+JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
+_Container: TypeAlias = dict[str, JSON] | list[JSON]
+_Pending: TypeAlias = tuple[_Container, _Container, str | None]  # from, to, what its strings are
+
+_SPANS = Rule(lambda _text, low: "<" in low and has_spans(low), cut_spans)
+_RULES = (_SPANS, *SECRETS)
+_REACHING = (_SPANS, KEY_BLOCKS)  # what they remove may be as long as the text
+
+_ROUNDS = 8
+_UNSETTLED = "[redacted:unsettled]"
+_SURROGATES = re.compile("[\ud800-\udfff]+")
+_TOKEN_RUN = re.compile(r"[A-Za-z0-9+/=_.-]*+")
+_SMALL = 96  # twice the room of a cut's marker; below, a cut text just ends
+_MARGIN = 4096  # a secret that is longer may lose only its middle at a cut
+_LONGEST_NAME = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Scrubbed:
+    """A value that may be kept, of the same shape as the one that came, and what it lost."""
+
+    value: JSON
+    removed: dict[str, int]
+
+
+def scrub(value: JSON, *, max_text: int = 16_384) -> Scrubbed:
+    """A cleaned copy of `value`, with counts of what was removed by the name of the rule.
+
+    No string of it is longer than `max_text` characters. `value` itself is never changed, and
+    nothing that a JSON parser returns is refused.
+    """
+    removed: Counter[str] = Counter()
+    texts = _cleaned(list(_texts(value)), max_text, removed)
+    return Scrubbed(_rebuilt(value, iter(texts), removed), dict(removed))
+
+
+def scrub_text(text: str, *, max_text: int | None = None) -> str:
+    """The same for a single text: cleaned, and cut to `max_text` characters if given."""
+    limit = sys.maxsize if max_text is None else max_text
+    return _cleaned([text], limit, Counter())[0]
+
+
+def _cleaned(texts: list[str], max_text: int, removed: Counter[str]) -> list[str]:
+    """The texts, cleaned one by one, but only by the rules that all of them together call for."""
+    joined = "\n".join(texts)
+    if "\0" in joined or not joined.isascii():
+        texts = [_storable(text) for text in texts]
+        joined = "\n".join(texts)
+    if len(joined) > max_text:
+        joined = "\n".join([text for text in texts if len(text) <= max_text])
+    rules = suspects(joined, _RULES)
+    return [_within(text, rules, max_text, removed) for text in texts]
+
+
+def _within(text: str, rules: Sequence[Rule], max_text: int, removed: Counter[str]) -> str:
+    """A text cleaned and cut; one that is far too long is not searched where it will be cut."""
+    if len(text) <= max_text:
+        text = _settled(text, rules, removed)
+    else:
+        text = _settled(text, _REACHING, removed, among=_REACHING)
+        if len(text) > max_text + 2 * _MARGIN:
+            removed["truncated"] += 1
+            text = _ends(text, max_text, removed)
+        text = _settled(text, _RULES, removed)
+    if len(text) <= max_text:
+        return text
+    removed["truncated"] += 1
+    for _ in range(_ROUNDS):
+        text = _settled(_cut(text, max_text), _RULES, removed)
+        if len(text) <= max_text:
+            return text
+    return _UNSETTLED[:max_text]
+
+
+def _settled(
+    text: str, rules: Sequence[Rule], removed: Counter[str], among: Sequence[Rule] = _RULES
+) -> str:
+    """`text` after its rules, and after those that a removal has called for, until none changes it.
+
+    A text that takes too many rounds was made to; nothing of it is kept.
+    """
+    if len(text) < 7 or (len(text) < 20 and text.isidentifier()):
+        return text
+    for _ in range(_ROUNDS):
+        before, low = text, fold(text)
+        for rule in rules:
+            if rule.may_apply(text, low):
+                changed = rule.apply(text, removed)
+                if changed != text:
+                    text, low = changed, fold(changed)
+        if text == before:
+            return text
+        rules = among
+    removed["unsettled"] += 1
+    return _UNSETTLED
+
+
+def _ends(text: str, max_text: int, removed: Counter[str]) -> str:
+    """Head and tail of a very long text, without the secrets that lie in them or reach into them.
+
+    Both are searched with a margin that is dropped afterwards, and with it any half of a secret.
+    """
+    room, tail_room = _room(max_text)
+    head = _settled(text[: room + _MARGIN], _RULES, removed)[:-_MARGIN]
+    head = head[: _outside_placeholder(head, room)[0]]
+    tail = _settled(text[-tail_room - _MARGIN :], _RULES, removed)[_MARGIN:]
+    tail = tail[_outside_placeholder(tail, max(0, len(tail) - tail_room))[1] :]
+    run = _TOKEN_RUN.match(tail)
+    if run and is_random(run[0][:256]):
+        tail = tail[run.end() :]
+    return head + _marker(len(text) - len(head) - len(tail)) + tail
+
+
+def _cut(text: str, max_text: int) -> str:
+    """`text` without its middle; without its end, if there is no room for more."""
+    if max_text < _SMALL:
+        return text[: max(0, max_text - 1)] + "…"[:max_text]
+    room, tail_room = _room(max_text)
+    start = _outside_placeholder(text, room)[0]
+    end = _outside_placeholder(text, len(text) - tail_room)[1]
+    return text[:start] + _marker(end - start) + text[end:]
+
+
+def _room(max_text: int) -> tuple[int, int]:
+    """How long head and tail may be."""
+    both = max(0, max_text - _SMALL // 2)
+    return both - both // 4, both // 4
+
+
+def _marker(lost: int) -> str:
+    return f"\n[… {lost} characters cut …]\n"
+
+
+def _outside_placeholder(text: str, at: int) -> tuple[int, int]:
+    """Where to cut before and behind a placeholder that stands at `at`; else just there."""
+    start = text.rfind("[redacted:", max(0, at - 64), at + 9)
+    end = text.find("]", start) + 1
+    return (start, end) if 0 <= start < at < end else (at, at)
+
+
+def _storable(text: str) -> str:
+    return _SURROGATES.sub(lambda run: "\ufffd" * len(run[0]), text.replace("\0", ""))
+
+
+def _texts(value: JSON) -> Iterator[str]:
+    """All keys and strings, in the order in which `_rebuilt` takes them back."""
+    containers: list[JSON] = [[value]]
+    while containers:
+        container = containers.pop()
+        items: Iterable[JSON]
+        if isinstance(container, dict):
+            yield from container
+            items = container.values()
+        else:
+            items = container if isinstance(container, list) else ()
+        for item in items:
+            if isinstance(item, str):
+                yield item
+            elif isinstance(item, (dict, list)):
+                containers.append(item)
+
+
+def _rebuilt(value: JSON, texts: Iterator[str], removed: Counter[str]) -> JSON:
+    """A copy of `value` with the cleaned texts; what a secret's name holds is replaced whole.
+
+    It walks with a list of its own: a payload may be nested deeper than Python calls.
+    """
+    root: list[JSON] = []
+    waiting: list[_Pending] = [([value], root, None)]
+
+    def copied(item: JSON, kind: str | None) -> JSON:
+        if isinstance(item, str):
+            text = next(texts)
+            return _withheld(text, kind, removed) if kind else text
+        if isinstance(item, dict):
+            fields: dict[str, JSON] = {}
+            waiting.append((item, fields, None))
+            return fields
+        if isinstance(item, list):
+            items: list[JSON] = []
+            waiting.append((item, items, kind))
+            return items
+        return item
+
+    while waiting:
+        source, target, kind = waiting.pop()
+        if isinstance(source, dict) and isinstance(target, dict):
+            names = [next(texts) for _ in source]
+            for name, item in zip(names, source.values(), strict=True):
+                target[_unused(name, target)] = copied(item, _kind_of(name))
+        elif isinstance(source, list) and isinstance(target, list):
+            target.extend([copied(item, kind) for item in source])
+    return root[0]
+
+
+def _kind_of(name: str) -> str | None:
+    if len(name) > _LONGEST_NAME or "[redacted:" in name:
+        return None
+    return secret_kind(name)
+
+
+def _unused(name: str, fields: dict[str, JSON]) -> str:
+    """A name that is still free: two keys may be alike once their secrets are gone."""
+    free, n = name, len(fields)
+    while free in fields:
+        free, n = f"{name}#{n}", n + 1
+    return free
+
+
+def _withheld(text: str, kind: str, removed: Counter[str]) -> str:
+    if is_pointer(text):
+        return text
+    removed[kind] += 1
+    return f"[redacted:{kind}]"

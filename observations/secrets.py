@@ -1,0 +1,90 @@
+"""The rules by which secrets leave a text, and the cheap test that tells which may apply. ◦"""
+
+import string
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from observations.assignments import may_assign, redact_assignments, redact_flags
+from observations.detectors import PHRASES, TOKENS
+from observations.keyblocks import may_hold_keys, redact_keys
+from observations.spans import fold
+
+_WORD_BYTES = frozenset((string.ascii_letters + string.digits + "_-.").encode())
+_WORDS_ONLY = bytes(b if b in _WORD_BYTES else 0x20 for b in range(256))
+_SHORTEST_TOKEN = 20
+_TOKEN_ANCHORS = tuple(dict.fromkeys(anchor for token in TOKENS for anchor in token.anchors))
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`may_apply` to a text and its folded form, at little cost; if so, `apply` may change it."""
+
+    may_apply: Callable[[str, str], bool]
+    apply: Callable[[str, Counter[str]], str]
+
+
+def suspects(text: str, rules: Sequence[Rule]) -> tuple[Rule, ...]:
+    """Those of the rules that may change `text`."""
+    low = fold(text)
+    return tuple(rule for rule in rules if rule.may_apply(text, low))
+
+
+def long_words(text: str) -> str:
+    """The words of `text` that are long enough to be a token: few, so cheap to search."""
+    words = text.encode().translate(_WORDS_ONLY).split()
+    return b" ".join([word for word in words if len(word) >= _SHORTEST_TOKEN]).decode()
+
+
+def _token_anchors(text: str) -> list[str]:
+    words = long_words(text) if len(text) >= _SHORTEST_TOKEN else ""
+    return [anchor for anchor in _TOKEN_ANCHORS if anchor in words] if words else []
+
+
+def _may_hold_tokens(text: str, _low: str) -> bool:
+    return bool(_token_anchors(text))
+
+
+def _redact_tokens(text: str, removed: Counter[str]) -> str:
+    anchors = set(_token_anchors(text))
+    for token in TOKENS:
+        if not anchors.isdisjoint(token.anchors):
+            text = token.redact(text, removed)
+    return text
+
+
+def _phrases(anchors: tuple[str, ...]) -> Rule:
+    """All detectors that look for the same anchors, so that these are looked for once."""
+    detectors = [detector for detector in PHRASES if detector.anchors == anchors]
+
+    def may_apply(_text: str, low: str) -> bool:
+        return any(anchor in low for anchor in anchors)
+
+    def redact(text: str, removed: Counter[str]) -> str:
+        for detector in detectors:
+            text = detector.redact(text, removed)
+        return text
+
+    return Rule(may_apply, redact)
+
+
+def _may_flag(_text: str, low: str) -> bool:
+    return "--" in low and may_assign(low)
+
+
+def _may_assign(_text: str, low: str) -> bool:
+    return may_assign(low)
+
+
+def _may_hold_keys(_text: str, low: str) -> bool:
+    return may_hold_keys(low)
+
+
+KEY_BLOCKS = Rule(_may_hold_keys, redact_keys)
+SECRETS: tuple[Rule, ...] = (
+    KEY_BLOCKS,
+    Rule(_may_hold_tokens, _redact_tokens),
+    *[_phrases(anchors) for anchors in dict.fromkeys(d.anchors for d in PHRASES)],
+    Rule(_may_flag, redact_flags),
+    Rule(_may_assign, redact_assignments),
+)

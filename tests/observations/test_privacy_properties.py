@@ -1,0 +1,105 @@
+"""Rules of scrubbing that hold for every payload."""
+
+import json
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from observations.privacy import JSON, scrub, scrub_text
+from observations.spans import NAMES
+
+MIXED = "a1B2c3D4"
+PLANTED = {
+    "ghp_" + MIXED * 5: MIXED,
+    "AKIA" + "IOSFODNN7" + "EXAMPLE": "IOSFODNN7",
+    "https://u:zq8pass@host/": "zq8pass",
+    'password = "zq8pass"': "zq8pass",
+    "export TOKEN=zq8pass": "zq8pass",
+    "Authorization: Bearer zq8pass.zq8pass": "zq8pass",
+    "-----BEGIN PRIVATE" + " KEY-----\nzq8pass\n-----END PRIVATE" + " KEY-----": "zq8pass",
+    "<private>zq8pass</private>": "zq8pass",
+    "<system-reminder>zq8pass": "zq8pass",
+}
+WORDS = r"""
+    = : ' " \ @ / [ ] ( ) { } < > , ; - . # $ & ? İ … \n
+    password token secret api_key --password PASSWORD pass pw Bearer Authorization
+    hunter2 abc a1 [redacted:token] [redacted: -----BEGIN -----END PRIVATE KEY-----
+    http:// user: aws AKIA ghp_ eyJ sk- curl -u export str None self. f( 42 ${X}
+"""
+# Pieces of which the rules' own words are made, so that chance meets them.
+PIECES = [
+    *(f"<{name}>" for name in NAMES),
+    *(f"</{name}>" for name in NAMES),
+    *WORDS.split(),
+    *" \n\t\0\ud800",
+]
+junk = st.text() | st.lists(st.sampled_from(PIECES) | st.text(max_size=5)).map("".join)
+texts = junk | st.lists(st.sampled_from([*PIECES, *PLANTED]), max_size=12).map("".join)
+values: st.SearchStrategy[JSON] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(texts | st.sampled_from(["password", "token", "a"]), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+
+
+def shape(value: JSON) -> object:
+    """A value without its texts."""
+    if isinstance(value, dict):
+        return [shape(item) for item in value.values()]
+    if isinstance(value, list):
+        return ["list", *map(shape, value)]
+    return str if isinstance(value, str) else value
+
+
+@given(values)
+@settings(max_examples=300, deadline=None)
+def test_scrubbing_twice_is_scrubbing_once_and_keeps_the_shape(value: JSON) -> None:
+    once = scrub(value).value
+    assert scrub(once).value == once
+    assert shape(once) == shape(value)
+
+
+@given(texts, st.integers(min_value=100, max_value=400))
+@settings(max_examples=300, deadline=None)
+def test_a_cut_text_is_settled_and_short_enough(text: str, limit: int) -> None:
+    once = scrub_text(text * 20, max_text=limit)
+    assert len(once) <= limit
+    assert scrub_text(once, max_text=limit) == once
+
+
+@given(st.text(st.characters()))
+@settings(max_examples=300, deadline=None)
+def test_any_unicode_comes_out_storable(text: str) -> None:
+    clean = scrub({text: text}).value
+    assert "\\u0000" not in json.dumps(clean)
+    json.dumps(clean, ensure_ascii=False).encode()
+
+
+@given(junk, st.sampled_from(sorted(PLANTED)), junk)
+@settings(max_examples=300, deadline=None)
+def test_no_planted_secret_survives_beside_anything(before: str, planted: str, after: str) -> None:
+    text = f"{before}\n{planted}\n{after}"
+    clean = scrub({text: [text, {"a": text}]}).value
+    assert PLANTED[planted] not in json.dumps(clean)
+
+
+words = st.text("abcxyz \n.,", max_size=30)
+
+
+@given(st.lists(st.tuples(words, st.sampled_from(NAMES), words)), words)
+def test_no_text_outside_of_spans_is_lost(spans: list[tuple[str, str, str]], after: str) -> None:
+    text = "".join(f"{kept}<{name}>{hidden}</{name}>" for kept, name, hidden in spans) + after
+    assert scrub_text(text) == "".join(kept for kept, _, _ in spans) + after
+
+
+@given(words, st.sampled_from(NAMES), words)
+def test_nothing_behind_an_open_span_is_kept(kept: str, name: str, hidden: str) -> None:
+    assert scrub_text(f"{kept}<{name}>{hidden}") == kept
+
+
+@given(st.text("abcdefghijklmnopqrstuvwxyz \n.,()+*0123456789", max_size=200))
+def test_plain_words_stay_as_they_are(text: str) -> None:
+    assert scrub_text(text) == text
