@@ -1,0 +1,38 @@
+"""What goes out: JSON answers, and the moment as the wire counts it."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from django.http import HttpResponse
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class Answer(HttpResponse):
+    """`data` as compact JSON."""
+
+    def __init__(
+        self, data: Any, *, status: int = 200, headers: dict[str, str] | None = None
+    ) -> None:
+        content = orjson.dumps(data)
+        super().__init__(content, content_type="application/json; charset=utf-8", status=status)
+        self.headers["Content-Length"] = str(len(content))
+        for name, value in (headers or {}).items():
+            self.headers[name] = value
+
+
+def epoch(moment: datetime) -> int:
+    """Milliseconds since 1970."""
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def epoch_or_none(moment: datetime | None) -> int | None:
+    """Milliseconds since 1970, if there is a moment."""
+    return None if moment is None else epoch(moment)
+
+
+def from_epoch(milliseconds: int) -> datetime:
+    """The moment so many milliseconds after 1970."""
+    return _EPOCH + milliseconds * _MILLISECOND

@@ -1,0 +1,195 @@
+"""Each entity as it is on the wire: pure functions from the row, with the keys in their order."""
+
+from typing import Any
+
+from claudemem.api.answers import epoch, epoch_or_none
+from observations.models import Event, Observation, ObservationSource, Session
+from queueing import kinds, states
+from queueing.models import GenerationJob
+
+Wire = dict[str, Any]
+
+
+def session(row: Session) -> Wire:
+    """A session."""
+    return {
+        "id": row.id,
+        "projectId": row.project_id,
+        "teamId": row.team_id,
+        "externalSessionId": row.external_session_id,
+        "contentSessionId": row.content_session_id,
+        "agentId": row.agent_id,
+        "agentType": row.agent_type,
+        "platformSource": row.platform_source,
+        "generationStatus": row.generation_status,
+        "metadata": row.metadata,
+        "startedAtEpoch": epoch(row.started_at),
+        "endedAtEpoch": epoch_or_none(row.ended_at),
+        "lastGeneratedAtEpoch": epoch_or_none(row.last_generated_at),
+        "createdAtEpoch": epoch(row.created_at),
+        "updatedAtEpoch": epoch(row.updated_at),
+    }
+
+
+def event(row: Event) -> Wire:
+    """An event, as it was stored: after scrubbing."""
+    return {
+        "id": row.id,
+        "projectId": row.project_id,
+        "teamId": row.team_id,
+        "serverSessionId": row.session_id,
+        "sourceAdapter": row.source_adapter,
+        "sourceEventId": row.source_event_id,
+        "eventType": row.event_type,
+        "platformSource": row.platform_source,
+        "payload": row.payload,
+        "metadata": row.metadata,
+        "occurredAtEpoch": epoch(row.occurred_at),
+        "receivedAtEpoch": epoch(row.received_at),
+        "createdAtEpoch": epoch(row.created_at),
+    }
+
+
+def observation(row: Observation) -> Wire:
+    """An observation; on `/v1/memories` it is called a memory."""
+    return _observation(row, {})
+
+
+def sourced_observation(row: Observation, source: ObservationSource) -> Wire:
+    """An observation with one of its sources."""
+    made_by = {
+        "generationKey": row.generation_key,
+        "createdByJobId": row.created_by_job_id,
+    }
+    return _observation(row, made_by) | {
+        "source": {
+            "id": source.id,
+            "sourceType": source.source_type,
+            "sourceId": source.source_id,
+            "generationJobId": source.generation_job_id,
+            "createdAtEpoch": epoch(source.created_at),
+        }
+    }
+
+
+def _observation(row: Observation, made_by: Wire) -> Wire:
+    return {
+        "id": row.id,
+        "projectId": row.project_id,
+        "teamId": row.team_id,
+        "serverSessionId": row.session_id,
+        "kind": row.kind,
+        "content": row.content,
+        "metadata": row.metadata,
+        **made_by,
+        "createdAtEpoch": epoch(row.created_at),
+        "updatedAtEpoch": epoch(row.updated_at),
+    }
+
+
+def job_descriptor(row: GenerationJob, transport: str) -> Wire:
+    """A job as told to whoever caused it."""
+    return {
+        "id": row.id,
+        "status": row.state,
+        "bullmqJobId": row.queue_job_id,
+        "sourceType": row.source_type,
+        "sourceId": row.source_id,
+        "transport": transport,
+        "createdAtEpoch": epoch(row.created_at),
+        "updatedAtEpoch": epoch(row.updated_at),
+    }
+
+
+def waited_job(row: GenerationJob, transport: str) -> Wire:
+    """A job as told to whoever waited for it."""
+    return {
+        "id": row.id,
+        "status": row.state,
+        "transport": transport,
+        "bullmqJobId": row.queue_job_id,
+        "sourceType": row.source_type,
+        "sourceId": row.source_id,
+        "attempts": row.attempts,
+        "maxAttempts": row.max_attempts,
+        "createdAtEpoch": epoch(row.created_at),
+        "updatedAtEpoch": epoch(row.updated_at),
+    }
+
+
+def job_status(row: GenerationJob) -> Wire:
+    """A job in full."""
+    return {
+        "id": row.id,
+        "projectId": row.project_id,
+        "teamId": row.team_id,
+        "sourceType": row.source_type,
+        "sourceId": row.source_id,
+        "agentEventId": row.source_id if row.source_type == "agent_event" else None,
+        "serverSessionId": row.session_id,
+        "jobType": _job_type(row),
+        "status": row.state,
+        "bullmqJobId": row.queue_job_id,
+        "attempts": row.attempts,
+        "maxAttempts": row.max_attempts,
+        "nextAttemptAtEpoch": epoch(row.due_at) if _awaits_retry(row) else None,
+        "completedAtEpoch": epoch_or_none(row.completed_at),
+        "failedAtEpoch": epoch_or_none(row.failed_at),
+        "cancelledAtEpoch": epoch_or_none(row.cancelled_at),
+        "lastError": _last_error(row),
+        "createdAtEpoch": epoch(row.created_at),
+        "updatedAtEpoch": epoch(row.updated_at),
+    }
+
+
+def job_entry(row: GenerationJob) -> Wire:
+    """A job in a list."""
+    return {
+        "id": row.id,
+        "projectId": row.project_id,
+        "teamId": row.team_id,
+        "sourceType": row.source_type,
+        "sourceId": row.source_id,
+        "status": row.state,
+        "attempts": row.attempts,
+        "maxAttempts": row.max_attempts,
+        "createdAtEpoch": epoch(row.created_at),
+        "completedAtEpoch": epoch_or_none(row.completed_at),
+        "failedAtEpoch": epoch_or_none(row.failed_at),
+        "lastError": _last_error(row),
+    }
+
+
+def job_entry_with_payload(row: GenerationJob) -> Wire:
+    """A job in an administrator's list: also what it works on, and who asked for it."""
+    return job_entry(row) | {
+        "payload": {
+            "kind": row.kind,
+            "team_id": row.team_id,
+            "project_id": row.project_id,
+            "source_type": row.source_type,
+            "source_id": row.source_id,
+            "server_session_id": row.session_id,
+            "generation_job_id": row.id,
+            "retried_count": row.retried_count,
+            **row.origin,
+        }
+    }
+
+
+def _job_type(row: GenerationJob) -> str:
+    kind = kinds.BY_NAME.get(row.kind)
+    return kind.job_type if kind else row.kind
+
+
+def _awaits_retry(row: GenerationJob) -> bool:
+    return row.state == states.QUEUED and row.attempts > 0
+
+
+def _last_error(row: GenerationJob) -> Wire | None:
+    if not row.last_error:
+        return None
+    return {
+        "reason": row.last_error.get("reason", ""),
+        "classification": row.last_error.get("classification"),
+    }

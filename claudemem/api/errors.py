@@ -1,0 +1,126 @@
+"""One table: what went wrong inside, as the caller is told of it."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest
+from django.http.request import UnreadablePostError
+from ninja import NinjaAPI
+from pydantic import ValidationError
+
+from claudemem.api.answers import Answer
+from observations.errors import Conflict, Forbidden, InvalidInput, NotFound, StorageAway
+from queueing.errors import JobConflict, JobNotFound, QueueStoreAway
+
+log = logging.getLogger(__name__)
+
+# Clients give up on a body's first problems; the rest of them would only be long.
+MOST_ISSUES = 50
+RETRY_AFTER = {"Retry-After": "1"}
+STORAGE_AWAY = "The database is locked or cannot be reached; nothing was stored, try again"
+
+
+class ApiError(Exception):
+    """What only this door can find wrong."""
+
+
+class Unauthorized(ApiError):
+    """No key was sent."""
+
+
+class TooLarge(ApiError):
+    """The body, or what it inflates to, is larger than the limit."""
+
+
+class UnknownEncoding(ApiError):
+    """The body is compressed in a way that cannot be undone here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How one sort of error is told. Without `message`, the error's own words are."""
+
+    status: int
+    error: str
+    message: str = ""
+    headers: dict[str, str] | None = None
+
+
+TABLE: dict[type[Exception], Kind] = {
+    Unauthorized: Kind(
+        401,
+        "Unauthorized",
+        "Missing API key (Authorization: Bearer <key> or X-Api-Key: <key>)",
+        {"WWW-Authenticate": "Bearer"},
+    ),
+    Forbidden: Kind(403, "Forbidden"),
+    NotFound: Kind(404, "NotFound"),
+    JobNotFound: Kind(404, "NotFound", "Generation job not found"),
+    Conflict: Kind(409, "Conflict"),
+    JobConflict: Kind(409, "Conflict"),
+    TooLarge: Kind(413, "PayloadTooLarge", "request entity too large"),
+    UnknownEncoding: Kind(415, "UnsupportedMediaType"),
+    StorageAway: Kind(503, "ServiceUnavailable", headers=RETRY_AFTER),
+    QueueStoreAway: Kind(503, "ServiceUnavailable", headers=RETRY_AFTER),
+    OperationalError: Kind(503, "ServiceUnavailable", STORAGE_AWAY, RETRY_AFTER),
+    InterfaceError: Kind(503, "ServiceUnavailable", STORAGE_AWAY, RETRY_AFTER),
+    Exception: Kind(500, "InternalError", "Something went wrong here; see the server's log"),
+}
+
+
+def told(error: Exception) -> Answer:
+    """The answer for `error`, by the nearest class in the table."""
+    kind = next(TABLE[each] for each in type(error).__mro__ if each in TABLE)
+    if kind.status >= 500:
+        log.log(
+            logging.ERROR if kind.status == 500 else logging.WARNING,
+            "answered %d: %s",
+            kind.status,
+            type(error).__name__,
+            exc_info=error,
+        )
+    message = kind.message or str(error)
+    return Answer(
+        {"error": kind.error, "message": message}, status=kind.status, headers=kind.headers
+    )
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> Answer:  # noqa: ARG001
+    """No such route, or none with this method."""
+    message = f"Cannot {request.method} {request.path}"
+    return Answer({"error": "NotFound", "message": message}, status=404)
+
+
+def invalid(issues: list[dict[str, Any]]) -> Answer:
+    """Something in the request is not as it must be."""
+    return Answer({"error": "ValidationError", "issues": issues[:MOST_ISSUES]}, status=400)
+
+
+def install(api: NinjaAPI) -> None:
+    """Have `api` tell every error in this module's way."""
+    for kind in TABLE:
+        api.add_exception_handler(kind, _tell)
+    api.add_exception_handler(InvalidInput, lambda _, error: invalid([_issue(error)]))
+    api.add_exception_handler(ValidationError, lambda _, error: invalid(_issues(error)))
+    for unreadable in (SuspiciousOperation, UnreadablePostError):
+        api.add_exception_handler(
+            unreadable,
+            lambda *_: invalid([{"path": [], "message": "The request cannot be read"}]),
+        )
+
+
+def _tell(_: HttpRequest, error: Any) -> Answer:
+    return told(error)
+
+
+def _issue(error: Any) -> dict[str, Any]:
+    return {"path": list(error.path), "message": error.message}
+
+
+def _issues(error: Any) -> list[dict[str, Any]]:
+    # Never the input itself: it may hold what must not be shown.
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return [{"path": list(each["loc"]), "message": each["msg"]} for each in found]

@@ -1,0 +1,77 @@
+"""Memories: add one by hand, delete one."""
+
+from typing import Self
+
+from ninja import Router
+from pydantic import Field, TypeAdapter, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
+
+from claudemem.api import bodies, entities, reach
+from claudemem.api.answers import Answer
+from claudemem.api.calls import Call, Needs, team
+from claudemem.api.documents import takes
+from claudemem.api.shapes import Body, Metadata, Name, ShortName
+from observations import memories, scopes
+
+router = Router(tags=["memories"])
+
+
+class MemoryBody(Body):
+    """A memory. Its words may stand under any of four names: the first that is there counts."""
+
+    project_id: Name
+    content: str | None = None
+    narrative: str | None = None
+    text: str | None = None
+    title: str | None = None
+    type: str | None = None
+    kind: ShortName = memories.MANUAL
+    server_session_id: Name | None = None
+    metadata: Metadata = Field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """What is to be remembered."""
+        return self.content or self.narrative or self.text or self.title or ""
+
+    @property
+    def details(self) -> Metadata:
+        """The metadata, with what clients say besides."""
+        said = {"type": self.type, "title": self.title}
+        return {name: value for name, value in said.items() if value} | self.metadata
+
+    @model_validator(mode="after")
+    def _has_words(self) -> Self:
+        if self.words:
+            return self
+        missing = PydanticCustomError("missing", "Field required (or narrative, text or title)")
+        details = InitErrorDetails(type=missing, loc=("content",), input=None)
+        raise ValidationError.from_exception_data("MemoryBody", [details])
+
+
+ADD = TypeAdapter(MemoryBody)
+
+
+@router.post("/memories", auth=Needs(scopes.WRITE_MEMORY), openapi_extra=takes(ADD))
+def add(request: Call) -> Answer:
+    """Store a memory as it is told; nothing is generated."""
+    body = bodies.read(request, ADD)
+    reach.check_project(request.auth, body.project_id)
+    memory = memories.remember(
+        team(request),
+        body.project_id,
+        content=body.words,
+        kind=body.kind,
+        title=body.title,
+        session_id=body.server_session_id,
+        metadata=body.details,
+    )
+    return Answer({"memory": entities.observation(memory)}, status=201)
+
+
+@router.delete("/memories/{memory_id}", auth=Needs(scopes.WRITE_MEMORY))
+def delete(request: Call, memory_id: str) -> Answer:
+    """Delete a memory and its links; 404 where there is none in the caller's reach."""
+    if memories.forget(team(request), request.auth.project_id, memory_id):
+        return Answer({"deleted": True, "id": memory_id})
+    return Answer({"error": "not_found"}, status=404)

@@ -1,0 +1,65 @@
+"""What a caller can reach: rows of its team, and of its project where the key is bound to one."""
+
+from typing import TypeVar
+
+from django.db.models import QuerySet
+
+from observations.errors import Forbidden, NotFound
+from observations.keys import Principal
+from observations.models import Event, Session
+from observations.sessions import require_project
+from queueing.errors import JobNotFound
+from queueing.models import GenerationJob
+
+OTHER_PROJECT = "API key is scoped to a different project"
+
+Row = TypeVar("Row", Event, Session)
+
+
+def check_project(principal: Principal, project_id: str) -> None:
+    """Raise Forbidden if the key is bound to another project.
+
+    That the project is the team's is checked where it is used.
+    """
+    if principal.project_id not in (None, project_id):
+        raise Forbidden(OTHER_PROJECT)
+
+
+def project(principal: Principal, project_id: str) -> str:
+    """The project's id, if the caller may look into it. Raises Forbidden."""
+    check_project(principal, project_id)
+    if principal.project_id is None and principal.team_id is not None:
+        require_project(principal.team_id, project_id)
+    return project_id
+
+
+def event(principal: Principal, event_id: str) -> Event:
+    """The event. NotFound where it is another team's, Forbidden where another project's."""
+    return _owned(Event.objects.all(), principal, event_id, "Event not found")
+
+
+def session(principal: Principal, session_id: str) -> Session:
+    """The session. NotFound where it is another team's, Forbidden where another project's."""
+    return _owned(Session.objects.all(), principal, session_id, "Session not found")
+
+
+def jobs(principal: Principal) -> QuerySet[GenerationJob]:
+    """The jobs of the caller's project, or of its whole team."""
+    rows = GenerationJob.objects.filter(team_id=principal.team_id)
+    return rows.filter(project_id=principal.project_id) if principal.project_id else rows
+
+
+def job(principal: Principal, job_id: str) -> GenerationJob:
+    """The job. JobNotFound where it is not among the caller's."""
+    found = jobs(principal).filter(pk=job_id).first()
+    if found is None:
+        raise JobNotFound
+    return found
+
+
+def _owned(rows: QuerySet[Row], principal: Principal, pk: str, missing: str) -> Row:
+    found = rows.filter(pk=pk, team_id=principal.team_id).first()
+    if found is None:
+        raise NotFound(missing)
+    check_project(principal, found.project_id)
+    return found

@@ -1,0 +1,64 @@
+"""Search, and context: the same found, and put into one text."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from ninja import Router
+from pydantic import Field, TypeAdapter
+
+from claudemem.api import bodies, entities, reach
+from claudemem.api.answers import Answer
+from claudemem.api.calls import Call, Needs
+from claudemem.api.documents import takes
+from claudemem.api.shapes import Body, Name, ShortName, Text, Whole
+from observations import recall, scopes
+from observations.recall import Page
+
+router = Router(tags=["search"])
+
+
+class SearchBody(Body):
+    """A question in plain words about a project."""
+
+    project_id: Name
+    query: Text
+    limit: Annotated[Whole, Field(ge=1, le=100)] = 20
+    platform_source: ShortName | None = None
+
+
+class ContextBody(SearchBody):
+    """The same, for what is to be put before an agent."""
+
+    limit: Annotated[Whole, Field(ge=1, le=50)] = 10
+
+
+SEARCH = TypeAdapter(SearchBody)
+CONTEXT = TypeAdapter(ContextBody)
+
+
+@router.post("/search", auth=Needs(scopes.READ_MEMORY), openapi_extra=takes(SEARCH))
+def search(request: Call) -> Answer:
+    """What answers the question best, best first."""
+    page = _page(request, SEARCH, recall.search)
+    return Answer({"observations": _observations(page)})
+
+
+@router.post("/context", auth=Needs(scopes.READ_MEMORY), openapi_extra=takes(CONTEXT))
+def context(request: Call) -> Answer:
+    """The same, and as one text."""
+    page = _page(request, CONTEXT, recall.context)
+    return Answer({"observations": _observations(page), "context": page.text})
+
+
+def _page(request: Call, shape: TypeAdapter[Any], find: Callable[..., Page]) -> Page:
+    body: SearchBody = bodies.read(request, shape)
+    return find(
+        reach.project(request.auth, body.project_id),
+        body.query,
+        limit=body.limit,
+        platform_source=body.platform_source,
+    )
+
+
+def _observations(page: Page) -> list[entities.Wire]:
+    return [entities.observation(row) for row in page.observations]

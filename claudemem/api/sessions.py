@@ -1,0 +1,58 @@
+"""Sessions: start, look at, end."""
+
+from ninja import Router
+from pydantic import Field, TypeAdapter
+
+from claudemem.api import bodies, entities, reach
+from claudemem.api.answers import Answer
+from claudemem.api.calls import Call, Needs, origin, team
+from claudemem.api.documents import takes
+from claudemem.api.shapes import Body, Metadata, Name, ShortName
+from observations import scopes, sessions
+from observations.sessions import NewSession
+
+router = Router(tags=["sessions"])
+
+
+class StartBody(Body):
+    """A session as its client names it."""
+
+    project_id: Name
+    external_session_id: Name | None = None
+    content_session_id: Name | None = None
+    agent_id: Name | None = None
+    agent_type: Name | None = None
+    platform_source: ShortName | None = None
+    metadata: Metadata = Field(default_factory=dict)
+
+
+START = TypeAdapter(StartBody)
+
+
+@router.post("/sessions/start", auth=Needs(scopes.WRITE_SESSIONS), openapi_extra=takes(START))
+def start(request: Call) -> Answer:
+    """Start a session, or find the one that was started under these names: 201 or 200."""
+    body = bodies.read(request, START)
+    reach.check_project(request.auth, body.project_id)
+    session, created = sessions.start(team(request), NewSession(**dict(body)))
+    return Answer({"session": entities.session(session)}, status=201 if created else 200)
+
+
+@router.get("/sessions/{session_id}", auth=Needs(scopes.READ_MEMORY))
+def show(request: Call, session_id: str) -> Answer:
+    """One session."""
+    session = reach.session(request.auth, session_id)
+    return Answer({"session": entities.session(session)})
+
+
+@router.post("/sessions/{session_id}/end", auth=Needs(scopes.WRITE_SESSIONS))
+def end(request: Call, session_id: str) -> Answer:
+    """End a session and have it summarised. The body is ignored."""
+    session, job, transport = sessions.end(
+        team(request),
+        session_id,
+        project_id=request.auth.project_id,
+        origin=origin(request, "http_post_v1_sessions_end"),
+    )
+    descriptor = entities.job_descriptor(job, transport)
+    return Answer({"session": entities.session(session), "generationJob": descriptor})

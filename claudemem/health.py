@@ -1,0 +1,285 @@
+"""Alive, able to accept, and how each part is. Nothing here waits for what is dead."""
+
+import os
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib import metadata
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Count
+from django.utils import timezone
+
+from queueing import broker, kinds, states, store
+from queueing.errors import QueueStoreAway
+from queueing.models import GenerationJob
+
+# Words that clients look for, whatever this server is made of.
+RUNTIME: Final = "server-beta"
+ENGINE: Final = "bullmq"
+TRANSPORT: Final = "celery"
+
+# How long a probe waits for a database that is locked or away, by vendor.
+_IMPATIENT: dict[str, dict[str, float]] = {
+    "sqlite": {"timeout": 0.5},
+    "postgresql": {"connect_timeout": 1},
+}
+# Beat sends one a second; a worker takes them at once.
+_UPKEEP_PILED_UP = 10
+_STARTED = time.monotonic()
+
+Status = Literal["active", "disabled", "errored"]
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """How one part is, and why; `details` are for people and dashboards."""
+
+    status: Status
+    reason: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Whether the database answers and has every migration; how many of ours it has."""
+
+    initialized: bool
+    schema_version: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLane:
+    """How many jobs of a kind are in each state. `stalled` ones wait for a new worker."""
+
+    kind: str
+    name: str
+    waiting: int
+    active: int
+    completed: int
+    failed: int
+    delayed: int
+    stalled: int
+    unavailable: bool
+
+
+def version() -> str:
+    """The version of this program, or `development` where it was not installed."""
+    try:
+        return metadata.version("claudemem")
+    except metadata.PackageNotFoundError:
+        return "development"
+
+
+def database() -> Database:
+    """Ask the database, on a connection of its own that gives up soon."""
+    probe = _probe()
+    try:
+        return _migrated(probe)
+    except DatabaseError as error:
+        return Database(False, 0, f"the database does not answer: {type(error).__name__}")
+    finally:
+        probe.close()
+
+
+def queue() -> Boundary:
+    """The queue store, asked within half a second."""
+    try:
+        seconds = broker.ping()
+    except QueueStoreAway as error:
+        return Boundary("errored", str(error), _queue_details())
+    return Boundary("active", f"answers in {seconds * 1000:.1f} ms", _queue_details())
+
+
+def workers() -> Boundary:
+    """Whether anything works the jobs, as far as the queues and leases show it."""
+    details = {"provider": settings.PROVIDER}
+    if settings.GENERATION_DISABLED:
+        return Boundary("disabled", "generation is switched off by configuration", details)
+    try:
+        piled_up = broker.depths()[kinds.UPKEEP]
+        leased = _leases()
+    except QueueStoreAway as error:
+        return Boundary("errored", f"workers cannot be reached: {error}", details)
+    except DatabaseError:
+        return Boundary("errored", "workers have no database to work with", details)
+    if piled_up > _UPKEEP_PILED_UP:
+        reason = f"{piled_up} messages wait and none is taken: run `claudemem worker start`"
+        return Boundary("errored", reason, details)
+    if leased:
+        return Boundary("active", f"{leased} jobs are being worked", details)
+    return Boundary("active", "no message waits for a worker", details)
+
+
+def provider() -> Boundary:
+    """The configured provider."""
+    # Only workers need providers: the web process does without them until it is asked.
+    from observations.providers import UnknownProvider, provider_named
+
+    try:
+        chosen = provider_named(settings.PROVIDER)
+    except UnknownProvider as error:
+        return Boundary("errored", str(error))
+    return Boundary("active", "configured", {"provider": chosen.name, "model": chosen.model})
+
+
+def broadcaster() -> Boundary:
+    """The stream of live events."""
+    return Boundary("disabled", "live events are not served")
+
+
+def lanes() -> list[QueueLane]:
+    """Each kind's jobs, counted by state."""
+    try:
+        counted = _counts()
+    except DatabaseError:
+        return [QueueLane(name, name, 0, 0, 0, 0, 0, 0, True) for name in kinds.BY_NAME]
+    return [_lane(name, counted) for name in kinds.BY_NAME]
+
+
+def info() -> dict[str, Any]:
+    """What this server is and how its parts are, for `/v1/info`."""
+    known = database()
+    return {
+        "name": "claude-mem-server",
+        "runtime": RUNTIME,
+        "authMode": "api-key",
+        "postgres": {"initialized": known.initialized, "schemaVersion": known.schema_version},
+        "boundaries": {
+            "queueManager": asdict(queue()),
+            "generationWorkerManager": asdict(workers()),
+            "providerRegistry": asdict(provider()),
+            "eventBroadcaster": asdict(broadcaster()),
+        },
+        "queueLanes": [asdict(lane) for lane in lanes()],
+    }
+
+
+def summary() -> dict[str, Any]:
+    """The state of everything, for `/api/health`; `status` is `ok` or `degraded`."""
+    known, store_state = database(), queue()
+    sound = known.initialized and store_state.status == "active"
+    return {
+        "status": "ok" if sound else "degraded",
+        "runtime": RUNTIME,
+        "version": version(),
+        "workerPath": "",
+        "uptime": int(time.monotonic() - _STARTED),
+        "managed": False,
+        "hasIpc": False,
+        "platform": sys.platform,
+        "pid": os.getpid(),
+        "initialized": known.initialized,
+        "mcpReady": True,
+        "ai": {"provider": settings.PROVIDER, "authMethod": "api-key", "lastInteraction": None},
+        "dependencies": {"degraded": not sound, "statuses": _statuses(known, store_state)},
+        "rateLimits": {},
+        "queue": {
+            "engine": ENGINE,
+            "transport": TRANSPORT,
+            "redis": {
+                "status": "ok" if store_state.status == "active" else "error",
+                **_address(),
+            },
+            "lanes": [asdict(lane) for lane in lanes()],
+        },
+    }
+
+
+def _statuses(known: Database, store_state: Boundary) -> list[dict[str, str]]:
+    return [
+        {
+            "name": "database",
+            "status": "ok" if known.initialized else "error",
+            "message": known.reason,
+        },
+        {
+            "name": "queue store",
+            "status": "ok" if store_state.status == "active" else "error",
+            "message": store_state.reason,
+        },
+    ]
+
+
+def _probe() -> BaseDatabaseWrapper:
+    probe = connections[DEFAULT_DB_ALIAS].copy()
+    probe.settings_dict["OPTIONS"].update(_IMPATIENT[probe.vendor])
+    return probe
+
+
+def _migrated(probe: BaseDatabaseWrapper) -> Database:
+    applied = MigrationRecorder(probe).applied_migrations().keys()
+    ours = sum(app in ("observations", "queueing") for app, _ in applied)
+    missing = _migrations() - applied
+    if missing:
+        return Database(False, ours, f"{len(missing)} migrations are missing: `claudemem migrate`")
+    return Database(True, ours, "answers")
+
+
+@cache
+def _migrations() -> frozenset[tuple[str, str]]:
+    return frozenset(MigrationLoader(None, ignore_no_migrations=True).disk_migrations)
+
+
+def _queue_details() -> dict[str, Any]:
+    return {
+        "engine": ENGINE,
+        "transport": TRANSPORT,
+        **_address(),
+        "lanes": [{"kind": name, "name": kind.queue} for name, kind in kinds.BY_NAME.items()],
+    }
+
+
+def _address() -> dict[str, Any]:
+    url = urlsplit(settings.QUEUE_STORE_URL)
+    ours = store.managed_url(settings.DATA_DIR.redis) == settings.QUEUE_STORE_URL
+    return {
+        "mode": "managed" if ours else "external",
+        "host": url.hostname,
+        "port": url.port,
+        "prefix": "",
+    }
+
+
+def _leases() -> int:
+    live = GenerationJob.objects.filter(state=states.PROCESSING, lease_until__gt=timezone.now())
+    return live.count()
+
+
+def _counts() -> Counter[tuple[str, str]]:
+    now = timezone.now()
+    by_state = GenerationJob.objects.values_list("kind", "state").order_by()
+    late = GenerationJob.objects.values_list("kind").order_by()
+    counted: Counter[tuple[str, str]] = Counter()
+    for kind, state, count in by_state.annotate(count=Count("pk")):
+        counted[kind, state] = count
+    delayed = late.filter(state=states.QUEUED, due_at__gt=now)
+    stalled = late.filter(state=states.PROCESSING, lease_until__lte=now)
+    for word, rows in (("delayed", delayed), ("stalled", stalled)):
+        for kind, count in rows.annotate(count=Count("pk")):
+            counted[kind, word] = count
+    return counted
+
+
+def _lane(name: str, counted: Counter[tuple[str, str]]) -> QueueLane:
+    delayed, stalled = counted[name, "delayed"], counted[name, "stalled"]
+    return QueueLane(
+        kind=name,
+        name=kinds.BY_NAME[name].queue,
+        waiting=counted[name, states.QUEUED] - delayed,
+        active=counted[name, states.PROCESSING] - stalled,
+        completed=counted[name, states.COMPLETED],
+        failed=counted[name, states.FAILED],
+        delayed=delayed,
+        stalled=stalled,
+        unavailable=False,
+    )

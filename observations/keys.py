@@ -1,0 +1,170 @@
+"""API keys: made once, shown once, looked up at every request by their SHA-256."""
+
+import json
+import secrets
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import TypeVar
+
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from observations.errors import Forbidden, InvalidInput, NotFound
+from observations.models import ApiKey, Project, Team
+
+PREFIX = "cmem_"
+DEFAULT_NAME = "default"
+_LONGEST_NAME = 200
+
+Row = TypeVar("Row", Team, Project)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is calling: a key, what it is bound to, and the scopes that it holds."""
+
+    api_key_id: str
+    team_id: str | None
+    project_id: str | None
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """A key that was just made. `raw` is what callers send; it cannot be had again."""
+
+    key: ApiKey
+    raw: str
+
+
+def create(
+    name: str,
+    scopes: Sequence[str],
+    *,
+    team: Team | None,
+    project: Project | None = None,
+    expires_at: datetime | None = None,
+) -> Minted:
+    """Make a key bound to `team`, or to one `project` of it. Raises InvalidInput."""
+    if project is not None and (team is None or project.team_id != team.id):
+        raise InvalidInput("The project does not belong to the team.", ("project",))
+    raw = PREFIX + secrets.token_hex(24)
+    key = ApiKey.objects.create(
+        name=_named(name, "name", longest=120),
+        key_hash=_hash(raw),
+        team=team,
+        project=project,
+        scopes=list(scopes),
+        expires_at=expires_at,
+    )
+    return Minted(key, raw)
+
+
+def listed(*, team_id: str | None = None, active: bool = False) -> QuerySet[ApiKey]:
+    """Keys, newest first: those of a team, or all; with `active` only those that still work."""
+    keys = ApiKey.objects.order_by("-created_at", "-id")
+    if team_id is not None:
+        keys = keys.filter(team_id=team_id)
+    if active:
+        unexpired = Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now())
+        keys = keys.filter(unexpired, revoked_at__isnull=True)
+    return keys
+
+
+def status(key: ApiKey, now: datetime) -> str:
+    """One of active, expired, revoked."""
+    if key.revoked_at is not None:
+        return "revoked"
+    return "expired" if key.expires_at is not None and key.expires_at <= now else "active"
+
+
+def revoke(key_id: str) -> None:
+    """Make a key useless from the next request on. NotFound if there is none, or it is already."""
+    working = ApiKey.objects.filter(pk=key_id, revoked_at__isnull=True)
+    if not working.update(revoked_at=timezone.now()):
+        raise NotFound(f"API key not found or already revoked: {key_id}")
+
+
+def authenticate(raw: str) -> Principal | None:
+    """Whoever holds the key `raw`, if it was neither revoked nor has expired: one query, no cache.
+
+    Written in SQL because it runs before everything else at every request.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT id, team_id, project_id, scopes FROM {ApiKey._meta.db_table}"  # noqa: S608
+            " WHERE key_hash = %s AND revoked_at IS NULL"
+            " AND (expires_at IS NULL OR expires_at > %s)",
+            [_hash(raw), connection.ops.adapt_datetimefield_value(timezone.now())],
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    scopes = json.loads(row[3]) if isinstance(row[3], str) else row[3]
+    return Principal(row[0], row[1], row[2], frozenset(scopes))
+
+
+def default_tenant() -> tuple[Team, Project]:
+    """The team and project of those who named none; made when first asked for."""
+    team = _team_named(DEFAULT_NAME)
+    return team, _project_named(team, DEFAULT_NAME)
+
+
+@transaction.atomic
+def tenant(team: str | None, project: str | None) -> tuple[Team, Project | None]:
+    """The team and project meant by ids or names, either of which may be left out.
+
+    None of both: the default ones. A team alone: no project. A project alone: that of this id, or
+    of this name in the default team. A name that is new is made; an id that is unknown is
+    NotFound, as is one of another team Forbidden.
+    """
+    if project is None:
+        return (_team(team), None) if team is not None else default_tenant()
+    if _is_id(project):
+        found = _by_id(Project.objects.select_related("team"), project, "project")
+        if team is not None and found.team_id != _team(team).id:
+            raise Forbidden(f"The project {project} belongs to another team.")
+        return found.team, found
+    owner = _team(team) if team is not None else _team_named(DEFAULT_NAME)
+    return owner, _project_named(owner, project)
+
+
+def _team(which: str) -> Team:
+    return _by_id(Team.objects.all(), which, "team") if _is_id(which) else _team_named(which)
+
+
+def _by_id(rows: QuerySet[Row], pk: str, noun: str) -> Row:
+    found = rows.filter(pk=pk).first()
+    if found is None:
+        raise NotFound(f"There is no {noun} with the id {pk}.")
+    return found
+
+
+def _team_named(name: str) -> Team:
+    return Team.objects.get_or_create(name=_named(name, "team"))[0]
+
+
+def _project_named(team: Team, name: str) -> Project:
+    return Project.objects.get_or_create(team=team, name=_named(name, "project"))[0]
+
+
+def _named(name: str, field: str, longest: int = _LONGEST_NAME) -> str:
+    clean = name.strip()
+    if not clean or len(clean) > longest or not clean.isprintable():
+        raise InvalidInput(f"A {field} needs 1 to {longest} printable characters.", (field,))
+    return clean
+
+
+def _is_id(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
+
+
+def _hash(raw: str) -> str:
+    return sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,93 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from observations.models import Event, Project, Session, Team
+from queueing.models import GenerationJob
+from tests.claudemem.api.conftest import Api, RawKey, refused, told
+
+HOOK = "/v1/hooks/claude-code"
+RECORDING = Path(__file__).parents[2] / "recordings/claude-code/retry-max-wait.jsonl"
+PAYLOAD: dict[str, Any] = {
+    "session_id": "s-1",
+    "hook_event_name": "PostToolUse",
+    "cwd": "/home/dev/shop",
+    "tool_name": "Bash",
+    "tool_use_id": "toolu_1",
+    "tool_input": {"command": "make test"},
+    "tool_response": {"stdout": "12 passed"},
+}
+
+
+def test_a_payload_is_answered_with_an_empty_object_and_told_of_in_headers(api: Api) -> None:
+    answer = api.post(HOOK, PAYLOAD)
+    # Claude Code takes the body as instructions, and complains of words that it does not know.
+    assert told(answer, 201) == {}
+    assert answer["X-Event-Id"] == Event.objects.get().id
+    assert answer["X-Job-Id"] == GenerationJob.objects.get().id
+    assert answer["X-Transport"] == "queued_only"
+    assert answer["X-Duplicate"] == "false"
+
+
+def test_the_same_payload_again_is_a_duplicate(api: Api) -> None:
+    first, second = (api.post(HOOK, PAYLOAD) for _ in range(2))
+    assert told(second, 201) == {}
+    assert second["X-Duplicate"] == "true"
+    assert second["X-Event-Id"] == first["X-Event-Id"]
+    assert second["X-Job-Id"] == first["X-Job-Id"]
+
+
+def test_an_event_that_makes_no_job_says_so(api: Api) -> None:
+    for name in ("PreToolUse", "SomethingNewInVersion3"):
+        answer = api.post(HOOK, PAYLOAD | {"hook_event_name": name, "tool_use_id": name})
+        assert told(answer, 201) == {}
+        assert "X-Job-Id" not in answer
+        assert answer["X-Transport"] == "skipped"
+    assert Event.objects.count() == 2
+
+
+def test_with_a_team_key_the_project_is_that_of_the_directory(api: Api, team: Team) -> None:
+    told(api.post(HOOK, PAYLOAD), 201)
+    assert Event.objects.get().project == Project.objects.get(team=team, name="shop")
+
+
+def test_with_a_project_key_it_is_the_key_s(raw_key: RawKey, project: Project) -> None:
+    told(Api(raw_key("events:write", project=project)).post(HOOK, PAYLOAD), 201)
+    assert Event.objects.get().project == project
+    assert Session.objects.get().project == project
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("session_id", None),
+        ("session_id", 7),
+        ("session_id", ""),
+        ("hook_event_name", ["Stop"]),
+        ("hook_event_name", None),
+        ("cwd", {"path": "/"}),
+        ("tool_use_id", 1.5),
+    ],
+)
+def test_a_field_of_the_wrong_type_is_named(api: Api, field: str, value: Any) -> None:
+    answer = api.post(HOOK, PAYLOAD | {field: value})
+    assert refused(answer, 400, "ValidationError") == field
+    assert not Event.objects.exists()
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'"text"', b"7", b"null", b"{", b"[" * 100_000])
+def test_what_is_no_payload_is_refused(api: Api, body: bytes) -> None:
+    told(api.post(HOOK, body), 400)
+    assert not Event.objects.exists()
+
+
+def test_a_recorded_session_is_taken_whole(api: Api) -> None:
+    payloads = [json.loads(line) for line in RECORDING.read_text().splitlines()]
+    for payload in payloads:
+        assert told(api.post(HOOK, payload), 201) == {}
+    assert Event.objects.count() == len(payloads)
+    for payload in payloads:
+        assert api.post(HOOK, payload)["X-Duplicate"] == "true"
+    assert Event.objects.count() == len(payloads)

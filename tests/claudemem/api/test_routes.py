@@ -1,0 +1,228 @@
+"""What holds for every route; the routes are taken from the router, so that none is forgotten."""
+
+import re
+from typing import Any
+
+import pytest
+from ninja.operation import Operation
+
+from claudemem.api.calls import Needs
+from claudemem.api.door import HEADERS
+from claudemem.api.routes import api as ninja
+from observations.keys import revoke
+from observations.models import ApiKey, Project
+from tests.claudemem.api.conftest import Api, RawKey, refused, told
+
+PUBLIC = {"/healthz", "/api/health", "/api/readiness", "/api/version", "/v1/info"}
+
+
+def _routes() -> list[tuple[str, str, Operation]]:
+    return [
+        (method, re.sub(r"\{[^}]+\}", "some-id", f"{mount.prefix}{path}"), operation)
+        for mount in ninja._get_bound_routers()
+        for path, view in mount.path_operations.items()
+        for operation in view.operations
+        for method in operation.methods
+    ]
+
+
+ROUTES = _routes()
+CLOSED = [
+    pytest.param(*route, id=" ".join(route[:2])) for route in ROUTES if route[1] not in PUBLIC
+]
+JUNK = [b"", b"{", b"[" * 100_000, b"x" * (6 * 1024 * 1024)]
+
+
+def test_the_routes_are_those_of_the_contract() -> None:
+    assert {f"{method} {path}" for method, path, _ in ROUTES} == {
+        "GET /healthz",
+        "GET /api/health",
+        "GET /api/readiness",
+        "GET /api/version",
+        "GET /v1/info",
+        "POST /v1/hooks/claude-code",
+        "POST /v1/sessions/start",
+        "GET /v1/sessions/some-id",
+        "POST /v1/sessions/some-id/end",
+        "POST /v1/events",
+        "POST /v1/events/batch",
+        "GET /v1/events/some-id",
+        "GET /v1/events/some-id/observations",
+        "POST /v1/search",
+        "POST /v1/context",
+        "POST /v1/memories",
+        "DELETE /v1/memories/some-id",
+        "GET /v1/jobs",
+        "GET /v1/jobs/some-id",
+        "POST /v1/jobs/some-id/retry",
+        "POST /v1/jobs/some-id/cancel",
+    }
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("body", JUNK, ids=["empty", "malformed", "nested", "oversize"])
+@pytest.mark.parametrize(("method", "path", "operation"), CLOSED)
+def test_without_a_key_it_is_401_whatever_the_body(
+    method: str, path: str, operation: Operation, body: bytes
+) -> None:
+    answer = Api().call(method, path, body)
+    assert "Missing API key" in refused(answer, 401, "Unauthorized")
+
+
+@pytest.mark.parametrize("body", JUNK, ids=["empty", "malformed", "nested", "oversize"])
+@pytest.mark.parametrize(("method", "path", "operation"), CLOSED)
+def test_with_a_wrong_or_too_narrow_key_it_is_403_whatever_the_body(
+    method: str, path: str, operation: Operation, body: bytes, raw_key: RawKey
+) -> None:
+    (needs,) = operation.auth_callbacks
+    assert isinstance(needs, Needs)
+    every_other = {"memories:read", "memories:write", "admin", "memories:admin"} - needs.need
+    for key in ("cmem_" + "0" * 48, raw_key(*every_other)):
+        answer = Api(key).call(method, path, body)
+        assert refused(answer, 403, "Forbidden") == "Invalid API key or insufficient scope"
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), CLOSED)
+def test_a_key_without_a_team_is_told_so(
+    method: str, path: str, operation: Operation, raw_key: RawKey
+) -> None:
+    answer = Api(raw_key(owner=None)).call(method, path, b"")
+    assert refused(answer, 403, "Forbidden") == "API key is not bound to a team"
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), CLOSED)
+def test_each_scope_that_is_enough_is_enough(
+    method: str, path: str, operation: Operation, raw_key: RawKey
+) -> None:
+    (needs,) = operation.auth_callbacks
+    for scope in needs.need:
+        assert Api(raw_key(scope)).call(method, path, b"{").status_code in (200, 400, 404)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", sorted(PUBLIC))
+def test_what_is_public_needs_no_key(path: str) -> None:
+    assert Api().get(path).status_code in (200, 503)
+
+
+def test_both_header_forms_are_taken_and_the_bearer_wins(raw_key: RawKey, db: None) -> None:
+    key = raw_key()
+    good = [
+        {"Authorization": f"Bearer {key}"},
+        {"Authorization": f"bearer \t {key}  "},
+        {"X_Api_Key": f" {key} "},
+        {"Authorization": "Basic abc", "X_Api_Key": key},
+        {"Authorization": f"Bearer {key}", "X_Api_Key": "wrong"},
+    ]
+    for headers in good:
+        told(Api().get("/v1/jobs", **headers), 200)
+    told(Api().get("/v1/jobs", Authorization="Bearer wrong", X_Api_Key=key), 403)
+    for absent in ({"Authorization": f"Basic {key}"}, {"Authorization": "Bearer "}, {}):
+        told(Api().get("/v1/jobs", **absent), 401)
+
+
+def test_a_revoked_key_is_refused_at_the_next_request(api: Api) -> None:
+    told(api.get("/v1/jobs"), 200)
+    revoke(ApiKey.objects.get().id)
+    told(api.get("/v1/jobs"), 403)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/nothing"),
+        ("GET", "/v1/projects"),
+        ("PUT", "/v1/events"),
+        ("GET", "/v1/events/batch/x"),
+        ("DELETE", "/v1/jobs/some-id"),
+        ("GET", "/nothing"),
+        ("POST", "/nothing/at/all"),
+        ("GET", "/v1/events/a%00b"),
+    ],
+)
+def test_an_unknown_route_is_named_with_its_method(method: str, path: str, db: None) -> None:
+    answer = Api().call(method, path + "?a=b", b"")
+    assert refused(answer, 404, "NotFound") == f"Cannot {method} {path}".replace("%00", "\0")
+
+
+def test_a_trailing_slash_is_accepted(api: Api) -> None:
+    told(api.get("/v1/jobs/"), 200)
+    told(api.get("/healthz/"), 200)
+
+
+def test_head_is_answered_like_get_without_the_body(api: Api) -> None:
+    for path in ("/v1/jobs", "/healthz"):
+        got, headed = api.get(path), api.call("HEAD", path, b"")
+        assert headed.status_code == 200
+        assert headed.content == b""
+        assert headed["Content-Type"] == got["Content-Type"]
+    assert api.call("HEAD", "/v1/search", b"").status_code == 404
+
+
+def test_the_caller_names_its_request_or_it_gets_a_name(api: Api, db: None) -> None:
+    assert api.get("/v1/jobs", X_Request_Id="my-Request_1")["X-Request-Id"] == "my-Request_1"
+    made = set()
+    for bad in ("", "-x", "a b", "a" * 65, "ä", "a\tb"):
+        name = api.get("/v1/jobs", X_Request_Id=bad)["X-Request-Id"]
+        assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", name)
+        made.add(name)
+    assert len(made) == 6
+    for refusal in (Api().get("/v1/jobs"), api.get("/v1/nothing"), Api("x").get("/v1/jobs")):
+        assert refusal["X-Request-Id"]
+    for unnamed in ("/v1/info", "/healthz", "/api/version"):
+        assert "X-Request-Id" not in api.get(unnamed)
+
+
+def test_every_answer_carries_the_security_headers(api: Api, db: None) -> None:
+    answers = [
+        api.get("/v1/jobs"),
+        Api().get("/v1/jobs"),
+        api.get("/v1/nothing"),
+        api.get("/nothing"),
+        api.get("/healthz"),
+        api.call("OPTIONS", "/v1/events", b""),
+    ]
+    for answer in answers:
+        assert {name: answer[name] for name in HEADERS} == HEADERS
+        assert "X-Powered-By" not in answer
+    page = api.get("/admin/login/")
+    # With no referrer at all, browsers send `Origin: null`, and the login form is refused.
+    assert {name: page[name] for name in HEADERS} == HEADERS | {"Referrer-Policy": "same-origin"}
+
+
+def test_local_pages_may_call_and_foreign_ones_are_not_told_so(api: Api, db: None) -> None:
+    local = api.get("/v1/jobs", Origin="http://localhost:3000")
+    assert local["Access-Control-Allow-Origin"] == "http://localhost:3000"
+    assert local["Vary"] == "Origin"
+    for foreign in ("https://evil.example", "http://localhost.evil.example", "null"):
+        answer = api.get("/v1/jobs", Origin=foreign)
+        assert answer.status_code == 200
+        assert "Access-Control-Allow-Origin" not in answer
+    preflight = Api().call("OPTIONS", "/v1/events", b"", Origin="http://127.0.0.1:5173")
+    assert preflight.status_code == 204
+    assert preflight["Access-Control-Allow-Origin"] == "http://127.0.0.1:5173"
+    assert "POST" in preflight["Access-Control-Allow-Methods"]
+    assert "Authorization" in preflight["Access-Control-Allow-Headers"]
+
+
+def test_the_root_leads_to_the_admin(db: None) -> None:
+    answer = Api().get("/")
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/")
+    assert Api().get("/admin/")["Location"].startswith("/admin/login/")
+
+
+def test_an_api_call_makes_no_browser_session(api: Api) -> None:
+    assert not api.get("/v1/jobs").cookies
+
+
+def test_the_document_describes_every_route_with_its_body(api: Api, project: Project) -> None:
+    document: Any = told(api.get("/v1/openapi.json"), 200)
+    body = document["paths"]["/v1/events"]["post"]["requestBody"]["content"]["application/json"]
+    assert set(body["schema"]["required"]) == {
+        "projectId",
+        "sourceType",
+        "eventType",
+        "occurredAtEpoch",
+    }
+    described = {path.replace("session_id", "id") for path in document["paths"]}
+    assert described >= {"/v1/hooks/claude-code", "/v1/sessions/{id}/end", "/v1/info"}

@@ -1,0 +1,205 @@
+import sqlite3
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.db import connection
+from django.utils import timezone
+
+from claudemem import health
+from queueing import broker
+from queueing.errors import QueueStoreAway
+from queueing.models import GenerationJob
+from tests.claudemem.api.conftest import Api, told
+
+LANE_KEYS = [
+    "kind", "name", "waiting", "active", "completed", "failed", "delayed", "stalled", "unavailable",
+]  # fmt: skip
+
+
+@pytest.fixture
+def reachable(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """A queue store that answers; the depths that it tells."""
+    depths = {"event": 0, "summary": 0, "event-batch": 0, "upkeep": 0}
+    monkeypatch.setattr(broker, "ping", lambda: 0.001)
+    monkeypatch.setattr(broker, "depths", lambda: depths)
+    return depths
+
+
+@pytest.fixture
+def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> None:
+        raise QueueStoreAway("the queue store did not answer")
+
+    monkeypatch.setattr(broker, "ping", away)
+    monkeypatch.setattr(broker, "depths", away)
+
+
+@pytest.fixture
+def blocked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A database that somebody has locked, even for readers."""
+    path = tmp_path / "locked.sqlite3"
+    lock = sqlite3.connect(path, isolation_level=None)
+    lock.execute("CREATE TABLE t (a)")
+    lock.execute("BEGIN EXCLUSIVE")
+    monkeypatch.setitem(connection.settings_dict, "NAME", str(path))
+    yield
+    lock.execute("ROLLBACK")
+    lock.close()
+
+
+def _boundaries(api: Api) -> dict[str, Any]:
+    answer: dict[str, Any] = told(api.get("/v1/info"), 200)["boundaries"]
+    return answer
+
+
+def test_alive_asks_nobody(django_assert_num_queries: Any, db: None, unreachable: None) -> None:
+    with django_assert_num_queries(0):
+        assert told(Api().get("/healthz"), 200) == {"status": "ok", "runtime": "server-beta"}
+
+
+def test_ready_means_that_the_database_answers_and_is_migrated(
+    db: None, unreachable: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert told(Api().get("/api/readiness"), 200) == {"status": "ready", "mcpReady": True}
+    expected = health._migrations() | {("observations", "9999_from_the_future")}
+    monkeypatch.setattr(health, "_migrations", lambda: expected)
+    answer = told(Api().get("/api/readiness"), 503)
+    assert answer["status"] == "initializing"
+
+
+@pytest.mark.usefixtures("db", "blocked", "reachable")
+def test_a_locked_database_delays_no_answer() -> None:
+    started = time.monotonic()
+    told(Api().get("/api/readiness"), 503)
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.usefixtures("db", "reachable")
+def test_a_database_that_is_away_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "NAME", str(tmp_path))
+    answer = told(Api().get("/api/health"), 503)
+    assert (answer["status"], answer["initialized"]) == ("degraded", False)
+    assert "does not answer" in answer["dependencies"]["statuses"][0]["message"]
+    assert told(Api().get("/v1/info"), 200)["postgres"]["initialized"] is False
+
+
+@pytest.mark.usefixtures("db", "reachable")
+def test_health_has_what_clients_look_for() -> None:
+    answer = told(Api().get("/api/health"), 200)
+    assert list(answer) == [
+        "status", "runtime", "version", "workerPath", "uptime", "managed", "hasIpc", "platform",
+        "pid", "initialized", "mcpReady", "ai", "dependencies", "rateLimits", "queue",
+    ]  # fmt: skip
+    assert (answer["status"], answer["runtime"]) == ("ok", "server-beta")
+    assert (answer["queue"]["engine"], answer["queue"]["transport"]) == ("bullmq", "celery")
+    assert answer["queue"]["redis"]["status"] == "ok"
+    assert [lane["kind"] for lane in answer["queue"]["lanes"]] == [
+        "event",
+        "summary",
+        "event-batch",
+    ]
+    assert list(answer["queue"]["lanes"][0]) == LANE_KEYS
+
+
+@pytest.mark.usefixtures("db", "unreachable")
+def test_a_queue_store_that_is_away_degrades_health_but_not_readiness() -> None:
+    answer = told(Api().get("/api/health"), 503)
+    assert (answer["status"], answer["queue"]["redis"]["status"]) == ("degraded", "error")
+    told(Api().get("/api/readiness"), 200)
+    boundaries = _boundaries(Api())
+    assert boundaries["queueManager"]["status"] == "errored"
+    assert boundaries["generationWorkerManager"]["status"] == "errored"
+
+
+@pytest.mark.usefixtures("db", "reachable")
+def test_info_says_of_each_part_how_it_is_and_why() -> None:
+    answer = told(Api().get("/v1/info"), 200)
+    assert list(answer) == [
+        "name", "runtime", "authMode", "postgres", "boundaries", "queueLanes",
+    ]  # fmt: skip
+    assert (answer["name"], answer["runtime"]) == ("claude-mem-server", "server-beta")
+    assert answer["postgres"]["initialized"] is True
+    assert answer["postgres"]["schemaVersion"] >= 2
+    boundaries = answer["boundaries"]
+    assert {name: part["status"] for name, part in boundaries.items()} == {
+        "queueManager": "active",
+        "generationWorkerManager": "active",
+        "providerRegistry": "active",
+        "eventBroadcaster": "disabled",
+    }
+    assert all(part["reason"] for part in boundaries.values())
+    assert list(boundaries["queueManager"]["details"]) == [
+        "engine", "transport", "mode", "host", "port", "prefix", "lanes",
+    ]  # fmt: skip
+    assert boundaries["generationWorkerManager"]["details"]["provider"] == "offline"
+    assert boundaries["providerRegistry"]["details"]["model"]
+
+
+def test_the_address_of_the_store_is_told_without_its_password(
+    db: None, reachable: None, settings: LazySettings
+) -> None:
+    settings.QUEUE_STORE_URL = "redis://user:correct-horse@store.example:6390/2"
+    answer = Api().get("/v1/info")
+    details = _boundaries(Api())["queueManager"]["details"]
+    assert (details["mode"], details["host"], details["port"]) == (
+        "external",
+        "store.example",
+        6390,
+    )
+    assert b"correct-horse" not in answer.content
+
+
+def test_messages_that_nobody_takes_show_that_no_worker_runs(
+    db: None, reachable: dict[str, int], settings: LazySettings
+) -> None:
+    reachable["upkeep"] = 11
+    part = _boundaries(Api())["generationWorkerManager"]
+    assert part["status"] == "errored"
+    assert "claudemem worker" in part["reason"]
+    settings.GENERATION_DISABLED = True
+    assert _boundaries(Api())["generationWorkerManager"]["status"] == "disabled"
+
+
+@pytest.mark.usefixtures("db", "reachable")
+def test_a_provider_that_does_not_exist_is_named(settings: LazySettings) -> None:
+    settings.PROVIDER = "oracle"
+    part = _boundaries(Api())["providerRegistry"]
+    assert part["status"] == "errored"
+    assert "oracle" in part["reason"]
+
+
+@pytest.mark.usefixtures("reachable")
+def test_jobs_are_counted_by_kind_and_state(api: Api, event: dict[str, Any]) -> None:
+    batch = [event | {"payload": {"n": n}} for n in range(6)]
+    told(api.post("/v1/events/batch", batch), 201)
+    now = timezone.now()
+    later, earlier = now + timedelta(minutes=1), now - timedelta(minutes=1)
+    changes: list[dict[str, Any]] = [
+        {"state": "processing", "lease_until": later},
+        {"state": "processing", "lease_until": earlier},
+        {"state": "completed"},
+        {"state": "failed"},
+        {"due_at": later},
+    ]
+    ids = list(GenerationJob.objects.order_by("id").values_list("id", flat=True))
+    for job_id, change in zip(ids, changes, strict=False):
+        GenerationJob.objects.filter(pk=job_id).update(**change)
+    lanes = {lane["kind"]: lane for lane in told(Api().get("/v1/info"), 200)["queueLanes"]}
+    bulk = lanes["event-batch"]
+    assert {state: bulk[state] for state in LANE_KEYS[2:8]} == {
+        "waiting": 1,
+        "active": 1,
+        "completed": 1,
+        "failed": 1,
+        "delayed": 1,
+        "stalled": 1,
+    }
+    assert lanes["event"]["waiting"] == 0
+    assert "1 jobs are being worked" in _boundaries(Api())["generationWorkerManager"]["reason"]

@@ -1,0 +1,140 @@
+from datetime import timedelta
+from hashlib import sha256
+
+import pytest
+from django.db import IntegrityError
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from observations import keys
+from observations.errors import Forbidden, InvalidInput, NotFound
+from observations.keys import Principal
+from observations.models import ApiKey, Project, Team
+
+READ = ("memories:read",)
+
+
+def test_a_key_is_known_by_its_holder_and_stored_only_as_a_hash(project: Project) -> None:
+    minted = keys.create("ci", READ, team=project.team, project=project)
+    assert len(minted.raw) == 53
+    assert minted.raw.startswith("cmem_")
+    assert set(minted.raw.removeprefix("cmem_")) <= set("0123456789abcdef")
+    stored = ApiKey.objects.filter(pk=minted.key.pk).values().get()
+    assert stored["key_hash"] == sha256(minted.raw.encode()).hexdigest()
+    assert minted.raw not in str(stored)
+    assert keys.authenticate(minted.raw) == Principal(
+        minted.key.id, project.team_id, project.id, frozenset(READ)
+    )
+
+
+def test_authentication_is_one_query(
+    project: Project, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    raw = keys.create("ci", READ, team=project.team).raw
+    with django_assert_num_queries(1):
+        assert keys.authenticate(raw)
+
+
+@pytest.mark.parametrize("raw", ["", "cmem_", "nonsense", "ключ", "\ud800", "x" * 100_000, "a\0b"])
+def test_any_string_is_looked_up_and_a_wrong_one_misses(db: None, raw: str) -> None:
+    assert keys.authenticate(raw) is None
+
+
+def test_a_key_of_any_form_works_whose_hash_is_stored(team: Team) -> None:
+    raw = "cm_from-another-server"
+    ApiKey.objects.create(
+        name="imported",
+        team=team,
+        scopes=["*"],
+        key_hash=sha256(raw.encode()).hexdigest(),
+    )
+    assert keys.authenticate(raw) is not None
+
+
+def test_a_revoked_key_is_refused_at_once(team: Team) -> None:
+    minted = keys.create("ci", READ, team=team)
+    assert keys.authenticate(minted.raw)
+    keys.revoke(minted.key.id)
+    assert keys.authenticate(minted.raw) is None
+
+
+def test_revoking_again_or_something_unknown_is_not_found(team: Team) -> None:
+    minted = keys.create("ci", READ, team=team)
+    keys.revoke(minted.key.id)
+    for key_id in (minted.key.id, "nonsense"):
+        with pytest.raises(NotFound, match=key_id):
+            keys.revoke(key_id)
+
+
+@pytest.mark.parametrize(("seconds", "works"), [(60, True), (0, False), (-1, False)])
+def test_a_key_works_until_it_expires(team: Team, seconds: int, works: bool) -> None:
+    end = timezone.now() + timedelta(seconds=seconds)
+    minted = keys.create("ci", READ, team=team, expires_at=end)
+    assert (keys.authenticate(minted.raw) is not None) == works
+    assert keys.status(minted.key, timezone.now()) == ("active" if works else "expired")
+
+
+def test_only_keys_that_work_are_listed_as_active(team: Team) -> None:
+    past = timezone.now() - timedelta(days=1)
+    working = keys.create("working", READ, team=team).key
+    keys.create("expired", READ, team=team, expires_at=past)
+    revoked = keys.create("revoked", READ, team=team).key
+    keys.revoke(revoked.id)
+    revoked.refresh_from_db()
+    assert list(keys.listed(team_id=team.id, active=True)) == [working]
+    assert [key.name for key in keys.listed()] == ["revoked", "expired", "working"]
+    assert keys.status(revoked, timezone.now()) == "revoked"
+
+
+def test_a_key_bound_to_a_project_is_bound_to_its_team(project: Project) -> None:
+    other = Team.objects.create(name="other")
+    for team in (other, None):
+        with pytest.raises(InvalidInput, match="does not belong"):
+            keys.create("ci", READ, team=team, project=project)
+    with pytest.raises(IntegrityError):
+        ApiKey.objects.create(name="x", key_hash="x", project=project)
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 121, "a\nb", "a\0b"])
+def test_a_key_needs_a_name_that_can_be_shown(team: Team, name: str) -> None:
+    with pytest.raises(InvalidInput):
+        keys.create(name, READ, team=team)
+
+
+def test_the_default_tenant_is_made_once_and_shared(db: None) -> None:
+    assert keys.default_tenant() == keys.default_tenant() == keys.tenant(None, None)
+    assert Team.objects.count() == Project.objects.count() == 1
+
+
+def test_names_are_made_when_new_and_found_when_not(db: None) -> None:
+    team, project = keys.tenant("acme", "web")
+    assert project is not None
+    assert (team.name, project.name, project.team_id) == ("acme", "web", team.id)
+    assert keys.tenant("acme", "web") == (team, project)
+    assert keys.tenant(team.id, "web") == (team, project)
+    assert keys.tenant("acme", None) == (team, None)
+
+
+def test_a_project_alone_is_one_of_the_default_team_or_the_one_with_that_id(
+    project: Project,
+) -> None:
+    team, made = keys.tenant(None, "web")
+    assert team.name == "default"
+    assert made is not None
+    assert keys.tenant(None, project.id) == (project.team, project)
+    assert keys.tenant(project.team.id, project.id) == (project.team, project)
+
+
+def test_an_unknown_id_makes_nothing(db: None) -> None:
+    unknown = "0198c8a2-0000-7000-8000-000000000000"
+    for team, project in ((unknown, None), (None, unknown), (unknown, "web"), ("acme", unknown)):
+        with pytest.raises(NotFound, match=unknown):
+            keys.tenant(team, project)
+    assert not Team.objects.exists()
+    assert not Project.objects.exists()
+
+
+def test_a_project_of_another_team_is_refused(project: Project) -> None:
+    with pytest.raises(Forbidden, match="another team"):
+        keys.tenant("acme", project.id)
+    assert not Team.objects.filter(name="acme").exists()
