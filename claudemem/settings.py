@@ -68,6 +68,8 @@ LANGUAGE_CODE = "en"
 # Celery takes this too; anything else shows up in Flower and in worker logs.
 TIME_ZONE = "UTC"
 USE_TZ = True
+# The admin writes times to the second, and alike everywhere.
+FORMAT_MODULE_PATH = ["claudemem.formats"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Larger bodies are refused with 413 before they are read.
 MAX_BODY_BYTES = 5 * 1024 * 1024
@@ -76,7 +78,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 # --- the database -------------------------------------------------------------------------------
 DATABASES = {
     "default": {
-        "ENGINE": "django.db.backends.sqlite3",
+        "ENGINE": "claudemem.sqlite",
         "NAME": str(DATA_DIR.database),
         # A file, as in use: threads of a test see one another's commits as processes do.
         "TEST": {"NAME": str(DATA_DIR.root / "test.sqlite3")},
@@ -85,7 +87,8 @@ DATABASES = {
         "OPTIONS": {
             # A deferred transaction that reads and then writes fails at once when another wrote.
             "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
+            # Seconds to wait for the lock. Clients give up after 30: they are told 503 before that.
+            "timeout": env.float("CLAUDE_MEM_DATABASE_TIMEOUT", 10.0),
             # FULL: what was accepted survives a power cut.
             "init_command": (
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; "

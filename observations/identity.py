@@ -99,7 +99,7 @@ def likeness_keys(
     source_adapter: str,
     session: str | None,
     event_type: str,
-    payload: JSON,
+    payload_text: str,
     occurred_at: datetime,
 ) -> tuple[str, str, str]:
     """The key of a delivery without an id, and those of the windows before and after it.
@@ -107,16 +107,16 @@ def likeness_keys(
     Two alike deliveries in one window are always the same; in neighbouring windows they are if
     they occurred within `WINDOW_SECONDS`.
     """
-    stem = likeness_stem(project_id, source_adapter, session, event_type, payload)
+    stem = likeness_stem(project_id, source_adapter, session, event_type, payload_text)
     window = int(occurred_at.timestamp() // WINDOW_SECONDS)
     return (f"{stem}{window:013d}", f"{stem}{window - 1:013d}", f"{stem}{window + 1:013d}")
 
 
 def likeness_stem(
-    project_id: str, source_adapter: str, session: str | None, event_type: str, payload: JSON
+    project_id: str, source_adapter: str, session: str | None, event_type: str, payload_text: str
 ) -> str:
     """What the keys of all alike deliveries begin with, whenever they occurred."""
-    return f"as:{digest([project_id, source_adapter, session, event_type, fingerprint(payload)])}:"
+    return f"as:{digest([project_id, source_adapter, session, event_type, payload_text])}:"
 
 
 def generation_key(job_id: str, index: int, content: str) -> str:

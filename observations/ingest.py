@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.utils import timezone
 
-from observations import deliveries, hook_payloads, sessions
+from observations import commits, deliveries, hook_payloads, sessions
 from observations.deliveries import Delivery
 from observations.drafts import JSON
 from observations.errors import Forbidden
@@ -27,6 +27,8 @@ from queueing.outbox import SKIPPED, Enqueued, NewJob
 
 # An estimate: how many characters of JSON make a token.
 _CHARACTERS_A_TOKEN = 4
+
+_OF_EVENTS = (kinds.EVENT, kinds.EVENT_BATCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def capture_hook(
 
 
 def _stored(write: Any) -> tuple[Captured, ...]:
-    """Run `write` in a transaction and publish what it enqueued.
+    """Commit what `write` writes, and publish what it enqueued.
 
     Two equal deliveries at once collide in a unique key; the second then finds the first's rows.
     """
@@ -105,8 +107,7 @@ def _stored(write: Any) -> tuple[Captured, ...]:
 
 
 def _committed(write: Any) -> tuple[Captured, ...]:
-    with transaction.atomic():
-        captured, enqueued = write()
+    captured, enqueued = commits.shared.run(write)
     transport = outbox.publish_enqueued(enqueued)
     fresh = {row.id for row in enqueued}
     return tuple(
@@ -140,7 +141,7 @@ def _capture(team_id: str, news: list[NewEvent], origin: dict[str, Any], kind: K
     fresh = {keys[0]: (d, new) for (d, keys), new in zip(keyed, news, strict=True)
              if keys[0] not in found}  # fmt: skip
     numbered = deliveries.numbered(delivery for delivery, _ in fresh.values())
-    events = deliveries.insert(team_id, numbered)
+    events = deliveries.insert(team_id, numbered, fresh)
     rows = outbox.enqueue([
         _observation_job(event, delivery, kind, origin)
         for event, delivery, (_, new) in zip(events, numbered, fresh.values(), strict=True)
@@ -156,6 +157,7 @@ def _delivery(new: NewEvent, session: Session | None, now: datetime) -> Delivery
         event_type=new.event_type,
         source_adapter=new.source_adapter,
         payload=new.payload,
+        payload_text=compact(new.payload),
         occurred_at=new.occurred_at or now,
         received_at=now,
         own_id=new.source_event_id or _tool_use_id(new.payload),
@@ -200,7 +202,8 @@ def _captured(event: Event, job: GenerationJob | None, duplicate: bool) -> Captu
 def _jobs_of(event_ids: list[str]) -> dict[str, GenerationJob]:
     if not event_ids:
         return {}
-    return {job.source_id: job for job in GenerationJob.objects.filter(source_id__in=event_ids)}
+    names = [kind.job_id(event_id) for event_id in event_ids for kind in _OF_EVENTS]
+    return {job.source_id: job for job in GenerationJob.objects.filter(queue_job_id__in=names)}
 
 
 class _Links:
@@ -241,12 +244,12 @@ def _observation_job(
         lane_key=session.lane_key
         if session
         else lane_key(event.project_id, delivery.content_session_id, None, event.id),
-        queue_job_id=kind.job_id(event.team_id, event.project_id, event.id),
+        queue_job_id=kind.job_id(event.id),
         source_id=event.id,
         team_id=event.team_id,
         project_id=event.project_id,
         session_id=event.session_id,
-        size=len(compact(delivery.payload)) // _CHARACTERS_A_TOKEN,
+        size=len(delivery.payload_text) // _CHARACTERS_A_TOKEN,
         covers=event.number or 0,
         origin=origin,
     )
@@ -268,7 +271,7 @@ def _capture_hook(
     if earlier := earlier or deliveries.known_after_end(delivery):
         return [_captured(earlier, _jobs_of([earlier.id]).get(earlier.id), True)], ()
     (numbered,) = deliveries.numbered([delivery])
-    (event,) = deliveries.insert(team_id, [numbered])
+    (event,) = deliveries.insert(team_id, [numbered], [keyed[0][1][0]])
     rows = outbox.enqueue(_hook_jobs(hook, numbered, event, origin))
     return [_captured(event, as_job(rows[0]) if rows else None, False)], rows
 
@@ -281,6 +284,7 @@ def _hook_delivery(
         event_type=hook.event_type,
         source_adapter=hook_payloads.ADAPTER,
         payload=hook.body,
+        payload_text=compact(hook.body),
         occurred_at=hook.occurred_at or now,
         received_at=now,
         own_id=hook.own_id,

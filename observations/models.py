@@ -1,4 +1,8 @@
-"""The rows of memory: who it belongs to, what happened, and what was made of it."""
+"""The rows of memory: who it belongs to, what happened, and what was made of it.
+
+A foreign key has no index of its own where a composite one begins with it, or where only the
+deletion of a whole team would use it: each index is written with every captured event.
+"""
 
 from django.db import models
 from django.db.models import Q
@@ -26,7 +30,9 @@ class Project(models.Model):
     """What memory is about: usually one repository."""
 
     id = models.CharField(primary_key=True, max_length=36, default=new_id, editable=False)
-    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="projects")
+    team = models.ForeignKey(
+        Team, on_delete=models.CASCADE, related_name="projects", db_index=False
+    )
     name = models.CharField(max_length=200)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -74,8 +80,10 @@ class Session(models.Model):
     """
 
     id = models.CharField(primary_key=True, max_length=36, default=new_id, editable=False)
-    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="sessions")
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+", db_index=False)
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="sessions", db_index=False
+    )
     identity_key = models.CharField(max_length=120, null=True, unique=True, editable=False)
     lane_key = models.CharField(max_length=200, editable=False)
     external_session_id = models.CharField(max_length=500, null=True)
@@ -104,8 +112,9 @@ class Session(models.Model):
             models.Index(
                 fields=["project", "content_session_id", "-started_at"], name="session_by_content"
             ),
+            # By its start, not by its last event: only opening and closing writes it.
             models.Index(
-                fields=["last_event_at"], name="session_open", condition=Q(ended_at__isnull=True)
+                fields=["started_at"], name="session_open", condition=Q(ended_at__isnull=True)
             ),
         ]
 
@@ -120,10 +129,12 @@ class Event(models.Model):
     """
 
     id = models.CharField(primary_key=True, max_length=36, default=new_id, editable=False)
-    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="events")
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+", db_index=False)
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="events", db_index=False
+    )
     session = models.ForeignKey(
-        Session, on_delete=models.CASCADE, null=True, related_name="events"
+        Session, on_delete=models.CASCADE, null=True, related_name="events", db_index=False
     )
     number = models.BigIntegerField(null=True)
     source_adapter = models.CharField(max_length=100)
@@ -161,10 +172,12 @@ class Observation(models.Model):
 
     number = models.BigAutoField(primary_key=True)
     id = models.CharField(max_length=36, unique=True, default=new_id, editable=False)
-    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="observations")
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+", db_index=False)
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="observations", db_index=False
+    )
     session = models.ForeignKey(
-        Session, on_delete=models.CASCADE, null=True, related_name="observations"
+        Session, on_delete=models.CASCADE, null=True, related_name="observations", db_index=False
     )
     kind = models.CharField(max_length=100, default="observation")
     title = models.TextField(default="")
@@ -200,7 +213,7 @@ class ObservationSource(models.Model):
     """What an observation was made of: one row a source."""
 
     observation = models.ForeignKey(
-        Observation, on_delete=models.CASCADE, related_name="sources"
+        Observation, on_delete=models.CASCADE, related_name="sources", db_index=False
     )
     id = models.CharField(primary_key=True, max_length=36, default=new_id, editable=False)
     event = models.ForeignKey(Event, on_delete=models.CASCADE, null=True, related_name="sources")

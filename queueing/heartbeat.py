@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError, close_old_connections, connection
 
 from queueing import leases
 from queueing.leases import Lease
@@ -27,7 +27,10 @@ class _Held:
 
 
 class Heartbeat:
-    """Renews what is registered with it, every `interval` seconds, in a thread of its own."""
+    """Renews what is registered with it, every `interval` seconds.
+
+    Its thread lives while there is something to keep alive.
+    """
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
@@ -59,19 +62,27 @@ class Heartbeat:
                 log.info("job %s was settled, or its lease was lost", job_id)
 
     def _ensure_thread(self) -> None:
-        if self._thread is None or not self._thread.is_alive():
+        if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
             self._thread.start()
 
     def _run(self) -> None:
-        while True:
-            time.sleep(self._interval)
+        while self._wanted():
             try:
                 close_old_connections()
                 self.beat()
             except DatabaseError as error:
                 # The leases run out by themselves if this lasts; nothing else may stop the thread.
                 log.warning("leases could not be renewed: %s", error)
+        connection.close()
+
+    def _wanted(self) -> bool:
+        """Wait for the next beat; whether there is still something to keep alive then."""
+        time.sleep(self._interval)
+        with self._lock:
+            if not self._held:
+                self._thread = None
+            return bool(self._held)
 
 
 heartbeat = Heartbeat(settings.HEARTBEAT_SECONDS)

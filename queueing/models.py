@@ -36,7 +36,8 @@ class Lane(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["woken_at"], name="lane_busy", condition=Q(head__lte=F("tail"))),
+            # By id, not by time: only becoming busy or idle writes it, not every nudge.
+            models.Index(fields=["id"], name="lane_busy", condition=Q(head__lte=F("tail"))),
         ]
 
     def __str__(self) -> str:
@@ -52,7 +53,7 @@ class GenerationJob(models.Model):
 
     id = models.CharField(primary_key=True, max_length=36, default=new_id, editable=False)
     queue_job_id = models.CharField(max_length=80, unique=True)
-    lane = models.ForeignKey(Lane, on_delete=models.CASCADE, related_name="jobs")
+    lane = models.ForeignKey(Lane, on_delete=models.CASCADE, related_name="jobs", db_index=False)
     seq = models.BigIntegerField()
     kind = models.CharField(max_length=20)
     state = models.CharField(max_length=12, default=states.QUEUED)
@@ -95,8 +96,9 @@ class GenerationJob(models.Model):
         ]
         indexes = [
             models.Index(fields=["project_id", "-created_at"], name="job_of_project"),
-            models.Index(fields=["team_id", "-created_at"], name="job_of_team"),
-            models.Index(fields=["source_id"], name="job_of_source"),
+            models.Index(
+                fields=["source_id", "covers"], name="job_summary", condition=Q(kind="summary")
+            ),
             models.Index(fields=["state", "kind"], name="job_state_kind"),
         ]
 

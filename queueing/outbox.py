@@ -14,10 +14,11 @@ from typing import Any
 import orjson
 
 from queueing import broker, states
+from queueing.direct import moment
 from queueing.errors import QueueStoreAway
 from queueing.kinds import Kind
 from queueing.models import new_id
-from queueing.statements import execute_many, fetch, moment
+from queueing.statements import execute_many, fetch
 
 log = logging.getLogger(__name__)
 

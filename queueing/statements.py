@@ -4,12 +4,13 @@ One text serves both databases; only the clock differs, and row locks, which SQL
 transactions make needless. Times are the database's, so that hosts need not agree on theirs.
 """
 
-from collections.abc import Iterable
-from datetime import datetime
-from functools import cache
+from collections.abc import Iterable, Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 from django.db import connection
+
+from queueing import direct
 
 _CLOCK = {
     # Six digits, as Django writes them: times are compared as text.
@@ -166,29 +167,26 @@ def _template(name: str, vendor: str) -> str:
 
 def sql(name: str, *, items: int = 0) -> str:
     """The statement `name` for this connection's database, with room for `items` list members."""
-    text = _template(name, connection.vendor)
+    return _text(name, connection.vendor, items)
+
+
+@lru_cache(maxsize=1024)
+def _text(name: str, vendor: str, items: int) -> str:
+    text = _template(name, vendor)
     if items:
         text = text.replace("{list}", ", ".join(["%s"] * items))
         text = text.replace("{pairs}", ", ".join(["(%s, %s)"] * items))
     return text
 
 
-def fetch(name: str, params: Iterable[object], *, items: int = 0) -> list[tuple[Any, ...]]:
+def fetch(name: str, params: Sequence[object], *, items: int = 0) -> list[tuple[Any, ...]]:
     """Run the statement `name` and return its rows."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql(name, items=items), list(params))
-        return cursor.fetchall() if cursor.description else []
+    return direct.fetch(sql(name, items=items), params)
 
 
-def execute_many(name: str, rows: Iterable[Iterable[object]]) -> None:
+def execute_many(name: str, rows: Iterable[Sequence[object]]) -> None:
     """Run the statement `name` once a row."""
-    with connection.cursor() as cursor:
-        cursor.executemany(sql(name), [list(row) for row in rows])
-
-
-def moment(value: str | datetime) -> datetime:
-    """A time as a statement returned it: SQLite gives text in UTC, PostgreSQL an aware time."""
-    return value if isinstance(value, datetime) else datetime.fromisoformat(value + "+00:00")
+    direct.execute_many(sql(name), rows)
 
 
 def seconds(value: float) -> float:

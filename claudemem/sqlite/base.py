@@ -1,0 +1,89 @@
+"""Django's SQLite backend, with turns: writers wait for one another without sleeping through theirs.
+
+SQLite lets one connection write at a time. Others find the lock taken and sleep 1 to 100 ms a try,
+most of which it is free again: with a web and a worker of many threads most of the time went to
+such sleeps. Here the threads of a process take turns by a lock that wakes them, and only the one
+whose turn it is asks SQLite, every millisecond, against the few other processes.
+"""
+
+import random
+import sqlite3
+import threading
+import time
+from collections import defaultdict
+from typing import Any, Final
+
+from django.db.backends.sqlite3 import base
+from django.db.utils import OperationalError
+
+# Seconds between two tries for a lock that another process holds: it is held for about as long.
+PAUSE: Final = 0.001
+
+_turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """A connection whose transactions begin in turn.
+
+    A turn that does not come within the configured `timeout` (seconds) is Django's
+    OperationalError, as a locked database always was.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._turn = _turns[str(self.settings_dict["NAME"])]
+        self._has_turn = False
+
+    def _start_transaction_under_autocommit(self) -> None:
+        patience = float(self.settings_dict["OPTIONS"].get("timeout", 5.0))
+        until = time.monotonic() + patience
+        if not self._turn.acquire(timeout=patience):
+            raise OperationalError("database is locked by another thread of this process")
+        self._has_turn = True
+        try:
+            self._begin(until)
+        except BaseException:
+            self._end_turn()
+            raise
+
+    def _begin(self, until: float) -> None:
+        # SQLite's own waiting is switched off for the begin alone: later statements cannot meet a
+        # taken lock, but for reads outside a transaction, which keep it.
+        raw: sqlite3.Connection = self.connection
+        raw.execute("PRAGMA busy_timeout = 0")
+        try:
+            while not _begun(raw, until):
+                time.sleep(PAUSE * random.uniform(0.5, 1.5))  # noqa: S311
+        finally:
+            raw.execute(f"PRAGMA busy_timeout = {int((until - time.monotonic()) * 1000) + 1000}")
+
+    def _commit(self) -> None:
+        super()._commit()
+        self._end_turn()
+
+    def _rollback(self) -> None:
+        try:
+            super()._rollback()
+        finally:
+            self._end_turn()
+
+    def _close(self) -> None:
+        try:
+            super()._close()
+        finally:
+            self._end_turn()
+
+    def _end_turn(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            self._turn.release()
+
+
+def _begun(raw: sqlite3.Connection, until: float) -> bool:
+    try:
+        raw.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+            raise OperationalError(*error.args) from error
+        return False
+    return True

@@ -1,0 +1,108 @@
+"""Captures that arrive together are committed together.
+
+SQLite writes some twenty pages and waits for the disk once a commit, whatever was in it, and one
+writer at a time. So whoever finds nobody writing writes for all who wait: under load the cost of a
+commit is shared, and an idle server commits each capture at once. PostgreSQL shares commits itself.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from django.db import connection, transaction
+
+Result = TypeVar("Result")
+
+# So many at most share a commit: a reader of the database waits for none longer than that.
+MOST = 32
+
+
+@dataclass(slots=True)
+class _Write:
+    """One caller's write, and what came of it."""
+
+    run: Callable[[], Any]
+    turn: threading.Event = field(default_factory=threading.Event)
+    settled: bool = False
+    result: Any = None
+    error: BaseException | None = None
+
+    def outcome(self) -> Any:
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+
+class SharedCommits:
+    """Runs writes, each whole or not at all, in transactions that callers share."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: list[_Write] = []
+        self._led = False
+
+    def run(self, write: Callable[[], Result]) -> Result:
+        """What `write` returns, once it is committed. It may run in another caller's thread.
+
+        Whatever `write` raises is raised here and leaves nothing behind; others are not affected.
+        A failure of the shared commit is raised to all who shared it.
+        """
+        if connection.vendor != "sqlite" or connection.in_atomic_block:
+            with transaction.atomic():
+                return write()
+        mine = _Write(write)
+        if not self._joined(mine):
+            mine.turn.wait()
+        if not mine.settled:
+            self._lead()
+        result: Result = mine.outcome()
+        return result
+
+    def _joined(self, mine: _Write) -> bool:
+        """Queue up; whether this caller is to lead, because nobody does."""
+        with self._lock:
+            self._waiting.append(mine)
+            leads, self._led = not self._led, True
+            return leads
+
+    def _lead(self) -> None:
+        with self._lock:
+            group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+        try:
+            _commit(group)
+        finally:
+            self._hand_over(group)
+
+    def _hand_over(self, group: Sequence[_Write]) -> None:
+        with self._lock:
+            following = self._waiting[0] if self._waiting else None
+            self._led = following is not None
+        if following:
+            following.turn.set()
+        for write in group:
+            write.settled = True
+            write.turn.set()
+
+
+def _commit(group: Sequence[_Write]) -> None:
+    try:
+        with transaction.atomic():
+            for write in group:
+                _run(write)
+    except BaseException as error:
+        for write in group:
+            write.error = write.error or error
+        if not isinstance(error, Exception):
+            raise
+
+
+def _run(write: _Write) -> None:
+    try:
+        with transaction.atomic():
+            write.result = write.run()
+    except Exception as error:  # noqa: BLE001 - raised again in the thread of whoever asked for it
+        write.error = error
+
+
+shared = SharedCommits()

@@ -1,0 +1,56 @@
+"""Statements straight to the database driver, for the few that every capture and claim runs.
+
+On SQLite Django's cursor wrappers cost several times what the statement does; here they are
+skipped. Errors are Django's all the same, and so are transactions. Texts are in Django's style
+(`%s`, `%%`).
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connection, connections
+
+
+def fetch(text: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+    """Run the statement and return its rows, if it has any."""
+    database = connections[DEFAULT_DB_ALIAS]
+    if database.vendor != "sqlite":
+        with database.cursor() as cursor:
+            cursor.execute(text, params)
+            return cursor.fetchall() if cursor.description else []
+    database.ensure_connection()
+    with database.wrap_database_errors:
+        rows: list[tuple[Any, ...]] = database.connection.execute(
+            _question_marks(text), params
+        ).fetchall()
+    return rows
+
+
+def execute_many(text: str, rows: Iterable[Sequence[object]]) -> None:
+    """Run the statement once a row."""
+    database = connections[DEFAULT_DB_ALIAS]
+    if database.vendor != "sqlite":
+        with database.cursor() as cursor:
+            cursor.executemany(text, list(rows))
+            return
+    database.ensure_connection()
+    with database.wrap_database_errors:
+        database.connection.executemany(_question_marks(text), rows)
+
+
+@cache
+def _question_marks(text: str) -> str:
+    return text.replace("%s", "?").replace("%%", "%")
+
+
+def moment(value: str | datetime) -> datetime:
+    """A time as `fetch` returned it. SQLite has no time zones: what it stores is in UTC."""
+    time = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def stored(value: datetime) -> object:
+    """`value` as a parameter of a statement."""
+    return connection.ops.adapt_datetimefield_value(value)
