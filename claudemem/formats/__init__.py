@@ -1,0 +1,1 @@
+"""How the admin writes times: so that they sort, and to the second."""
