@@ -132,7 +132,11 @@ def test_what_inflates_beyond_the_limit_is_refused_before_it_does(encoding: str)
             bodies.inflate(pack(bytes(size)), encoding)
 
 
-@pytest.mark.parametrize("raw", [b"{}", b"", gzip.compress(b"{}")[:-9], b"\x1f\x8b"])
+@pytest.mark.parametrize(
+    "raw",
+    [b"{}", b"", gzip.compress(b"{}")[:-9], b"\x1f\x8b"],
+    ids=["plain", "empty", "cut off", "a header alone"],
+)
 def test_what_is_not_compressed_as_claimed_is_refused(raw: bytes) -> None:
     with pytest.raises(InvalidInput, match="not gzip data"):
         bodies.inflate(raw, "gzip")
