@@ -5,6 +5,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from functools import cache
 from importlib import metadata
 from typing import Any, Final, Literal
@@ -15,7 +16,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
-from django.db.models import Count
+from django.db.models import Count, F
 from django.utils import timezone
 
 from queueing import broker, kinds, states, store
@@ -34,6 +35,8 @@ _IMPATIENT: dict[str, dict[str, float]] = {
 }
 # Beat sends one a second; a worker takes them at once.
 _UPKEEP_PILED_UP = 10
+# A job that is due begins within this, unless all who could begin it are at work.
+_TAKEN_WITHIN = timedelta(seconds=15)
 _STARTED = time.monotonic()
 
 Status = Literal["active", "disabled", "errored"]
@@ -107,17 +110,17 @@ def workers() -> Boundary:
         return Boundary("disabled", "generation is switched off by configuration", details)
     try:
         piled_up = broker.depths()[kinds.UPKEEP]
-        leased = _leases()
+        leased, overdue = _leased(), _overdue()
     except QueueStoreAway as error:
         return Boundary("errored", f"workers cannot be reached: {error}", details)
     except DatabaseError:
         return Boundary("errored", "workers have no database to work with", details)
-    if piled_up > _UPKEEP_PILED_UP:
-        reason = f"{piled_up} messages wait and none is taken: run `claudemem worker start`"
-        return Boundary("errored", reason, details)
     if leased:
         return Boundary("active", f"{leased} jobs are being worked", details)
-    return Boundary("active", "no message waits for a worker", details)
+    if overdue or piled_up > _UPKEEP_PILED_UP:
+        reason = "work waits and nobody takes it: run `claudemem worker start`"
+        return Boundary("errored", reason, details)
+    return Boundary("active", "no work waits for a worker", details)
 
 
 def provider() -> Boundary:
@@ -250,9 +253,16 @@ def _address() -> dict[str, Any]:
     }
 
 
-def _leases() -> int:
+def _leased() -> int:
     live = GenerationJob.objects.filter(state=states.PROCESSING, lease_until__gt=timezone.now())
     return live.count()
+
+
+def _overdue() -> bool:
+    long_ago = timezone.now() - _TAKEN_WITHIN
+    # Only the head of a lane is anybody's to take; those behind it wait for it.
+    heads = GenerationJob.objects.filter(seq=F("lane__head"), state=states.QUEUED)
+    return heads.filter(due_at__lt=long_ago).exists()
 
 
 def _counts() -> Counter[tuple[str, str]]:

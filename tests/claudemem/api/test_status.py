@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 
 from claudemem import health
@@ -156,13 +157,37 @@ def test_the_address_of_the_store_is_told_without_its_password(
     assert b"correct-horse" not in answer.content
 
 
-def test_messages_that_nobody_takes_show_that_no_worker_runs(
+def test_jobs_that_nobody_takes_show_that_no_worker_runs(
+    api: Api, event: dict[str, Any], reachable: dict[str, int]
+) -> None:
+    told(api.post("/v1/events", event), 201)
+    assert _boundaries(api)["generationWorkerManager"]["status"] == "active"
+    long_ago = timezone.now() - timedelta(seconds=20)
+    GenerationJob.objects.update(due_at=long_ago)
+    part = _boundaries(api)["generationWorkerManager"]
+    assert part["status"] == "errored"
+    assert "claudemem worker" in part["reason"]
+    later = timezone.now() + timedelta(seconds=5)
+    GenerationJob.objects.update(state="processing", lease_until=later)
+    assert _boundaries(api)["generationWorkerManager"]["status"] == "active"
+
+
+def test_a_job_behind_one_that_awaits_its_retry_is_not_overdue(
+    api: Api, event: dict[str, Any], reachable: dict[str, int]
+) -> None:
+    batch = [event | {"contentSessionId": "c-1", "payload": {"n": n}} for n in range(2)]
+    told(api.post("/v1/events/batch", batch), 201)
+    GenerationJob.objects.update(due_at=timezone.now() - timedelta(seconds=20))
+    retried_at = timezone.now() + timedelta(minutes=1)
+    GenerationJob.objects.filter(seq=F("lane__head")).update(due_at=retried_at)
+    assert _boundaries(api)["generationWorkerManager"]["status"] == "active"
+
+
+def test_messages_that_nobody_takes_show_it_too(
     db: None, reachable: dict[str, int], settings: LazySettings
 ) -> None:
     reachable["upkeep"] = 11
-    part = _boundaries(Api())["generationWorkerManager"]
-    assert part["status"] == "errored"
-    assert "claudemem worker" in part["reason"]
+    assert _boundaries(Api())["generationWorkerManager"]["status"] == "errored"
     settings.GENERATION_DISABLED = True
     assert _boundaries(Api())["generationWorkerManager"]["status"] == "disabled"
 
