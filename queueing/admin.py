@@ -22,8 +22,10 @@ from queueing.browsing import (
     ReadOnly,
     Words,
     badge,
+    brief,
     list_link,
     pretty,
+    shortened,
 )
 from queueing.errors import JobConflict, JobNotFound
 from queueing.models import GenerationJob, GenerationJobEvent, Lane
@@ -110,14 +112,14 @@ class HistoryInline(_Inline):
     @admin.display(description="details")
     def notes(self, row: GenerationJobEvent) -> SafeString | str:
         """Why, and by whom."""
-        return pretty(row.details)
+        return brief(row.details)
 
 
 class JobAdmin(ReadOnly[GenerationJob]):
     """Jobs: read-only but for retry and cancel, which go through `operations`."""
 
     list_display = (
-        "created_at", "kind", "shown_state", "tries", "lane_name", "project_name", "error",
+        "created_at", "kind", "shown_state", "tries", "project_name", "lane_name", "error",
     )  # fmt: skip
     list_filter: ClassVar[tuple[Any, ...]] = (StateFilter, KindFilter, Period, LanePin)
     list_select_related = ("lane",)
@@ -126,13 +128,13 @@ class JobAdmin(ReadOnly[GenerationJob]):
     actions = ("retry_jobs", "cancel_jobs")
     inlines = (HistoryInline,)
     fieldsets: ClassVar[tuple[Any, ...]] = (
-        (None, {"fields": ("shown_state", "kind", "tries", "error", "about", "project_name")}),
-        ("Times", {"fields": ("created_at", "due_at", "lease", "ended")}),
+        (None, {"fields": (("shown_state", "kind", "tries"), "error", "about", "project_name")}),
+        (None, {"fields": (("created_at", "due_at", "ended"), "lease")}),
         (
             "Delivery",
             {
                 "classes": ["collapse"],
-                "fields": ("lane_name", "seq", "token", "covers", "size", "retried_count",
+                "fields": ("lane_name", ("seq", "token", "retried_count"), ("covers", "size"),
                            "id", "queue_job_id", "requested", "full_error"),
             },
         ),
@@ -235,7 +237,7 @@ class JobAdmin(ReadOnly[GenerationJob]):
     @admin.display(description="lane")
     def lane_name(self, job: GenerationJob) -> SafeString:
         """The lane's key, leading to all of its jobs."""
-        return list_link(GenerationJob, job.lane.key, lane=job.lane_id)
+        return list_link(GenerationJob, shortened(job.lane.key, 24), lane=job.lane_id)
 
     @admin.display(description="project")
     def project_name(self, job: GenerationJob) -> str:
@@ -252,7 +254,7 @@ class JobAdmin(ReadOnly[GenerationJob]):
         """Who works on it, and until when that is certain."""
         if job.lease_until is None:
             return NOTHING
-        return f"{job.leased_by or 'a worker'} until {job.lease_until:%Y-%m-%d %H:%M:%S} UTC"
+        return f"{job.leased_by or 'a worker'} until {job.lease_until:%Y-%m-%d %H:%M:%S}"
 
     @admin.display(description="ended")
     def ended(self, job: GenerationJob) -> str:
@@ -262,7 +264,7 @@ class JobAdmin(ReadOnly[GenerationJob]):
             states.FAILED: job.failed_at,
             states.CANCELLED: job.cancelled_at,
         }.get(job.state)
-        return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else NOTHING
+        return f"{at:%Y-%m-%d %H:%M:%S}" if at else NOTHING
 
 
 class LaneAdmin(ReadOnly[Lane]):

@@ -74,6 +74,9 @@ class PagedList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         """As Django's, and then the companions of this page's rows."""
         super().get_results(request)
+        if not self.query and not self.has_active_filters:
+            # Nothing was narrowed down, so that there is nothing to compare the count with.
+            self.full_result_count = self.result_count
         if isinstance(self.model_admin, Browsed):
             self.model_admin.accompany(list(self.result_list))
 
@@ -92,6 +95,7 @@ class Browsed(_ModelAdmin[M]):
     list_per_page = 50
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
+    empty_value_display = NOTHING
 
     class Media:
         css = {"all": ["queueing/admin.css"]}
@@ -229,6 +233,18 @@ def _named(row: type[Model] | Model) -> str:
 def badge(word: str) -> SafeString:
     """A state or kind as a coloured word."""
     return format_html('<span class="badge badge-{}">{}</span>', word, word)
+
+
+def shortened(text: str, longest: int) -> str:
+    """The text, or as much of it as `longest` characters hold."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def brief(value: Any) -> SafeString | str:
+    """A flat JSON object in a line; anything else as `pretty`."""
+    if not isinstance(value, dict) or any(isinstance(one, dict | list) for one in value.values()):
+        return pretty(value)
+    return ", ".join(f"{name}: {one}" for name, one in value.items()) or NOTHING
 
 
 def pretty(value: Any) -> SafeString | str:

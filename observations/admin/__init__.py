@@ -8,4 +8,4 @@ __all__ = ["events", "jobs", "keys", "observations", "sessions", "tenants"]
 
 admin.site.site_header = "claudemem"
 admin.site.site_title = "claudemem"
-admin.site.index_title = "Memory"
+admin.site.index_title = "Teams, memory and delivery"

@@ -10,7 +10,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from observations.admin.filters import ProjectFilter, SessionPin
-from observations.admin.gist import gist
+from observations.admin.gist import gist, session_link
 from observations.models import Event, Observation, ObservationSource, Session
 from queueing.browsing import NOTHING, Period, ReadOnly, Words, badge, link, list_link, pretty
 from queueing.models import GenerationJob
@@ -35,15 +35,15 @@ class EventAdmin(ReadOnly[Event]):
 
     by_project = "received_at"
     list_display = (
-        "received_at", "event_type", "about", "project", "session_link", "made", "cut",
+        "received_at", "event_type", "about", "project", "session_link", "made", "cut_count",
     )  # fmt: skip
     list_filter = (TypeFilter, ProjectFilter, Period, SessionPin)
     list_select_related = ("project", "session")
     search_fields = ("id__exact",)
     search_help_text = "The id of an event, or of a session as we or its agent call it."
     fieldsets = (
-        (None, {"fields": ("event_type", "about", "project", "session_link", "number",
-                           "occurred_at", "received_at")}),
+        (None, {"fields": (("event_type", "number"), "about", ("project", "session_link"),
+                           ("occurred_at", "received_at"))}),
         ("What became of it", {"fields": ("jobs", "observations", "cut")}),
         ("Payload", {"fields": ("shown_payload",)}),
         ("Delivery", {"classes": ["collapse"],
@@ -75,13 +75,12 @@ class EventAdmin(ReadOnly[Event]):
         for row in rows:
             vars(row)["companions"] = counts.get(row.pk, 0), jobs.get(row.pk)
 
-    @admin.display(description="made of it")
+    @admin.display(description="observations")
     def made(self, event: Event) -> SafeString | str:
         """Its observations, or the state of the job that is to make them."""
         count, job = vars(event).get("companions", (0, None))
         if count:
-            text = f"{count} observation{'s' if count > 1 else ''}"
-            return list_link(Observation, text, event=event.pk)
+            return list_link(Observation, count, event=event.pk)
         return link(GenerationJob, job.pk, badge(job.state)) if job else NOTHING
 
     @admin.display(description="about")
@@ -92,13 +91,18 @@ class EventAdmin(ReadOnly[Event]):
     @admin.display(description="session")
     def session_link(self, event: Event) -> SafeString | str:
         """The way to its session."""
-        return link(Session, event.session_id, event.session) if event.session else NOTHING
+        return session_link(event.session) if event.session else NOTHING
+
+    @admin.display(description="removed")
+    def cut_count(self, event: Event) -> str:
+        """How many pieces were cut out before it was stored."""
+        return str(sum(_removed(event).values()) or NOTHING)
 
     @admin.display(description="removed at the door")
     def cut(self, event: Event) -> str:
         """What was cut out before it was stored, by rule."""
-        counts = event.removed if isinstance(event.removed, dict) else {}
-        return ", ".join(f"{rule} × {count}" for rule, count in sorted(counts.items())) or NOTHING
+        counted = (f"{rule} × {count}" for rule, count in sorted(_removed(event).items()))
+        return ", ".join(counted) or NOTHING
 
     @admin.display(description="jobs")
     def jobs(self, event: Event) -> SafeString | str:
@@ -123,6 +127,11 @@ class EventAdmin(ReadOnly[Event]):
     def shown_metadata(self, event: Event) -> SafeString | str:
         """What the client added."""
         return pretty(event.metadata)
+
+
+def _removed(event: Event) -> dict[str, int]:
+    counts = event.removed if isinstance(event.removed, dict) else {}
+    return {rule: count for rule, count in counts.items() if isinstance(count, int)}
 
 
 admin.site.register(Event, EventAdmin)

@@ -1,8 +1,14 @@
-"""An event's payload in a line: what a reader of a list needs to recognise it. Pure."""
+"""Rows in a line: what a reader of a list needs to recognise them."""
 
 from collections.abc import Mapping
 
+from django.utils.safestring import SafeString
+
+from observations.models import Event, Session
+from queueing.browsing import link, shortened
+
 LONGEST = 140
+_LONGEST_NAME = 20
 
 # The one value that tells most, in the order in which it is looked for.
 _OF_TOOL = ("command", "file_path", "pattern", "query", "url", "path", "description", "prompt")
@@ -19,6 +25,22 @@ def gist(payload: object) -> str:
     return _line(f"{tool}: {_first(payload.get('tool_input'), _OF_TOOL)}".rstrip(": "))
 
 
+def event_link(event: Event) -> SafeString:
+    """The way to an event, by what it is about."""
+    return link(Event, event.pk, f"{event.event_type} · {gist(event.payload) or event.pk}")
+
+
+def session_link(session: Session) -> SafeString:
+    """The way to a session, by the ends of its name: most are called by long ids."""
+    return link(Session, session.pk, called(session))
+
+
+def called(session: Session) -> str:
+    """A session's name, or its ends if it is long."""
+    name = str(session)
+    return name if len(name) <= _LONGEST_NAME else f"{name[:8]}…{name[-4:]}"
+
+
 def _first(values: object, names: tuple[str, ...]) -> str:
     if not isinstance(values, Mapping):
         return ""
@@ -27,5 +49,4 @@ def _first(values: object, names: tuple[str, ...]) -> str:
 
 
 def _line(text: str) -> str:
-    line = " ".join(text[: 8 * LONGEST].split())
-    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+    return shortened(" ".join(text[: 8 * LONGEST].split()), LONGEST)

@@ -8,6 +8,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from observations.admin.filters import ProjectFilter
+from observations.admin.gist import event_link, session_link
 from observations.models import Event, Observation, Project, Session
 from queueing import kinds
 from queueing.admin import JobAdmin, KindFilter, LanePin, StateFilter
@@ -27,7 +28,7 @@ class MemoryJobAdmin(JobAdmin):
     )
     readonly_fields: ClassVar[tuple[str, ...]] = (*JobAdmin.readonly_fields, "made")
     fieldsets: ClassVar[tuple[Any, ...]] = (
-        (None, {"fields": ("shown_state", "kind", "tries", "error", "about", "made",
+        (None, {"fields": (("shown_state", "kind", "tries"), "error", "about", "made",
                            "project_name")}),
         *JobAdmin.fieldsets[1:],
     )  # fmt: skip
@@ -48,9 +49,11 @@ class MemoryJobAdmin(JobAdmin):
     @admin.display(description="about")
     def about(self, job: GenerationJob) -> SafeString | str:
         """The event or session that it is about."""
-        model: Any = Session if job.kind == kinds.SUMMARY.name else Event
-        row = model.objects.filter(pk=job.source_id).first()
-        return link(model, row.pk, row) if row else f"{job.source_type} {job.source_id} (gone)"
+        if job.kind == kinds.SUMMARY.name:
+            session = Session.objects.filter(pk=job.source_id).first()
+            return session_link(session) if session else f"session {job.source_id} (gone)"
+        event = Event.objects.filter(pk=job.source_id).first()
+        return event_link(event) if event else f"event {job.source_id} (gone)"
 
     @admin.display(description="made")
     def made(self, job: GenerationJob) -> SafeString | str:

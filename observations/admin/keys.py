@@ -103,6 +103,14 @@ class KeyAdmin(Browsed[ApiKey]):
         """Keys are revoked: what they did stays theirs."""
         return False
 
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """After a key was made it is shown, whichever button was pressed: there is but one."""
+        if kwargs.get("add"):
+            context.update(show_save_and_add_another=False, show_save_and_continue=False)
+        return super().render_change_form(request, context, *args, **kwargs)
+
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         """A new key is minted; the raw key lives as long as this request."""
         if change:

@@ -3,20 +3,31 @@
 # Django gives these methods more than each of them needs.
 # ruff: noqa: ARG002
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Case, Q, QuerySet, Value, When
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from observations.admin.filters import EventPin, ProjectFilter, SessionPin
+from observations.admin.gist import event_link, session_link
 from observations.generate import mode
-from observations.models import Event, Observation, Session
-from queueing.browsing import NOTHING, Browsed, Period, Words, badge, link, pretty
+from observations.models import Observation, Project
+from observations.search import Filters, keyword_index
+from observations.search.terms import query_terms
+from queueing.browsing import NOTHING, Browsed, Period, Words, badge, link, pretty, shortened
 from queueing.models import GenerationJob
+
+# So many matches are shown: who has not found it among them asks differently.
+MOST_MATCHES = 200
+LONGEST_TITLE = 160
+# So many projects are searched at once, the newest; others by choosing them.
+MOST_PROJECTS = 500
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 class KindFilter(Words):
@@ -33,11 +44,15 @@ class ObservationAdmin(Browsed[Observation]):
     """Observations, newest first: to be read or deleted, never edited."""
 
     by_project = "occurred_at"
-    list_display = ("headline", "shown_kind", "project", "session_link", "occurred_at")
+    list_display = ("headline", "shown_kind", "project", "occurred_at", "session_link")
     list_filter = (KindFilter, ProjectFilter, Period, SessionPin, EventPin)
     list_select_related = ("project", "session")
-    search_fields = ("title__icontains", "content__icontains")
-    search_help_text = "Words of the title or text."
+    # That there are any shows the search box; what it does is below.
+    search_fields = ("title",)
+    search_help_text = (
+        f'A question in plain words: the best {MOST_MATCHES} matches, best first. "Quoted words" '
+        "stay together, -words exclude. Or the number or id of an observation."
+    )
     fieldsets = (
         (None, {"fields": ("shown_kind", "title", "subtitle", "text", "shown_facts",
                            "shown_concepts", "read", "modified")}),
@@ -52,6 +67,21 @@ class ObservationAdmin(Browsed[Observation]):
         rows = super().get_queryset(request).select_related("project", "team", "session")
         return rows.defer("parts")
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Observation], search_term: str
+    ) -> tuple[QuerySet[Observation], bool]:
+        """What agents find by the same words, in the order of its rank."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        named = Q(number=int(term)) if _NUMBER.fullmatch(term) else Q(id=term)
+        if queryset.filter(named).exists():
+            return queryset.filter(named), False
+        found = _found(term, request)
+        places = [When(pk=number, then=Value(place)) for place, number in enumerate(found)]
+        ranked = queryset.filter(pk__in=found)
+        return (ranked.order_by(Case(*places)) if places else ranked), False
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Observations are made of events, or through the API."""
         return False
@@ -63,7 +93,8 @@ class ObservationAdmin(Browsed[Observation]):
     @admin.display(description="observation")
     def headline(self, row: Observation) -> SafeString:
         """Title and subtitle."""
-        return format_html('{}<div class="quiet">{}</div>', str(row), row.subtitle)
+        title = shortened(str(row), LONGEST_TITLE)
+        return format_html('{}<div class="quiet">{}</div>', title, row.subtitle)
 
     @admin.display(description="kind")
     def shown_kind(self, row: Observation) -> SafeString:
@@ -73,7 +104,7 @@ class ObservationAdmin(Browsed[Observation]):
     @admin.display(description="session")
     def session_link(self, row: Observation) -> SafeString | str:
         """The way to its session."""
-        return link(Session, row.session_id, row.session) if row.session else NOTHING
+        return session_link(row.session) if row.session else NOTHING
 
     @admin.display(description="text")
     def text(self, row: Observation) -> SafeString:
@@ -105,9 +136,7 @@ class ObservationAdmin(Browsed[Observation]):
         """The events, or the session, that it was made of."""
         links = row.sources.select_related("event").order_by("id")
         shown = (
-            link(Event, source.event_id, source.event)
-            if source.event
-            else f"{source.source_type} {source.source_id}"
+            event_link(source.event) if source.event else f"{source.source_type} {source.source_id}"
             for source in links
         )
         return format_html_join("", "<div>{}</div>", ((one,) for one in shown)) or NOTHING
@@ -124,6 +153,20 @@ class ObservationAdmin(Browsed[Observation]):
     def shown_metadata(self, row: Observation) -> SafeString | str:
         """What else is known of it."""
         return pretty(row.metadata)
+
+
+def _found(term: str, request: HttpRequest) -> list[int]:
+    """The numbers of the best matches within the chosen project, kind and session."""
+    chosen = request.GET.get("project")
+    projects = Project.objects.filter(pk=chosen) if chosen else Project.objects.order_by("-id")
+    kind = request.GET.get("kind")
+    hits = keyword_index().find(
+        query_terms(term),
+        Filters(kinds=(kind,) if kind else (), session_id=request.GET.get("session")),
+        project_ids=list(projects.values_list("pk", flat=True)[:MOST_PROJECTS]),
+        limit=MOST_MATCHES,
+    )
+    return [hit.number for hit in hits]
 
 
 def _bullets(values: Sequence[object]) -> SafeString | str:

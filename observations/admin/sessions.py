@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from observations.admin import timeline
 from observations.admin.filters import ProjectFilter
+from observations.admin.gist import called
 from observations.models import Event, Observation, Session
 from queueing.browsing import NOTHING, Period, ReadOnly, list_link, pretty
 from queueing.models import GenerationJob, Lane
@@ -47,8 +48,8 @@ class SessionAdmin(ReadOnly[Session]):
     search_fields = ("id__exact", "content_session_id__exact", "external_session_id__exact")
     search_help_text = "The id of a session, as we or its agent call it."
     fieldsets = (
-        (None, {"fields": ("project", "platform_source", "cwd", "started_at", "last_event_at",
-                           "ending", "ways")}),
+        (None, {"fields": (("project", "platform_source"), "cwd",
+                           ("started_at", "last_event_at", "ending"), "ways")}),
         ("Timeline", {"fields": ("timeline",)}),
         ("Details", {"classes": ["collapse"],
                      "fields": ("id", "team", "external_session_id", "content_session_id",
@@ -70,7 +71,7 @@ class SessionAdmin(ReadOnly[Session]):
     @admin.display(description="session")
     def name(self, session: Session) -> str:
         """The session as its agent calls it."""
-        return str(session)
+        return called(session)
 
     @admin.display(description="ended")
     def ending(self, session: Session) -> str:
