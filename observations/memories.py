@@ -30,12 +30,12 @@ def remember(
     """Store a memory as it is told, without what is private or secret in it.
 
     Raises Forbidden where the project is not the team's or the session not the project's, and
-    InvalidInput for a content of which nothing may be kept, or a kind that is too long.
+    InvalidInput for a content of which nothing may be kept, a kind that is too long and metadata
+    that cannot be stored.
     """
-    _check_kind(kind)
-    kept = _scrubbed(content)
-    fields = scrub(dict(metadata or {})).value
-    compact(fields)
+    kind = _kind(kind)
+    kept = _content(content)
+    fields = _metadata(dict(metadata or {}))
     name = scrub_text(title or "").strip()
     with transaction.atomic():
         require_project(team_id, project_id)
@@ -45,7 +45,7 @@ def remember(
             team_id=team_id,
             project_id=project_id,
             session_id=session_id,
-            kind=scrub_text(kind),
+            kind=kind,
             title=name,
             content=kept,
             parts=parts(name, kept),
@@ -68,15 +68,26 @@ def forget(team_id: str, project_id: str | None, observation_id: str) -> bool:
         return rows.delete()[1].get(Observation._meta.label, 0) > 0
 
 
-def _check_kind(kind: str) -> None:
-    if not 0 < len(kind) <= MAX_KIND:
+def _kind(kind: str) -> str:
+    kept = scrub_text(kind)
+    if not 0 < len(kept) <= MAX_KIND:
         raise InvalidInput(f"a kind has 1 to {MAX_KIND} characters", ("kind",))
+    return kept
 
 
-def _scrubbed(content: str) -> str:
+def _content(content: str) -> str:
     kept = scrub_text(content)
     if not kept or (content.strip() and not kept.strip()):
         raise InvalidInput("nothing of the content may be kept", ("content",))
+    return kept
+
+
+def _metadata(metadata: dict[str, JSON]) -> JSON:
+    kept = scrub(metadata).value
+    try:
+        compact(kept)
+    except InvalidInput as error:
+        raise InvalidInput(error.message, ("metadata",)) from error
     return kept
 
 

@@ -137,9 +137,26 @@ def session_context(project_id: str, *, budget_tokens: int = 800) -> ContextText
     return context_block(items(chosen), project=name, budget_tokens=budget_tokens)
 
 
+def item(row: Observation) -> Item:
+    """The row as it is shown; a memory without narrative shows its content."""
+    return Item(
+        number=row.number,
+        id=row.id,
+        kind=row.kind,
+        title=row.title,
+        subtitle=row.subtitle,
+        narrative=row.narrative or row.content,
+        facts=tuple(row.facts),
+        files_read=tuple(row.files_read),
+        files_modified=tuple(row.files_modified),
+        occurred_at=row.occurred_at,
+        session_id=row.session_id,
+    )
+
+
 def items(rows: Iterable[Observation]) -> tuple[Item, ...]:
-    """The rows as they are shown, each once."""
-    return tuple(_item(row) for row in {row.number: row for row in rows}.values())
+    """The rows as they are shown, each once, in their order."""
+    return tuple(item(row) for row in {row.number: row for row in rows}.values())
 
 
 def _of(project_id: str) -> QuerySet[Observation]:
@@ -157,19 +174,3 @@ def _lasting(rows: QuerySet[Observation]) -> QuerySet[Observation]:
     gotcha = Q(words__contains='"gotcha"')
     named = rows.annotate(words=Cast("concepts", TextField()))
     return named.filter(Q(kind__in=("decision", "manual")) | gotcha)
-
-
-def _item(row: Observation) -> Item:
-    return Item(
-        number=row.number,
-        id=row.id,
-        kind=row.kind,
-        title=row.title,
-        subtitle=row.subtitle,
-        narrative=row.narrative or row.content,
-        facts=tuple(row.facts),
-        files_read=tuple(row.files_read),
-        files_modified=tuple(row.files_modified),
-        occurred_at=row.occurred_at,
-        session_id=row.session_id,
-    )
