@@ -8,7 +8,7 @@ import logging
 
 from django.db import transaction
 
-from queueing import broker, kinds, leases, outbox
+from queueing import broker, leases, outbox
 from queueing.errors import QueueStoreAway
 from queueing.outbox import Head
 from queueing.statements import fetch, seconds
@@ -39,13 +39,7 @@ def _wanting(empty: list[str]) -> list[tuple[Head, bool]]:
     with transaction.atomic():
         rows = fetch(
             "wanting",
-            [
-                seconds(-GRACE_WAITING),
-                seconds(-GRACE_EMPTY),
-                *names,
-                seconds(-GRACE_WAITING),
-                LIMIT,
-            ],
+            [seconds(-GRACE_WAITING), seconds(-GRACE_EMPTY), *names, LIMIT],
             items=len(names),
         )
         if rows:

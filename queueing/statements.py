@@ -131,13 +131,12 @@ _TEXTS = {
         SELECT lane.id, job.id, job.kind, job.state = 'processing' AND job.attempts >= max_attempts
         FROM queueing_lane lane
         JOIN queueing_generationjob job ON job.lane_id = lane.id AND job.seq = lane.head
-        WHERE lane.head <= lane.tail AND (
-            (job.state = 'queued' AND job.due_at <= {now}
-                AND (lane.woken_at IS NULL OR lane.woken_at < {later}
-                     OR (lane.woken_at < {later} AND job.kind IN ({list}))))
-            OR (job.state = 'processing' AND job.lease_until < {now}
-                AND (lane.woken_at IS NULL OR lane.woken_at < job.lease_until
-                     OR lane.woken_at < {later})))
+        WHERE lane.head <= lane.tail
+            AND ((job.state = 'queued' AND job.due_at <= {now})
+                 OR (job.state = 'processing' AND job.lease_until < {now}))
+            AND (lane.woken_at IS NULL OR lane.woken_at < job.lease_until
+                 OR lane.woken_at < {later}
+                 OR (lane.woken_at < {later} AND job.kind IN ({list})))
         ORDER BY lane.woken_at LIMIT %s {skip_locked}""",
     "woken": "UPDATE queueing_lane SET woken_at = {now} WHERE id IN ({list})",
     "unwoken": "UPDATE queueing_lane SET woken_at = NULL WHERE id IN ({list})",

@@ -83,6 +83,19 @@ def test_a_dead_workers_job_is_published_again(
     assert published == [job.id]
 
 
+def test_a_lost_nudge_for_a_dead_workers_job_is_repeated_soon(
+    enqueue: Enqueue, published: list[str], depths: dict[str, int]
+) -> None:
+    (job,) = enqueue()
+    assert leases.claim(job.id, "worker")
+    time_passes()
+    assert reconcile.reconcile() == 1
+    assert reconcile.reconcile() == 0
+    time_passes(timedelta(seconds=reconcile.GRACE_EMPTY + 0.1))
+    assert reconcile.reconcile() == 1
+    assert published == [job.id, job.id]
+
+
 def test_a_job_out_of_attempts_is_buried_and_the_next_one_published(
     enqueue: Enqueue, published: list[str], depths: dict[str, int]
 ) -> None:
