@@ -30,7 +30,7 @@ venv: $(VENV)/installed
 dev: $(VENV)/installed-dev
 
 test: dev
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 # Whatever loads settings loads them from a scratch data directory.
 lint: dev

@@ -39,7 +39,9 @@ class DataDir:
 
 def locate(explicit: str) -> DataDir:
     """The data directory named by `explicit`, or `~/.claude-mem` where that is empty."""
-    return DataDir(Path(explicit).expanduser().absolute() if explicit else Path.home() / ".claude-mem")
+    return DataDir(
+        Path(explicit).expanduser().absolute() if explicit else Path.home() / ".claude-mem"
+    )
 
 
 def django_secret(directory: DataDir) -> str:

@@ -33,8 +33,6 @@ _IMPATIENT: dict[str, dict[str, float]] = {
     "sqlite": {"timeout": 0.5},
     "postgresql": {"connect_timeout": 1},
 }
-# Beat sends one a second; a worker takes them at once.
-_UPKEEP_PILED_UP = 10
 # A job that is due begins within this, unless all who could begin it are at work.
 _TAKEN_WITHIN = timedelta(seconds=15)
 _STARTED = time.monotonic()
@@ -109,7 +107,7 @@ def workers() -> Boundary:
     if settings.GENERATION_DISABLED:
         return Boundary("disabled", "generation is switched off by configuration", details)
     try:
-        piled_up = broker.depths()[kinds.UPKEEP]
+        since = broker.seconds_since_tick()
         leased, overdue = _leased(), _overdue()
     except QueueStoreAway as error:
         return Boundary("errored", f"workers cannot be reached: {error}", details)
@@ -117,10 +115,12 @@ def workers() -> Boundary:
         return Boundary("errored", "workers have no database to work with", details)
     if leased:
         return Boundary("active", f"{leased} jobs are being worked", details)
-    if overdue or piled_up > _UPKEEP_PILED_UP:
-        reason = "work waits and nobody takes it: run `claudemem worker start`"
+    if since is None:
+        reason = "no worker has reported for a minute: run `claudemem worker start` and beat"
         return Boundary("errored", reason, details)
-    return Boundary("active", "no work waits for a worker", details)
+    if overdue:
+        return Boundary("errored", "work waits and nobody takes it: see the worker's log", details)
+    return Boundary("active", f"a worker reported {since:.0f} s ago", details)
 
 
 def provider() -> Boundary:

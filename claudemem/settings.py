@@ -158,7 +158,9 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # Celery's Django fixup would open a database connection a task.
 CELERY_DB_REUSE_MAX = 10**9
 CELERY_TASK_DEFAULT_QUEUE = "upkeep"
-CELERY_TASK_QUEUES = {name: {} for name in ("event", "summary", "event-batch", "upkeep")}
+CELERY_TASK_QUEUES: dict[str, dict[str, str]] = {
+    name: {} for name in ("event", "summary", "event-batch", "upkeep")
+}
 CELERY_BEAT_SCHEDULE = {
     "reconcile": {
         "task": "queueing.reconcile",
@@ -203,6 +205,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": env.str("CLAUDE_MEM_LOG_LEVEL", "INFO")},
     "loggers": {
         "celery": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
         "celery.app.trace": {"level": "ERROR"},
         "celery.worker.strategy": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},

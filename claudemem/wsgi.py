@@ -7,6 +7,6 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "claudemem.settings")
 
 # Celery's app must exist before anything publishes.
-from claudemem import celery  # noqa: E402, F401
+from claudemem import celery  # noqa: F401
 
 application = get_wsgi_application()

@@ -3,4 +3,5 @@ from django.apps import AppConfig
 
 class ObservationsConfig(AppConfig):
     name = "observations"
+    verbose_name = "Memory"
     default_auto_field = "django.db.models.BigAutoField"

@@ -6,16 +6,22 @@ commit is shared, and an idle server commits each capture at once. PostgreSQL sh
 """
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.db import connection, transaction
+
+from observations.errors import StorageAway
 
 Result = TypeVar("Result")
 
 # So many at most share a commit: a reader of the database waits for none longer than that.
 MOST = 32
+# A commit that takes longer than this (seconds) is stuck: the database is locked or its disk hangs.
+STUCK = 1.0
 
 
 @dataclass(slots=True)
@@ -35,18 +41,25 @@ class _Write:
 
 
 class SharedCommits:
-    """Runs writes, each whole or not at all, in transactions that callers share."""
+    """Runs writes, each whole or not at all, in transactions that callers share.
 
-    def __init__(self) -> None:
+    While a commit is stuck at most `patient` callers wait behind it; others are refused at once,
+    so that threads remain for what needs no write.
+    """
+
+    def __init__(self, patient: int) -> None:
         self._lock = threading.Lock()
         self._waiting: list[_Write] = []
+        self._patient = patient
         self._led = False
+        self._led_since = 0.0
 
     def run(self, write: Callable[[], Result]) -> Result:
         """What `write` returns, once it is committed. It may run in another caller's thread.
 
         Whatever `write` raises is raised here and leaves nothing behind; others are not affected.
-        A failure of the shared commit is raised to all who shared it.
+        A failure of the shared commit is raised to all who shared it. Raises StorageAway where a
+        commit is stuck and enough wait already.
         """
         if connection.vendor != "sqlite" or connection.in_atomic_block:
             with transaction.atomic():
@@ -62,12 +75,16 @@ class SharedCommits:
     def _joined(self, mine: _Write) -> bool:
         """Queue up; whether this caller is to lead, because nobody does."""
         with self._lock:
+            stuck = self._led and time.monotonic() - self._led_since > STUCK
+            if stuck and len(self._waiting) >= self._patient:
+                raise StorageAway("the database is locked or very slow: try again in a moment")
             self._waiting.append(mine)
             leads, self._led = not self._led, True
             return leads
 
     def _lead(self) -> None:
         with self._lock:
+            self._led_since = time.monotonic()
             group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
         try:
             _commit(group)
@@ -105,4 +122,5 @@ def _run(write: _Write) -> None:
         write.error = error
 
 
-shared = SharedCommits()
+# The commit that is stuck holds a thread, those who wait one each, and two are kept free.
+shared = SharedCommits(patient=max(settings.WEB_THREADS - 3, 1))

@@ -6,6 +6,7 @@ provider call between them holds no connection and no transaction.
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 
 # A summary is asked of at most so many events, the newest.
 SUMMARY_EVENTS = 500
+# A new observation is compared with so many of its session, the latest.
+REMEMBERED = 50
 
 Draft = ObservationDraft | SummaryDraft
 
@@ -166,19 +169,34 @@ def _validated(draft: Draft, source: Source) -> Draft | None:
 def _store(jobs: Sequence[Job], made: Made, source_type: str) -> dict[str, dict[str, Any]]:
     now = timezone.now()
     by_id = {job.id: job for job in jobs}
-    placed = _placed(made)
-    rows = [_row(by_id[job_id], index, draft, made, now) for job_id, index, draft in placed]
-    if rows:
-        stored = Observation.objects.bulk_create(rows)
-        ObservationSource.objects.bulk_create(
-            link
-            for row, (job_id, _, draft) in zip(stored, placed, strict=True)
-            for link in _links(row, by_id[job_id], draft, made.work, source_type, now)
-        )
-    counts = {job.id: 0 for job in jobs}
-    for job_id, _, _ in placed:
-        counts[job_id] += 1
+    counts = {job.id: Counter[str]() for job in jobs}
+    known = _said_before(jobs[0].session_id) if made.drafts else {}
+    links: list[ObservationSource] = []
+    fresh: list[Observation] = []
+    for job_id, index, draft in _placed(made):
+        content = _content(draft)
+        row = known.get(content)
+        if row is None:
+            row = known[content] = _row(by_id[job_id], index, draft, content, made, now)
+            fresh.append(row)
+        counts[job_id]["made" if row in fresh else "merged"] += 1
+        links += _links(row, by_id[job_id], draft, made.work, source_type, now)
+    Observation.objects.bulk_create(fresh)
+    # Two drafts of a batch can cite the same event for the same memory: one link is enough.
+    ObservationSource.objects.bulk_create(links, ignore_conflicts=True)
     return {job_id: _note(made.completion, count) for job_id, count in counts.items()}
+
+
+def _said_before(session_id: str | None) -> dict[str, Observation]:
+    """The session's latest observations by their content.
+
+    What is said again in the same words is the same memory with one more source: an agent that
+    tries a thing five times must not fill five places of a search.
+    """
+    if session_id is None:
+        return {}
+    latest = Observation.objects.filter(session_id=session_id).order_by("-occurred_at", "-number")
+    return {row.content: row for row in latest.only("number", "content")[:REMEMBERED]}
 
 
 def _placed(made: Made) -> list[tuple[str, int, Draft]]:
@@ -193,8 +211,9 @@ def _placed(made: Made) -> list[tuple[str, int, Draft]]:
     return placed
 
 
-def _row(job: Job, index: int, draft: Draft, made: Made, now: datetime) -> Observation:
-    content = _content(draft)
+def _row(
+    job: Job, index: int, draft: Draft, content: str, made: Made, now: datetime
+) -> Observation:
     row = Observation(
         id=new_id(),
         team_id=job.team_id,
@@ -267,9 +286,10 @@ def _links(
     return [link(source_type, event_id, event_id) for event_id in cited or [job.source_id]]
 
 
-def _note(completion: Completion, count: int) -> dict[str, Any]:
+def _note(completion: Completion, count: Mapping[str, int]) -> dict[str, Any]:
     return {
         "provider": completion.provider,
         "model": completion.model,
-        "observationCount": count,
+        "observationCount": count["made"],
+        "mergedCount": count["merged"],
     }

@@ -61,7 +61,8 @@ def session_key(
     platform_source: str | None,
 ) -> str | None:
     """What two starts of the same session share; None where nothing tells sessions apart."""
-    place = [platform_source] if platform_source else []
+    place: list[JSON] = [platform_source] if platform_source else []
+    parts: list[JSON]
     if external:
         parts = [team_id, project_id, "external", *place, external]
     elif content:

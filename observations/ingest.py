@@ -118,6 +118,7 @@ def _committed(write: Any) -> tuple[Captured, ...]:
 
 def _scrubbed(new: NewEvent) -> NewEvent:
     payload, metadata = scrub(new.payload), scrub(new.metadata)
+    assert isinstance(metadata.value, dict)
     return replace(
         new,
         payload=payload.value,

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from observations.drafts import JSON
 from observations.literals import is_pointer, is_random, secret_kind
 from observations.secrets import KEY_BLOCKS, SECRETS, Rule, suspects
 from observations.spans import cut_spans, fold, has_spans
 
-JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
 _Container: TypeAlias = dict[str, JSON] | list[JSON]
 _Pending: TypeAlias = tuple[_Container, _Container, str | None]  # from, to, what its strings are
 

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 TIMEOUT = 0.5
 PROBE_EVERY = 1.0
+TICK_SECONDS = 60.0
+_TICK = "claudemem:tick"
 
 
 class Breaker:
@@ -134,6 +136,22 @@ def ping() -> float:
     with _reaching():
         _client().ping()
     return time.perf_counter() - started
+
+
+def tick() -> None:
+    """Leave word that a worker did its upkeep just now: beat and that worker are alive."""
+    with _reaching():
+        _client().set(_TICK, "1", ex=int(TICK_SECONDS))
+
+
+def seconds_since_tick() -> float | None:
+    """How long ago any worker did its upkeep; None if longer than `TICK_SECONDS`.
+
+    Raises QueueStoreAway.
+    """
+    with _reaching():
+        left = int(_client().pttl(_TICK))
+    return TICK_SECONDS - left / 1000 if left > 0 else None
 
 
 @contextmanager

@@ -8,12 +8,15 @@ skipped. Errors are Django's all the same, and so are transactions. Texts are in
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 
+# What a statement takes is what its column does; the driver checks it.
+Params: TypeAlias = Sequence[Any]
 
-def fetch(text: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+
+def fetch(text: str, params: Params = ()) -> list[tuple[Any, ...]]:
     """Run the statement and return its rows, if it has any."""
     database = connections[DEFAULT_DB_ALIAS]
     if database.vendor != "sqlite":
@@ -28,7 +31,7 @@ def fetch(text: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
     return rows
 
 
-def execute_many(text: str, rows: Iterable[Sequence[object]]) -> None:
+def execute_many(text: str, rows: Iterable[Params]) -> None:
     """Run the statement once a row."""
     database = connections[DEFAULT_DB_ALIAS]
     if database.vendor != "sqlite":

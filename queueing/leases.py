@@ -179,7 +179,9 @@ def release(lease: Lease, *, delay: float = 0.0) -> None:
     with transaction.atomic():
         params = [seconds(delay), *_flat(lease.pairs)]
         freed = {row[0] for row in fetch("release", params, items=len(lease.jobs))}
-        given_back = {j.id: (j.attempts - 1, {}) for j in lease.jobs if j.id in freed}
+        given_back: dict[str, tuple[int, Mapping[str, Any]]] = {
+            j.id: (j.attempts - 1, {}) for j in lease.jobs if j.id in freed
+        }
         _record(states.RELEASED, states.QUEUED, given_back)
         fetch("unwoken", [lease.head.lane_id], items=1)
 

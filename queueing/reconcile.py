@@ -25,8 +25,11 @@ GRACE_WAITING = 30.0
 def reconcile() -> int:
     """One pass: nudge the heads that want it. Returns how many were published.
 
+    Each pass leaves word in the store that upkeep is done.
+
     Raises QueueStoreAway if the store cannot be asked.
     """
+    broker.tick()
     empty = [name for name, depth in broker.depths().items() if depth == 0]
     heads = _wanting(empty)
     exhausted = [leases.bury_exhausted(head.job_id) for head, spent in heads if spent]

@@ -41,7 +41,7 @@ class Server:
     def hook(self, payload: Any) -> bool:
         """Send a hook payload; whether the server had it already. Raises ClickException."""
         answer = self._answered("POST", "/v1/hooks/claude-code", content=json.dumps(payload))
-        return answer.headers.get("X-Duplicate") == "true"
+        return bool(answer.headers.get("X-Duplicate") == "true")
 
     def _answered(self, method: str, path: str, **how: Any) -> httpx.Response:
         until = time.monotonic() + PATIENCE_SECONDS

@@ -47,7 +47,7 @@ def demo(recordings: Path) -> None:
             with progress(console) as bar:
                 send(server, files, bar)
                 _settle(server, bar)
-            _show(server, directory)
+            _show(server)
 
 
 @contextmanager
@@ -126,15 +126,14 @@ def _open_jobs(server: Server) -> int:
     return sum(int(server.get("/v1/jobs", status=s, limit=1)["total"]) for s in states)
 
 
-def _show(server: Server, directory: Path) -> None:
+def _show(server: Server) -> None:
     load_django()
     from observations import recall, rendering
     from observations.models import Project
 
     project = Project.objects.get(name=PROJECT)
     _heading("What is remembered, as a timeline")
-    items = [recall.item(row) for row in recall.timeline(project.id, limit=200)]
-    click.echo(rendering.timeline(items))
+    click.echo(rendering.timeline(recall.items(recall.timeline(project.id, limit=200))))
     for question in QUESTIONS:
         _heading(f"Search: {question}")
         _hits(server, project.id, question)

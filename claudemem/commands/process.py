@@ -1,7 +1,7 @@
 """`up`, and the processes that it runs: `web`, `worker start`, `beat`."""
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -94,6 +94,11 @@ def beat(supervised: bool) -> None:
     app.Beat(loglevel="WARNING", quiet=True, redirect_stdouts=False).run()
 
 
+def _roles(settings: Any) -> list[tuple[str, tuple[str, ...]]]:
+    worker = () if settings.GENERATION_DISABLED else (("worker", ("worker", "start")),)
+    return [("web", ("web",)), *worker, ("beat", ("beat",))]
+
+
 def _plan() -> "Plan":
     from claudemem import settings
     from claudemem.supervise import Plan, own
@@ -104,11 +109,7 @@ def _plan() -> "Plan":
         host=settings.HOST,
         port=settings.PORT,
         prepare=own("prepare", "first-run"),
-        children=(
-            own("web", "web", "--supervised"),
-            own("worker", "worker", "start", "--supervised"),
-            own("beat", "beat", "--supervised"),
-        ),
+        children=tuple(own(name, *how, "--supervised") for name, how in _roles(settings)),
         # An external one is neither started nor stopped by us.
         managed_store=settings.QUEUE_STORE_URL in {"", store.managed_url(settings.DATA_DIR.redis)},
     )

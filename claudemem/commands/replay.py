@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from claudemem.commands.client import Server, payloads
 
+
 @dataclass(frozen=True, slots=True)
 class Replayed:
     """What became of the payloads: how many were sent, and how many the server knew already."""

@@ -28,7 +28,7 @@ def search(query: str, project: str | None, limit: int, as_json: bool) -> None:
 
 
 def _found(query: str, project: str | None, limit: int) -> list[dict[str, Any]]:
-    from observations import recall
+    import observations.recall as recall
 
     hits = [
         (score, row)

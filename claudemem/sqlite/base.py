@@ -1,4 +1,4 @@
-"""Django's SQLite backend, with turns: writers wait for one another without sleeping through theirs.
+"""Django's SQLite backend, with turns: writers do not sleep through theirs.
 
 SQLite lets one connection write at a time. Others find the lock taken and sleep 1 to 100 ms a try,
 most of which it is free again: with a web and a worker of many threads most of the time went to
@@ -58,18 +58,18 @@ class DatabaseWrapper(base.DatabaseWrapper):
             raw.execute(f"PRAGMA busy_timeout = {int((until - time.monotonic()) * 1000) + 1000}")
 
     def _commit(self) -> None:
-        super()._commit()
+        super()._commit()  # type: ignore[misc]
         self._end_turn()
 
     def _rollback(self) -> None:
         try:
-            super()._rollback()
+            super()._rollback()  # type: ignore[misc]
         finally:
             self._end_turn()
 
     def _close(self) -> None:
         try:
-            super()._close()
+            super()._close()  # type: ignore[misc]
         finally:
             self._end_turn()
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from statistics import median, quantiles
 from time import process_time_ns
 
-from observations.privacy import JSON, scrub, scrub_text
+from observations.drafts import JSON
+from observations.privacy import scrub, scrub_text
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
 HOSTILE = (

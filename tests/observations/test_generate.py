@@ -88,7 +88,34 @@ def test_a_settled_job_says_what_it_made(project: Project, sent: list[tuple[str,
     ingest.capture_hook(project.team_id, project.id, tool(1), origin={})
     work(sent)
     note = GenerationJobEvent.objects.get(event="completed").details
-    assert note == {"provider": "offline", "model": generate.provider().model, "observationCount": 1}
+    assert note == {
+        "provider": "offline",
+        "model": generate.provider().model,
+        "observationCount": 1,
+        "mergedCount": 0,
+    }
+
+
+def test_what_is_said_again_in_the_same_words_is_one_memory_with_more_sources(
+    project: Project, sent: list[tuple[str, str]]
+) -> None:
+    for number in range(3):
+        again = tool(1) | {"tool_use_id": f"again-{number}"}
+        ingest.capture_hook(project.team_id, project.id, again, origin={})
+        work(sent)
+    one = Observation.objects.get()
+    assert one.sources.count() == 3
+    assert GenerationJob.objects.filter(state="completed").count() == 3
+
+
+def test_the_same_words_in_another_session_are_another_memory(
+    project: Project, sent: list[tuple[str, str]]
+) -> None:
+    for session in ("s1", "s2"):
+        again = tool(1) | {"session_id": session}
+        ingest.capture_hook(project.team_id, project.id, again, origin={})
+    work(sent)
+    assert Observation.objects.count() == 2
 
 
 def test_a_second_summary_covers_only_what_came_after_the_first(

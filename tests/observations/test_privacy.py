@@ -6,7 +6,8 @@ from time import process_time
 import pytest
 
 from observations.detectors import PHRASES, TOKENS
-from observations.privacy import JSON, scrub, scrub_text
+from observations.drafts import JSON
+from observations.privacy import scrub, scrub_text
 from observations.spans import NAMES, fold
 
 TOKEN = "ghp_" + "a1B2c3D4" * 5

@@ -5,7 +5,8 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from observations.privacy import JSON, scrub, scrub_text
+from observations.drafts import JSON
+from observations.privacy import scrub, scrub_text
 from observations.spans import NAMES
 
 MIXED = "a1B2c3D4"

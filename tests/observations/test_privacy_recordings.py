@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from observations.privacy import JSON, scrub
+from observations.drafts import JSON
+from observations.privacy import scrub
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
 NEVER = ("release manager wants", "akiaiosfodnn7example", "wjalrxutnfemi", "correct-horse")

@@ -62,6 +62,14 @@ def test_published_messages_wait_in_the_queue_of_their_kind(server: Server) -> N
     assert broker.depths() == {"event": 1, "summary": 2, "event-batch": 0, "upkeep": 0}
 
 
+def test_a_tick_says_how_long_ago_upkeep_was_done(server: Server) -> None:
+    assert broker.seconds_since_tick() is None
+    broker.tick()
+    since = broker.seconds_since_tick()
+    assert since is not None
+    assert 0 <= since < 5
+
+
 def test_a_black_hole_costs_one_caller_half_a_second_and_the_next_ones_nothing(
     server: Server,
 ) -> None:

@@ -23,12 +23,12 @@ LANE_KEYS = [
 
 
 @pytest.fixture
-def reachable(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """A queue store that answers; the depths that it tells."""
-    depths = {"event": 0, "summary": 0, "event-batch": 0, "upkeep": 0}
+def reachable(monkeypatch: pytest.MonkeyPatch) -> dict[str, float | None]:
+    """A queue store that answers; when a worker last reported there."""
+    ticks: dict[str, float | None] = {"since": 0.5}
     monkeypatch.setattr(broker, "ping", lambda: 0.001)
-    monkeypatch.setattr(broker, "depths", lambda: depths)
-    return depths
+    monkeypatch.setattr(broker, "seconds_since_tick", lambda: ticks["since"])
+    return ticks
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
         raise QueueStoreAway("the queue store did not answer")
 
     monkeypatch.setattr(broker, "ping", away)
-    monkeypatch.setattr(broker, "depths", away)
+    monkeypatch.setattr(broker, "seconds_since_tick", away)
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_the_address_of_the_store_is_told_without_its_password(
 
 
 def test_jobs_that_nobody_takes_show_that_no_worker_runs(
-    api: Api, event: dict[str, Any], reachable: dict[str, int]
+    api: Api, event: dict[str, Any], reachable: dict[str, float | None]
 ) -> None:
     told(api.post("/v1/events", event), 201)
     assert _boundaries(api)["generationWorkerManager"]["status"] == "active"
@@ -166,14 +166,14 @@ def test_jobs_that_nobody_takes_show_that_no_worker_runs(
     GenerationJob.objects.update(due_at=long_ago)
     part = _boundaries(api)["generationWorkerManager"]
     assert part["status"] == "errored"
-    assert "claudemem worker" in part["reason"]
+    assert "nobody takes it" in part["reason"]
     later = timezone.now() + timedelta(seconds=5)
     GenerationJob.objects.update(state="processing", lease_until=later)
     assert _boundaries(api)["generationWorkerManager"]["status"] == "active"
 
 
 def test_a_job_behind_one_that_awaits_its_retry_is_not_overdue(
-    api: Api, event: dict[str, Any], reachable: dict[str, int]
+    api: Api, event: dict[str, Any], reachable: dict[str, float | None]
 ) -> None:
     batch = [event | {"contentSessionId": "c-1", "payload": {"n": n}} for n in range(2)]
     told(api.post("/v1/events/batch", batch), 201)
@@ -183,11 +183,13 @@ def test_a_job_behind_one_that_awaits_its_retry_is_not_overdue(
     assert _boundaries(api)["generationWorkerManager"]["status"] == "active"
 
 
-def test_messages_that_nobody_takes_show_it_too(
-    db: None, reachable: dict[str, int], settings: LazySettings
+def test_a_worker_that_stopped_reporting_shows_even_without_work(
+    db: None, reachable: dict[str, float | None], settings: LazySettings
 ) -> None:
-    reachable["upkeep"] = 11
-    assert _boundaries(Api())["generationWorkerManager"]["status"] == "errored"
+    reachable["since"] = None
+    part = _boundaries(Api())["generationWorkerManager"]
+    assert part["status"] == "errored"
+    assert "claudemem worker start" in part["reason"]
     settings.GENERATION_DISABLED = True
     assert _boundaries(Api())["generationWorkerManager"]["status"] == "disabled"
 
