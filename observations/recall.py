@@ -19,7 +19,7 @@ from observations.search.terms import query_terms
 KEYWORD = "keyword"
 # How much the next session's context chooses from, each newest first; the budget decides.
 SUMMARIES = 3
-LASTING = 10
+LASTING = 6
 RECENT = 40
 
 

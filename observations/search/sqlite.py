@@ -1,6 +1,7 @@
 """Search by words on SQLite's FTS5. The table and its triggers are made by migration 0002."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db import connection
@@ -20,6 +21,10 @@ WEIGHTS = {
     "parts": 1.0,
 }
 
+# From so many rows on, words that most rows hold are not looked for: they would have nearly every
+# row scored and change no order, since bm25 gives them no weight.
+MANY = 1_000
+
 _SCORE = f"bm25(observation_index, {', '.join(map(str, WEIGHTS.values()))})"
 
 _FIND = f"""
@@ -29,6 +34,11 @@ WHERE observation_index MATCH %s AND {{conditions}}
 ORDER BY score DESC, o.occurred_at DESC, o.number DESC
 LIMIT %s
 """  # noqa: S608 - the weights are our own numbers
+
+_HELD_BY_MORE = """
+SELECT %s WHERE EXISTS (
+  SELECT 1 FROM observation_index WHERE observation_index MATCH %s LIMIT 1 OFFSET %s)
+"""
 
 _PLATFORM = """
 CASE WHEN o.session_id IS NOT NULL THEN EXISTS (
@@ -58,15 +68,38 @@ class SqliteIndex:
     def find(
         self, query: Query, filters: Filters, *, project_ids: Sequence[str], limit: int
     ) -> list[Hit]:
-        """The best `limit` matches in these projects, best first; of equals the newest first."""
+        """The best `limit` matches in these projects, best first; of equals the newest first.
+
+        Words that most rows hold count only where no other word finds anything.
+        """
         if not query.any or not project_ids:
             return []
-        conditions = list(_conditions(filters, project_ids))
-        sql = _FIND.format(conditions=" AND ".join(condition for condition, _ in conditions))
-        values = [value for _, values in conditions for value in values]
-        with connection.cursor() as cursor:
-            cursor.execute(sql, [_match(query, project_ids), *values, limit])
-            return [Hit(number, score) for number, score in cursor]
+        telling = replace(query, any=_telling(query.any))
+        hits = _hits(telling, filters, project_ids, limit) if telling.any else []
+        return hits if hits or telling == query else _hits(query, filters, project_ids, limit)
+
+
+def _telling(terms: tuple[str, ...]) -> tuple[str, ...]:
+    """The terms that at most half of all rows hold; all terms while there are few rows."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT max(number) FROM observations_observation")
+        half = (cursor.fetchone()[0] or 0) // 2
+        words = [term for term in terms if " " not in term]
+        if half < MANY // 2 or not words:
+            return terms
+        values = [value for word in words for value in (word, f'"{word}"', half)]
+        cursor.execute(" UNION ALL ".join([_HELD_BY_MORE] * len(words)), values)
+        common = {word for (word,) in cursor}
+    return tuple(term for term in terms if term not in common)
+
+
+def _hits(query: Query, filters: Filters, project_ids: Sequence[str], limit: int) -> list[Hit]:
+    conditions = list(_conditions(filters, project_ids))
+    sql = _FIND.format(conditions=" AND ".join(condition for condition, _ in conditions))
+    values = [value for _, values in conditions for value in values]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [_match(query, project_ids), *values, limit])
+        return [Hit(number, score) for number, score in cursor]
 
 
 def _match(query: Query, project_ids: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from observations import search
 from observations.models import Observation, Project
+from observations.search import sqlite
 from observations.search.index import Filters
 from observations.search.sqlite import SqliteIndex
 from observations.search.terms import query_terms
@@ -123,6 +124,18 @@ def test_the_triggers_can_be_put_back_after_the_table_was_remade(project: Projec
     other = add(project, title="lock")
     row.delete()
     assert find(project, "lock") == [other.number]
+
+
+def test_words_of_most_rows_count_only_where_no_other_word_finds_anything(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "MANY", 4)
+    common = [add(project, title=f"The lock of part {n}") for n in range(4)]
+    rare = add(project, title="The rusty sextant has a lock")
+    assert find(project, "lock sextant") == [rare.number]
+    assert len(find(project, "lock compass")) == len(find(project, "lock")) == 5
+    assert set(find(project, '"lock of" sextant')) == {row.number for row in (*common, rare)}
+    assert find(project, "lock sextant -rusty") == [row.number for row in reversed(common)]
 
 
 def test_a_database_without_a_backend_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
