@@ -287,6 +287,9 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "verbose_name": "API key",
+            },
         ),
         migrations.CreateModel(
             name="ObservationSource",
