@@ -37,7 +37,7 @@ def supported(draft: ObservationDraft, events: Iterable[SourceEvent]) -> Observa
     subtitle = _kept(shown, draft.subtitle)
     kept = replace(
         draft,
-        title=draft.title if _shows(shown, draft.title) else _first(facts, subtitle, narrative),
+        title=draft.title if _shows(shown, draft.title) else "",
         subtitle=subtitle,
         narrative=narrative,
         facts=facts,
@@ -45,7 +45,9 @@ def supported(draft: ObservationDraft, events: Iterable[SourceEvent]) -> Observa
         files_modified=tuple(each for each in draft.files_modified if _has_file(shown, each)),
         event_ids=tuple(each for each in draft.event_ids if each in here),
     )
-    return kept if cited and _substantial(kept) else None
+    if not cited or not _substantial(kept):
+        return None
+    return replace(kept, title=kept.title or _first(facts, subtitle, narrative))
 
 
 def leaves(value: JSON) -> Iterator[str]:
@@ -86,7 +88,7 @@ def _evidence(events: list[SourceEvent]) -> _Evidence:
 
 def _plain(text: str) -> str:
     text = _CONTROL.sub("", _COLOUR.sub("", text))
-    return " ".join(_ESCAPE.sub(" ", text).replace("\\", "").lower().split())
+    return "".join(_ESCAPE.sub(" ", text).replace("\\", "").lower().split())
 
 
 def _shows(shown: _Evidence, text: str) -> bool:

@@ -29,6 +29,7 @@ _TAG = re.compile(
     r"<(?=/?(?:private|claude-mem-context|system[_-]instruction|persisted-output|system-reminder))",
     re.IGNORECASE,
 )
+TITLE = 120  # characters
 _SUMMARY_LABELS = (
     ("Request", "request"),
     ("Investigated", "investigated"),
@@ -80,6 +81,13 @@ def summary_text(draft: SummaryDraft) -> str:
     """A summary's content: its fields that are not empty, labelled, a blank line between."""
     fields = ((label, getattr(draft, name)) for label, name in _SUMMARY_LABELS)
     return _joined(f"{label}: {text}" for label, text in fields if text.strip())
+
+
+def summary_title(draft: SummaryDraft) -> str:
+    """A summary's title: the first sentence of the request, or of what there is instead."""
+    fields = (getattr(draft, name) for _, name in _SUMMARY_LABELS)
+    text = next((_line(field) for field in fields if field.strip()), "")
+    return _cut(re.split(r"(?<=[.!?]) (?=[A-Z])", text, maxsplit=1)[0])
 
 
 def timeline(items: Iterable[Item], *, marks: Mapping[str, str] = MARKS) -> str:
@@ -167,7 +175,7 @@ def _moment(item: Item, marks: Mapping[str, str]) -> str:
 
 def _title(item: Item) -> str:
     words = item.title.strip() or next(iter(item.narrative.strip().splitlines()), "")
-    return _tame(_line(words)) or item.kind
+    return _tame(_cut(_line(words))) or item.kind
 
 
 def _files(item: Item) -> str:
@@ -191,6 +199,10 @@ def _wrapped(lines: Iterable[str]) -> str:
 
 def _joined(parts: Iterable[str]) -> str:
     return "\n\n".join(part.strip() for part in parts if part.strip())
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= TITLE else text[: TITLE - 1].rsplit(" ", 1)[0].rstrip(",;:") + "…"
 
 
 def _line(text: str) -> str:

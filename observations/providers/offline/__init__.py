@@ -81,6 +81,8 @@ def _draft(group: Group) -> ObservationDraft | None:
         return read_draft(group.calls, [call for call in group.calls if family_of(call) == "read"])
     if group.family == "shell":
         return shell_draft(group.runs)
+    if group.family == "search" and first.failed:
+        return tool_draft(first)
     if group.family == "search":
         return search_draft(group.calls, pattern_of(first), first.text("path"), first.output)
     return _ALONE[group.family](first)

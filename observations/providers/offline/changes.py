@@ -153,7 +153,7 @@ def _edited(call: Call, path: str, old: str, new: str) -> Change:
         return Change(path, added, removed, _within(new, added))
     lines = plain(whole[max(0, start - _BEFORE) : start])
     before = f"{lines}{_unchanged(old, new)}"
-    around = enclosing(before, _indent(added or removed))
+    around = enclosing(before, _column(before, added or removed))
     return Change(path, added, removed, around, whole.count("\n", 0, start) + 1)
 
 
@@ -220,6 +220,13 @@ def _within(new: str, added: Sequence[str]) -> tuple[Symbol, ...]:
     """What encloses the first added line, as far as the new text alone shows it."""
     start = new.find(added[0]) if added else -1
     return enclosing(new[:start], _indent(added)) if start > 0 else ()
+
+
+def _column(before: str, lines: Sequence[str]) -> int:
+    """How far the first of these lines is indented, if they follow `before` in the file."""
+    open_line = before[before.rfind("\n") + 1 :]
+    indent = len(open_line) - len(open_line.lstrip())
+    return indent + (0 if open_line.strip() else _indent(lines))
 
 
 def _indent(lines: Sequence[str]) -> int:

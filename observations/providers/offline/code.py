@@ -38,6 +38,7 @@ _EMPTY = re.compile(
 _IMPORT = re.compile(r"\s*(?:import|from|use|using|package|#include|require|@)\b|\s*[#/*-]{1,2} ")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _IMPORTED = re.compile(r"\s*from\s+([\w.]+)\s+import\s+([\w, ]+)?|\s*import\s+(?:\{\s*)?([\w., ]+)")
+_SEAM = re.compile(r"_+|(?<=[a-z])(?=[A-Z])")
 _STRING = re.compile(r"\"[^\"]*\"|'[^']*'")
 _OPERATOR = re.compile(r"[-+*/%<>=!&|^]+|\breturn\b")
 _CLOSERS = ")]}{#@'\""  # a line that starts with one of these opens no block of its own
@@ -153,6 +154,13 @@ def imported(lines: Iterable[str]) -> tuple[str, ...]:
             names = match[2] or match[1] or match[3]
             found += [name.split(" as ")[-1].strip() for name in names.split(",")]
     return tuple(dict.fromkeys(name for name in found if name.isidentifier()))
+
+
+def tested(symbols: Iterable[Symbol]) -> list[str]:
+    """What tests are named to show, in words."""
+    names = (each.name[4:] for each in symbols if each.name.lower().startswith("test"))
+    words = (_SEAM.sub(" ", name).strip().lower() for name in names)
+    return [each for each in words if " " in each][:6]
 
 
 def comment(line: str) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from observations.providers.offline import paths
-from observations.providers.offline.wording import clip, line_of, words_of
+from observations.providers.offline.wording import clip, shortened, words_of
 
 _HEREDOC = re.compile(
     r"<<-?\s*(['\"]?)(\w+)\1[^\n]*\n(.*?)(?:^\s*\2\s*$|\Z)", re.DOTALL | re.MULTILINE
@@ -20,7 +20,6 @@ _TAIL = re.compile(
 )
 _INTO = "\0>"  # where a part's output goes, among its words
 _PLUMBING = re.compile(r"\d?>&\d|&?[12]?>>?\s*/dev/null")
-_LONG = re.compile(r"[^\s`'\"…/]{41,}")
 _SUBSTITUTION = re.compile(r"[sy]/.*/.*/\w*$")
 _PATH = re.compile(r"^[\w.~@/+-]*[\w-]\.\w{1,8}$|^[\w.~@+-]*(?:/[\w.@+*-]+)+/?$")
 
@@ -99,10 +98,6 @@ class Command:
         words = (w for w in self.main.words[1:] if _PATH.match(w) and not _SUBSTITUTION.match(w))
         return tuple(dict.fromkeys(words))[:6]
 
-    def programs(self) -> set[str]:
-        """The programs of all its parts."""
-        return {part.program for part in self.parts}
-
 
 @lru_cache(maxsize=256)
 def shown(text: str) -> str:
@@ -110,7 +105,7 @@ def shown(text: str) -> str:
     line = text.strip().split("\n", 1)[0][:600]
     line = re.sub(r"^cd\s+\S+\s*(?:&&|;)\s*", "", line)
     line = _TAIL.sub("", line)
-    return clip(_LONG.sub(lambda m: m[0][:10] + "…", line), 64)
+    return clip(shortened(line), 64)
 
 
 def command_of(text: str) -> Command:
@@ -209,8 +204,3 @@ def _family(part: Part) -> str:
 def subject(command: Command, cwd: str = "") -> str:
     """What the main part works on: its first path, from the project's root, or ""."""
     return next((name for each in command.files if (name := paths.shown(each, cwd))), "")
-
-
-def note_of(command: Command, description: str) -> str:
-    """How to name a command in a title: by its description if it has one."""
-    return clip(line_of(description).rstrip("."), 70) if description.strip() else command.shown

@@ -1,13 +1,12 @@
 """Observations of what an agent changed: which names came and went, in which lines."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from observations.drafts import ObservationDraft
 from observations.providers.offline import paths
 from observations.providers.offline.calls import Call
 from observations.providers.offline.changes import Change, merged
-from observations.providers.offline.code import comment, imported, telling
+from observations.providers.offline.code import comment, imported, telling, tested
 from observations.providers.offline.docs import description
 from observations.providers.offline.drafting import drafted
 from observations.providers.offline.intents import Names, kind_of, names_in, wording_of
@@ -102,8 +101,8 @@ def _subtitle(made: Sequence[Change], names: Names, runs: Sequence[Run], about: 
         return capital(intent)
     if doc := next((words for each in names.added if (words := description(each.doc))), ""):
         return first_sentence(doc)
-    if tests := _tested(names):
-        return tests[0]
+    if tests := tested(names.added):
+        return f"Tests: {tests[0]}"
     if around := next(_around(made), ""):
         return first_sentence(around)
     if made[0].created:
@@ -209,18 +208,11 @@ def _story(
     for symbol in names.added[:4]:
         if words := sentences(description(symbol.doc)[:800]):
             yield f"{symbol.path}: {' '.join(words[:4])}"
-    yield from _tested(names)
+    yield from (f"Tests: {each}" for each in tested(names.added))
     yield from _around(made)
     yield from (capital(words) for each in made for words in _comments(each))
     yield from _results(runs)
     yield from _failures(refused)
-
-
-def _tested(names: Names) -> list[str]:
-    """What new tests are named to show, in words."""
-    tests = (each.name for each in names.added if each.name.lower().startswith("test"))
-    words = (re.sub(r"_+|(?<=[a-z])(?=[A-Z])", " ", name[4:]).strip().lower() for name in tests)
-    return [f"Tests: {each}" for each in words if " " in each][:4]
 
 
 def _told(change: Change) -> str:

@@ -34,7 +34,6 @@ _KINDS = (
         re.compile(r"^(?:feat|feature)\b|^(?:add|implement|support|introduce|allow)\b", re.I),
     ),
 )
-_READING = frozenset(("log", "diff", "show", "status", "blame", "shortlog", "grep", "branch"))
 _STATES = {"??": "new", "A": "added", "AM": "added", "D": "deleted", "R": "renamed"}
 
 

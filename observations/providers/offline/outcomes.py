@@ -1,7 +1,7 @@
 """What the output of a command says: did it fail, what did the tests do, what was found."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from observations.providers.offline.wording import clip, counted, is_prose, line_of, listed
@@ -16,7 +16,7 @@ _EXCEPTION = re.compile(
 _ALARMS = (
     *("error", "fatal", "panic", "fail", "not found", "no such", "denied", "refused", "cannot"),
     *("can't", "timed out", "invalid", "wrong", "unable", "usage:", "segmentation", "killed"),
-    *("unknown", "unrecognized", "does not exist", "undefined reference", "exception"),
+    *("unknown", "unrecognized", "does not exist", "undefined reference", "exception", "err!"),
 )
 _ERROR = re.compile(
     r"(?:^|\b)[\w./*-]+: (?:[^\n:]{1,160}: )?(?:cannot|can't|invalid|unable|no such|not found|"
@@ -218,8 +218,3 @@ def _weight(line: str, number: int, count: int) -> float:
     score += 1.0 if number == 0 or number >= count - 2 else 0.0
     score += 1.0 if '"' in line or "'" in line else 0.0
     return score - (1.5 if len(line) > 160 else 0.0) - number / count
-
-
-def first_of(texts: Iterable[str]) -> str:
-    """The first text that is not blank, or ""."""
-    return next((text for text in texts if text.strip()), "")

@@ -176,7 +176,7 @@ def _notes(text: str) -> Iterator[Note]:
 
 def _note(subject: str, words: str) -> Iterator[Note]:
     words = line_of(words)
-    if is_prose(words):
+    if is_prose(words) and not _OPEN_END.match(words):
         low = words[:80].lower()
         if not any(each in low for each in _PRAGMAS):
             yield Note(subject, clip(words, 240))

@@ -3,6 +3,8 @@
 import posixpath
 import re
 
+from observations.providers.offline.wording import shortened
+
 _KINDS = {
     "code": "py pyi js jsx ts tsx mjs cjs go rs java kt kts scala c h cc cpp hpp cs rb php swift m "
     "mm sh bash zsh fish ps1 pl lua r jl ex exs erl hs ml clj dart vue svelte sql proto graphql tf "
@@ -73,7 +75,8 @@ def short(path: str, limit: int = 48) -> str:
     if path.startswith(("/", "~")) and len(parts) > 1:
         parts = parts[2 if parts[0] in ("home", "Users") and len(parts) > 2 else 1 :]
     tails = ("/".join(parts[-count:]) for count in (len(parts), 2))
-    return next((tail for tail in tails if len(tail) <= limit), parts[-1] if parts else path)
+    fitting = next((tail for tail in tails if len(tail) <= limit), "")
+    return fitting or shortened(parts[-1] if parts else path)
 
 
 def ending(path: str) -> str:

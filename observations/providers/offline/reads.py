@@ -8,6 +8,7 @@ from typing import Any
 from observations.drafts import ObservationDraft
 from observations.providers.offline import paths
 from observations.providers.offline.calls import Call, mapping_at
+from observations.providers.offline.code import tested
 from observations.providers.offline.docs import description, parameters
 from observations.providers.offline.drafting import drafted
 from observations.providers.offline.listings import Listing, listing_of
@@ -131,6 +132,8 @@ def _subtitle(found: Outline, path: str, where: str) -> str:
     for symbol in found.symbols:
         if words := first_sentence(description(symbol.doc)):
             return f"{symbol.path}: {words}"
+    if tests := tested(found.symbols):
+        return f"Tests: {listed(tests, 4)}"
     words = found.doc or next((note.text for note in found.notes), "")
     if words:
         return first_sentence(words)
@@ -157,6 +160,8 @@ def _story(path: str, found: Outline, where: str, also: Iterable[str]) -> Iterat
     if found.symbols:
         names = [_described(each.path, each.kind) for each in found.symbols]
         yield f"It defines {listed(names, 8)}"
+    if tests := tested(found.symbols):
+        yield f"Its tests are of {listed(tests, 6)}"
     if found.headings:
         yield f"Its sections are {listed(found.headings, 10)}"
     if found.keys:
@@ -179,6 +184,8 @@ def _facts(path: str, found: Outline) -> Iterator[str]:
     for symbol in found.symbols[:4]:
         if words := first_sentence(description(symbol.doc), 200):
             yield f"{symbol.path} in {name}: {words}"
+    said = sentences(found.doc[:1000])[:2] if not found.symbols else []
+    yield from (f"{name}: {clip(each, 200)}" for each in said)
     longest = sorted(found.notes, key=lambda note: -len(note.text.split()))[:5]
     for note in (each for each in found.notes if each in longest):
         subject = f"{note.subject} in {name}" if note.subject else name
@@ -204,10 +211,8 @@ def _concepts(path: str, found: Outline) -> Iterator[str]:
     docs = " ".join(symbol.doc[:300] for symbol in found.symbols[:5])
     if _TRAP.search(words) or _TRAP.search(docs):
         yield "gotcha"
-    if paths.kind(path) in ("prose", "data") or found.doc:
-        yield "why-it-exists"
-    if paths.is_test(path):
-        yield "pattern"
+    told = found.doc or docs or paths.kind(path) in ("prose", "data")
+    yield "why-it-exists" if told and not paths.is_test(path) else "pattern"
 
 
 def _settings(calls: Sequence[Call], path: str, text: str) -> ObservationDraft | None:
@@ -241,7 +246,7 @@ def _blob(calls: Sequence[Call], path: str, text: str) -> ObservationDraft | Non
     return drafted(
         calls,
         "discovery",
-        f"{paths.short(path, 60)} holds {what}",
+        f"{paths.short(path)} holds {what}",
         subtitle="The content is encoded data, not text",
         narrative=[fact],
         facts=[fact],
@@ -268,6 +273,8 @@ def blob_kind(body: str) -> str:
 def _scripts(body: str) -> int:
     """How many scripts a text mixes; many of them in one text come from wrong decoding only."""
     signs = (
-        each for each in body[:200] if ord(each) > 0x2AF and unicodedata.category(each)[0] in "LMN"
+        each
+        for each in body[:200]
+        if ord(each) > 0x2AF and unicodedata.category(each)[0] not in "PZ"
     )
     return len({unicodedata.name(each, "?").partition(" ")[0] for each in signs})

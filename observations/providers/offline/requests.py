@@ -12,7 +12,7 @@ _NOTICE = re.compile(
 )
 # From such a line on a prompt tells how to work, no longer what is wanted.
 _INSTRUCTIONS = re.compile(
-    r"^\s*#*\s*(?:INSTRUCTIONS|IMPORTANT|TIPS|RULES|GUIDELINES|NOTE|OUTPUT FORMAT|CONSTRAINTS)\b"
+    r"^(?:#+ )?(?:INSTRUCTIONS|IMPORTANT|TIPS|RULES|GUIDELINES|NOTE|OUTPUT FORMAT|CONSTRAINTS)\b"
     r"[^\n]*:",
     re.MULTILINE,
 )
@@ -28,10 +28,11 @@ _INTRODUCTION = re.compile(
 def request_of(prompt: str, limit: int = 600) -> str:
     """The request in a prompt, at most `limit` characters long; "" if there is none in it."""
     text = _NOTICE.sub(" ", plain(prompt[:20_000]))
+    text = "\n".join(line_of(line) for line in text.split("\n"))
     end = _INSTRUCTIONS.search(text)
     if end and len(text[: end.start()].strip()) > 20:
         text = text[: end.start()]
-    text = _TAG.sub(" ", _FENCED.sub("\n\n", text)).strip()
+    text = _TAG.sub(" ", _FENCED.sub("\n\n", text[:8_000])).strip()
     while (start := _INTRODUCTION.match(text)) and start.end() < len(text):
         text = text[start.end() :]
     return _cut(_parts(text), limit)

@@ -14,7 +14,7 @@ from observations.providers.offline.outcomes import (
     telling,
     tests_in,
 )
-from observations.providers.offline.wording import clip, line_of, quoted, words_of
+from observations.providers.offline.wording import clip, line_of, quoted, shortened, words_of
 
 # The families whose output can say that they failed; others only show what is there.
 _TRIED = words_of("run test check build other fetch submit install file edit")
@@ -35,8 +35,8 @@ class Run:
     def name(self) -> str:
         """How a sentence calls the command: the part that matters, as it was typed."""
         words = " ".join(self.command.main.words)
-        if words and words in self.command.text and len(words) <= 64:
-            return words
+        if words and words in self.command.text and len(shortened(words)) <= 64:
+            return shortened(words)
         whole = self.command.shown
         return whole if self.command.program in whole[:40] else self.command.program
 
@@ -102,15 +102,14 @@ def _outcome(command: Command, call: Call) -> Outcome:
     flags = () if call.failed else flags_in(output)
     if call.failed or (error and not flags):
         lines = telling(output, 5)
-        words = _from_program(error, command) or next(iter(lines), "") or _ending(call)
+        words = _from_program(error, command.program) or next(iter(lines), "") or _ending(call)
         return Outcome(True, words, lines, flags, frames_in(output))
     return Outcome(False, error, () if flags else telling(output), flags)
 
 
-def _from_program(error: str, command: Command) -> str:
-    """The error from where the program names itself, if it follows other output on its line."""
-    start = error.find(f"{command.program}: ")
-    return error[start:] if start > 0 else error
+def _from_program(error: str, program: str) -> str:
+    """The error from where the program names itself, if it does so in the line."""
+    return error.partition(f"{program}: ")[2] or error
 
 
 def _ending(call: Call) -> str:

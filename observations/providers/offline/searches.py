@@ -14,9 +14,7 @@ from observations.providers.offline.wording import clip, counted, line_of, liste
 _HIT = re.compile(r"^([\w.@~+/-]*[\w+-]\.?[\w]{1,8}):(?:(\d+):)?(.*)$")
 _PATH = re.compile(r"^[\w.@~+/()\[\] -]*(?:/|\.\w{1,8})[\w.@~+/()\[\] -]*$")
 _NAMED = re.compile(r"\bmatches for \"([^\"\n]+)\"")
-_NOTHING = re.compile(
-    r"\A\s*(?:No (?:files|matches)[^\n]*|Found 0[^\n]*|0 matches[^\n]*)?\s*\Z", re.I
-)
+_NOTHING = re.compile(r"(?:No (?:files|matches)[^\n]*|Found 0[^\n]*|0 matches[^\n]*)?\Z", re.I)
 
 
 def search_draft(
@@ -30,7 +28,7 @@ def search_draft(
     files, lines = _hits(calls[0], output)
     if files:
         return _found(calls, pattern, files, lines)
-    if _NOTHING.match(output):
+    if _NOTHING.match(output.strip()):
         return _nothing(calls, pattern, where)
     return _in_one_file(calls, pattern, where, output) if paths.kind(where) else None
 

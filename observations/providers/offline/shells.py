@@ -32,7 +32,6 @@ from observations.providers.offline.wording import (
 
 _MISSING = re.compile(r"no such file|not found|does not exist|cannot access", re.IGNORECASE)
 _JSON_KEY = re.compile(r"\"([\w.-]{1,40})\"\s*:")
-_ATTACK = re.compile(r"\b(?:attack|decrypt|decod|crack|exploit|recover)\w*", re.IGNORECASE)
 
 
 def shell_draft(runs: Sequence[Run]) -> ObservationDraft | None:
@@ -63,7 +62,7 @@ def _failed(runs: Sequence[Run]) -> ObservationDraft:
         [each.call for each in runs],
         "discovery",
         f"{run.name} {verb}{times}: {clip(outcome.headline, 90)}{first}",
-        subtitle=why[-1] if why else said,
+        subtitle=next(iter(why[-1:] if outcome.frames else why), said),
         narrative=[
             purpose(run),
             f"{said}: {outcome.headline}",
@@ -121,7 +120,7 @@ def _tested(runs: Sequence[Run]) -> ObservationDraft | None:
         f"{run.name}: {run.outcome.headline}",
         subtitle=purpose(run) or f"{quoted(run.name)} succeeded",
         narrative=[purpose(run), f"{quoted(run.name)} gave {run.outcome.headline}"],
-        facts=[f"{quoted(run.name)} gave {quoted(run.outcome.headline)}"],
+        facts=[f"{quoted(run.name)} gave {run.outcome.headline}"],
         concepts=("how-it-works", "what-changed"),
         read=run.files,
     )
@@ -171,7 +170,7 @@ def _printed_title(runs: Sequence[Run]) -> str:
     if targets := [target for each in runs if (target := each.command.main.target)]:
         return f"{run.title if run.title != run.name else run.brief} writes {listed(targets, 4)}"
     if len(run.outcome.facts) == 1 and not run.call.text("description"):
-        return f"{run.name}{times} prints {_headline(run)}".replace("prints answer", "answers")
+        return f"{run.name}{times} prints {_headline(run)}".replace("prints answers", "answers")
     return f"{run.title}{times}: {_headline(run)}"
 
 
@@ -183,7 +182,7 @@ def _headline(run: Run) -> str:
         and output[:1] in ("{", "[")
         and (keys := list(dict.fromkeys(_JSON_KEY.findall(output[:4000]))))
     ):
-        return f"answer with {listed(keys, 4)}"
+        return f"answers with {listed(keys, 4)}"
     whole = " ".join(run.outcome.facts)
     if len(whole) <= 80:
         return whole

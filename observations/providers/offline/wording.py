@@ -11,7 +11,9 @@ _SENTENCE_END = re.compile(
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|resp|no)|\b[A-Z])\.$", re.IGNORECASE
 )
+_HEAD = 8_000  # characters in which sentences are looked for
 _PLAIN_START = re.compile(r"[a-z]+[ ,]")
+_LONG = re.compile(r"[^\s`'\"…/]{41,}")
 _BLOB = re.compile(r"[A-Za-z0-9+/=_-]{64,}")
 _WORD = re.compile(r"[A-Za-z]{2,}")
 
@@ -48,6 +50,11 @@ def elided(text: str) -> str:
     return _BLOB.sub(lambda match: match[0][:12] + "…", text)
 
 
+def shortened(text: str) -> str:
+    """`text` with long words cut to their start and end, so that they can still be told apart."""
+    return _LONG.sub(lambda match: f"{match[0][:12]}…{match[0][-8:]}", text)
+
+
 def quoted(text: str, limit: int = 100) -> str:
     """`text` as a quotation, cut to `limit`: in backticks, or in quotes if it holds backticks."""
     words = clip(elided(text), limit)
@@ -57,11 +64,11 @@ def quoted(text: str, limit: int = 100) -> str:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text, each on one line."""
-    parts = [line_of(part) for part in _SENTENCE_END.split(text)]
+    """The sentences at the head of a text, each on one line."""
+    parts = [line_of(part) for part in _SENTENCE_END.split(text[:_HEAD], 100)]
     whole: list[str] = []
     for part in filter(None, parts):
-        if whole and _ABBREVIATION.search(whole[-1]):
+        if whole and _ABBREVIATION.search(whole[-1][-8:]):
             whole[-1] = f"{whole[-1]} {part}"
         else:
             whole.append(part)
@@ -89,7 +96,7 @@ def balanced(text: str) -> str:
 def ended(text: str) -> str:
     """`text` as a sentence: with a full stop, unless it ends with a mark of its own."""
     text = text.strip()
-    return text if not text or text.endswith((".", "!", "?", "…", "…`")) else f"{text}."
+    return text if not text or text.endswith((".", "!", "?", ":", "…", "…`")) else f"{text}."
 
 
 def article(noun: str) -> str:
