@@ -15,9 +15,11 @@ _COLOUR = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 _ESCAPE = re.compile(r"\\[rnt]")
 _QUOTE = re.compile(
-    r"`([^`]+)`|\"([^\"]+)\"|“([^”]+)”|(?<![\w'])'([^'\n]+)'(?!\w)"  # not the 's of an owner
+    r"`([^`]+)`|“([^”]+)”"
+    r"|(?<!\w)\"(?!\s)([^\"]+)(?<!\s)\"(?!\w)"
+    r"|(?<![\w'])'(?!\s)([^'\n]+)(?<!\s)'(?!\w)"  # not the 's of an owner
 )
-_PLACE = re.compile(r"https?://[^\s<>()\"'`]+|(?<![\w:/.~-])[\w.~-]*/[\w./~-]*\.\w{1,6}\b")
+_PLACE = re.compile(r"https?://[^\s…<>()\"'`]+|(?<![\w:/.~-])[\w.~-]*/[\w./~-]*\.\w{1,6}\b")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z`\"“])")
 _LINES = re.compile(r":\d+(-\d+)?$")
 _ELLIPSIS = re.compile(r"…|\.\.\.")
@@ -109,7 +111,7 @@ def _has(shown: _Evidence, quote: str) -> bool:
 
 
 def _has_file(shown: _Evidence, path: str) -> bool:
-    name = _plain(_LINES.sub("", path.rstrip("/."))).removeprefix("./")
+    name = _plain(_LINES.sub("", path.rstrip("/.:,;"))).removeprefix("./")
     inside = (name.removeprefix(folder) for folder in ("", *shown.folders))
     return bool(name) and any(each in shown.text for each in inside)
 

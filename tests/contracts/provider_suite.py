@@ -4,6 +4,7 @@ A provider that asks a service is tested against a stand-in of that service that
 """
 
 import contextlib
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,8 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from observations import modes
 from observations.drafts import (
@@ -145,6 +148,39 @@ def worked() -> Iterator[SourceEvent]:
     yield event({"last_assistant_message": "total() now rounds to cents."}, "Stop", 5)
 
 
+PIECES = """
+def f(a): ¦ class A(B): ¦ return x ¦ import os ¦ } ¦ }, ¦ ' ¦ " ¦ `
+# a comment that is long enough ¦ // TODO: more ¦ ## Heading ¦ - item ¦ x = 1
+self.y: int = 2, ¦ raise E('no such thing') ¦ { ¦ [ ¦ ( ¦ @@ -1,2 +3,4 @@ def g(): ¦ +a ¦ -b
+diff --git a/x b/y ¦ --- a/x ¦ +++ b/x.py ¦ new file mode 100644 ¦ *** Add File: z.py
+[File: a.py (9 lines total)] ¦ 1:x ¦ 2:y ¦ a.py:3:z ¦ edit 1:2 ¦ edit 0:0 ¦ EOF
+cat > a <<EOF ¦ | head ¦ && ¦ > out ¦ pytest ¦ git diff ¦ git commit -m ¦ submit ¦ rm
+sed -i s/a/b/ c ¦ 1 failed, 2 passed in 1s ¦ Tests:  1 failed, 2 total
+Traceback (most recent call last): ¦ Exit code 3 ¦ ValueError: no ¦ error: bad
+flag{abc_def} ¦ submit flag{abc_def} ¦ [main 1a2b3c4] Fix it ¦ é ¦ … ¦ a/b/c.py ¦ README.md
+x.json ¦ .env ¦ https://example.org/a ¦ INSTRUCTIONS: ¦ Your changes ¦ \t ¦ \n
+[redacted:token]
+"""
+WORDS = st.sampled_from(
+    ["", " ", '"""', '  File "a.py", line 1, in f', "0" * 70, *re.split(r" ¦ |\n", PIECES)]
+)
+TEXTS = st.lists(WORDS, max_size=8).map(" ".join) | st.lists(WORDS, max_size=8).map("\n".join)
+TOOLS = ["Edit", "Write", "MultiEdit", "NotebookEdit", "Read", "Grep", "Glob", "Bash", "WebFetch",
+         "WebSearch", "Task", "TodoWrite", "ExitPlanMode", "apply_patch", "mcp__a__b"]  # fmt: skip
+KEYS = ["file_path", "path", "old_string", "new_string", "content", "command", "description",
+        "pattern", "query", "url", "plan", "input", "new_source", "notebook_path"]  # fmt: skip
+ANSWERS = ["stdout", "stderr", "content", "originalFile", "result", "error", "filePath"]
+PAYLOADS = st.fixed_dictionaries(
+    {
+        "cwd": st.sampled_from(["", "/", "/app"]),
+        "tool_name": st.sampled_from(TOOLS),
+        "tool_input": st.dictionaries(st.sampled_from(KEYS), TEXTS, max_size=6),
+        "tool_response": TEXTS | st.dictionaries(st.sampled_from(ANSWERS), TEXTS, max_size=4),
+    },
+    optional={"error": TEXTS, "last_assistant_message": TEXTS, "prompt": TEXTS},
+)
+
+
 class ProviderContract:
     """The promise of Provider. `provider` makes one that is ready to be asked."""
 
@@ -206,6 +242,17 @@ class ProviderContract:
         ]
         for task in ("observe", "summarise"):
             self.survives(mode, source(*events, task=task))
+
+    @given(
+        st.lists(st.tuples(PAYLOADS, st.sampled_from(EVENT_TYPES)), min_size=1, max_size=6),
+        st.sampled_from(["observe", "summarise"]),
+    )
+    @settings(suppress_health_check=list(HealthCheck), deadline=None)
+    def test_odd_pieces_in_any_order_raise_nothing_but_its_own_error(
+        self, payloads: list[tuple[JSON, str]], task: Literal["observe", "summarise"]
+    ) -> None:
+        events = [event(each, kind, number) for number, (each, kind) in enumerate(payloads)]
+        self.survives(modes.load("code"), source(*events, task=task))
 
     def survives(self, mode: Mode, asked: Source) -> None:
         """It answers well or raises ProviderError, and it keeps its time."""

@@ -86,9 +86,9 @@ def _title_of_new(change: Change, file: str, runs: Sequence[Run], found: Outline
 
 def _core(change: Change) -> str:
     """The line in which a script does what it is for, as far as lines show that."""
-    lines = telling(change.added, 1)
-    last = change.added[-1]
-    return clip(last if last.count("(") > 1 else next(iter(lines), last), 70)
+    last = next(iter(change.added[-1:]), "")
+    best = next(iter(telling(change.added, 1)), last)
+    return clip(last if last.count("(") > 1 else best, 70)
 
 
 def _subtitle(made: Sequence[Change], names: Names, runs: Sequence[Run], about: Outline) -> str:
@@ -105,7 +105,7 @@ def _subtitle(made: Sequence[Change], names: Names, runs: Sequence[Run], about: 
         return f"Tests: {tests[0]}"
     if around := next(_around(made), ""):
         return first_sentence(around)
-    if made[0].created:
+    if made[0].created and made[0].added:
         return f"It has {listed([quoted(line, 70) for line in telling(made[0].added, 2)])}"
     added, removed = (
         sum(len(getattr(each, name)) for each in made) for name in ("added", "removed")

@@ -51,9 +51,9 @@ def family_of(call: Call) -> str:
         return ""
     if not call.tool:
         return "report" if event in ("subagentstop", "assistant_message") else "note"
-    if "command" in call.given and call.given.get("command") in ("create", "str_replace", "insert"):
-        return "edit"
     last = call.tool.rpartition("__")[2]
+    if "edit" in last and call.given.get("command") == "view":
+        return "read"
     return next((family for family, words in _FAMILIES if words.search(last)), "tool")
 
 
@@ -114,7 +114,8 @@ def _join_run(groups: list[Group], call: Call) -> None:
             edited.calls += [call, *([earlier.call] if earlier else [])]
             edited.earlier = earlier
             edited.runs.append(run)
-            edited.closed = True
+            for group in groups:
+                group.closed |= group.family == "edit"
             return
     groups.append(Group("shell", [call], set(run.files), runs=[run]))
 
@@ -138,9 +139,7 @@ def _join_submission(groups: list[Group], run: Run) -> bool:
                 return True
         return False
     answer = " ".join(run.command.main.words[1:])
-    for group in reversed(groups):
-        if run.outcome.failed:
-            return False
+    for group in reversed(groups if not run.outcome.failed else []):
         if any(answer in each.outcome.found for each in group.runs):
             group.calls.append(run.call)
             group.runs.append(run)

@@ -111,7 +111,7 @@ def wording_of(made: Sequence[Change], names: Names, file: str) -> str:
     if words:
         return f"{where}: {words}"
     if paths.kind(first.path) == "data" and not first.removed:
-        return f"{file} gains {clip(telling(first.added, 1)[0], 70).rstrip(' ,')}"
+        return f"{file} gains {_line(first, names).rstrip(' ,')}"
     return f"{where}: {_line(first, names)}"
 
 
@@ -119,13 +119,10 @@ def _line(change: Change, names: Names) -> str:
     """The line that stands for a change of a few lines."""
     if not change.added:
         return f"{clip(change.removed[0], 70)} removed"
+    if change.added[0].startswith("#") and paths.kind(change.path) == "prose":
+        return change.added[0].lstrip("# ")
     if paths.kind(change.path) == "prose":
-        head = change.added[0]
-        return (
-            head.lstrip("# ")
-            if head.startswith("#")
-            else first_sentence(" ".join(change.added), 80)
-        )
+        return first_sentence(" ".join(change.added), 80)
     full = telling(change.added, 6) or change.added
     using = [line for line in full if any(name in line for name in names.used)]
     return clip((using or full)[-1], 80)

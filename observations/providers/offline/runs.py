@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from observations.providers.offline import paths
-from observations.providers.offline.calls import Call, list_at
+from observations.providers.offline.calls import Call, list_at, text_at
 from observations.providers.offline.commands import Command, command_of
 from observations.providers.offline.outcomes import (
     Outcome,
@@ -82,7 +82,8 @@ def _typed(call: Call) -> str:
     words = [each for each in list_at(call.given, "command", 50) if isinstance(each, str)]
     if len(words) > 2 and words[1] in ("-c", "-lc"):
         return words[2]
-    return " ".join(words) or call.text("command", "cmd", "script", "code", "text")
+    typed = " ".join(words) or call.text("command", "cmd", "script", "code", "text")
+    return typed or text_at(call.answer, "command")
 
 
 def verifies(run: Run) -> bool:

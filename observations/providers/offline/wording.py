@@ -88,9 +88,8 @@ def few_words(text: str, limit: int = 24) -> str:
 
 def balanced(text: str) -> str:
     """`text` with the backtick that cutting it may have lost."""
-    if text.count("`") % 2 == 0 or "“" in text:
-        return text
-    return f"{text.removesuffix('…').rstrip()}…`"
+    lost = text.count("`") % 2 and text.endswith("…") and "“" not in text
+    return f"{text}`" if lost else text
 
 
 def ended(text: str) -> str:
