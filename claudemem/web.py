@@ -5,6 +5,8 @@ from granian.log import LogLevels
 from granian.server.common import AbstractServer
 from granian.server.mt import MTServer
 
+from claudemem.interpreter import favour_writers
+
 
 class OneProcess(MTServer):
     """Granian's threaded server, under the interpreter's lock.
@@ -26,6 +28,7 @@ def serve() -> None:
     """Serve until SIGTERM or SIGINT; requests that are being answered are finished."""
     from django.conf import settings
 
+    favour_writers()
     OneProcess(
         "claudemem.wsgi:application",
         address=settings.HOST,

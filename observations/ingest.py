@@ -3,7 +3,7 @@
 A batch is the normal case, one event is a list of one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -16,11 +16,11 @@ from observations.deliveries import Delivery
 from observations.drafts import JSON
 from observations.errors import Forbidden
 from observations.hook_payloads import HookPayload
-from observations.identity import compact, lane_key, platform
+from observations.identity import lane_key, platform
 from observations.models import Event, Project, Session
 from observations.privacy import scrub, scrub_text
 from observations.sessions import NewSession
-from queueing import kinds, outbox
+from queueing import direct, kinds, outbox
 from queueing.kinds import Kind
 from queueing.models import GenerationJob
 from queueing.outbox import SKIPPED, Enqueued, NewJob
@@ -29,6 +29,8 @@ from queueing.outbox import SKIPPED, Enqueued, NewJob
 _CHARACTERS_A_TOKEN = 4
 
 _OF_EVENTS = (kinds.EVENT, kinds.EVENT_BATCH)
+
+_PROJECT = "SELECT id FROM observations_project WHERE team_id = %s AND name = %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def capture(
     cannot be stored.
     """
     clean = [_scrubbed(new) for new in events]
-    return _stored(lambda: _capture(team_id, clean, origin, kind))
+    return _stored(lambda: _arrived(team_id, clean, origin, kind))
 
 
 def capture_hook(
@@ -92,28 +94,46 @@ def capture_hook(
     """
     scrubbed = scrub(payload)
     hook = hook_payloads.understand(scrubbed.value)
-    return _stored(lambda: _capture_hook(team_id, project_id, hook, scrubbed.removed, origin))[0]
+    return _stored(lambda: _arrived_hook(team_id, project_id, hook, scrubbed.removed, origin))[0]
 
 
-def _stored(write: Any) -> tuple[Captured, ...]:
-    """Commit what `write` writes, and publish what it enqueued.
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What a transaction found and wrote: for each delivery its event, and the jobs."""
+
+    events: tuple[Event, ...]
+    known: frozenset[str]
+    rows: tuple[Enqueued, ...]
+
+
+# Reads what a write needs before its transaction; the write itself is what is returned.
+Arrival = Callable[[], Callable[[], _Written]]
+
+
+def _stored(arrival: Arrival) -> tuple[Captured, ...]:
+    """Commit what has arrived, and publish what that enqueued.
 
     Two equal deliveries at once collide in a unique key; the second then finds the first's rows.
     """
     try:
-        return _committed(write)
+        written = commits.shared.run(arrival())
     except IntegrityError:
-        return _committed(write)
+        written = commits.shared.run(arrival())
+    return _answers(written, outbox.publish_enqueued(written.rows))
 
 
-def _committed(write: Any) -> tuple[Captured, ...]:
-    captured, enqueued = commits.shared.run(write)
-    transport = outbox.publish_enqueued(enqueued)
-    fresh = {row.id for row in enqueued}
-    return tuple(
-        replace(one, transport=transport) if one.job and one.job.id in fresh else one
-        for one in captured
-    )
+def _answers(written: _Written, transport: str) -> tuple[Captured, ...]:
+    fresh = {row.new.asked_by or row.new.source_id: as_job(row) for row in written.rows}
+    earlier = _jobs_of([event.id for event in written.events if event.id in written.known])
+    answered: set[str] = set()
+    answers = []
+    for event in written.events:
+        job = fresh.get(event.id) or earlier.get(event.id)
+        again = event.id in written.known or event.id in answered
+        answered.add(event.id)
+        how = SKIPPED if job is None else transport if event.id in fresh else outbox.ENQUEUED
+        answers.append(Captured(event, job, how, again))
+    return tuple(answers)
 
 
 def _scrubbed(new: NewEvent) -> NewEvent:
@@ -129,46 +149,50 @@ def _scrubbed(new: NewEvent) -> NewEvent:
     )
 
 
-Written = tuple[list[Captured], tuple[Enqueued, ...]]
-
-
-def _capture(team_id: str, news: list[NewEvent], origin: dict[str, Any], kind: Kind) -> Written:
+def _arrived(
+    team_id: str, news: list[NewEvent], origin: dict[str, Any], kind: Kind
+) -> Callable[[], _Written]:
     for project_id in sorted({new.project_id for new in news}):
         sessions.require_project(team_id, project_id)
     links, now = _Links(team_id), timezone.now()
-    asked = [_delivery(new, links.find(new), now) for new in news]
-    keyed = [(delivery, delivery.keys()) for delivery in asked]
-    found = deliveries.known(keyed)
-    fresh = {keys[0]: (d, new) for (d, keys), new in zip(keyed, news, strict=True)
-             if keys[0] not in found}  # fmt: skip
-    numbered = deliveries.numbered(delivery for delivery, _ in fresh.values())
-    events = deliveries.insert(team_id, numbered, fresh)
-    rows = outbox.enqueue([
-        _observation_job(event, delivery, kind, origin)
-        for event, delivery, (_, new) in zip(events, numbered, fresh.values(), strict=True)
-        if new.generate
-    ])  # fmt: skip
-    made = dict(zip(fresh, events, strict=True))
-    return _answers([keys[0] for _, keys in keyed], found, made, rows), rows
+    asked = [_delivery(team_id, new, links.find(new), now) for new in news]
+    silent = {one.key for one, new in zip(asked, news, strict=True) if not new.generate}
+
+    def write() -> _Written:
+        found = deliveries.known(asked)
+        fresh = {one.key: one for one in asked if one.key not in found}
+        deliveries.write(fresh.values())
+        rows = outbox.enqueue([
+            _observation_job(one, kind, origin)
+            for one in fresh.values()
+            if one.key not in silent
+        ])  # fmt: skip
+        events = tuple(found.get(one.key) or fresh[one.key].event for one in asked)
+        return _Written(events, frozenset(event.id for event in found.values()), rows)
+
+    return write
 
 
-def _delivery(new: NewEvent, session: Session | None, now: datetime) -> Delivery:
-    return Delivery(
+def _delivery(team_id: str, new: NewEvent, session: Session | None, now: datetime) -> Delivery:
+    event = Event(
+        team_id=team_id,
         project_id=new.project_id,
-        event_type=new.event_type,
         source_adapter=new.source_adapter,
-        payload=new.payload,
-        payload_text=compact(new.payload),
-        occurred_at=new.occurred_at or now,
-        received_at=now,
-        own_id=new.source_event_id or _tool_use_id(new.payload),
-        content_session_id=new.session.content_session_id,
-        session=session,
-        platform_source=new.platform_source,
         source_event_id=new.source_event_id,
+        event_type=new.event_type,
+        platform_source=new.platform_source,
+        payload=new.payload,
         metadata=new.metadata,
         removed=new.removed,
+        occurred_at=new.occurred_at or now,
+        received_at=now,
+        created_at=now,
     )
+    content = new.session.content_session_id
+    own_id = new.source_event_id or _tool_use_id(new.payload)
+    delivery = deliveries.delivered(event, own_id, content or (session.id if session else None))
+    delivery.session, delivery.content_session_id = session, content
+    return delivery
 
 
 def _tool_use_id(payload: JSON) -> str | None:
@@ -177,27 +201,6 @@ def _tool_use_id(payload: JSON) -> str | None:
         if isinstance(value, str) and value:
             return value
     return None
-
-
-def _answers(
-    asked: Sequence[str],
-    found: dict[str, Event],
-    made: dict[str, Event],
-    rows: Sequence[Enqueued],
-) -> list[Captured]:
-    jobs = _jobs_of([event.id for event in found.values()])
-    jobs.update({row.new.source_id: as_job(row) for row in rows})
-    answered: set[str] = set()
-    answers = []
-    for key in asked:
-        event = found.get(key) or made[key]
-        answers.append(_captured(event, jobs.get(event.id), key in found or key in answered))
-        answered.add(key)
-    return answers
-
-
-def _captured(event: Event, job: GenerationJob | None, duplicate: bool) -> Captured:
-    return Captured(event, job, outbox.ENQUEUED if job else SKIPPED, duplicate)
 
 
 def _jobs_of(event_ids: list[str]) -> dict[str, GenerationJob]:
@@ -236,77 +239,80 @@ class _Links:
         return same.order_by("-started_at").first()
 
 
-def _observation_job(
-    event: Event, delivery: Delivery, kind: Kind, origin: dict[str, Any]
-) -> NewJob:
-    session = delivery.session
+def _observation_job(delivery: Delivery, kind: Kind, origin: dict[str, Any]) -> NewJob:
+    event, session = delivery.event, delivery.session
+    lane = (
+        session.lane_key
+        if session
+        else lane_key(event.project_id, delivery.content_session_id, None, event.id)
+    )
     return NewJob(
         kind=kind,
-        lane_key=session.lane_key
-        if session
-        else lane_key(event.project_id, delivery.content_session_id, None, event.id),
+        lane_key=lane,
         queue_job_id=kind.job_id(event.id),
         source_id=event.id,
         team_id=event.team_id,
         project_id=event.project_id,
         session_id=event.session_id,
-        size=len(delivery.payload_text) // _CHARACTERS_A_TOKEN,
+        size=delivery.size // _CHARACTERS_A_TOKEN,
         covers=event.number or 0,
         origin=origin,
     )
 
 
-def _capture_hook(
+def _arrived_hook(
     team_id: str,
     project_id: str | None,
     hook: HookPayload,
     removed: dict[str, int],
     origin: dict[str, Any],
-) -> Written:
+) -> Callable[[], _Written]:
     now = timezone.now()
     project = project_id or _project_named(team_id, hook_payloads.project_name(hook.cwd))
-    session, _ = sessions.found_or_made(team_id, _hook_session(project, hook), now)
-    delivery = _hook_delivery(project, hook, session, removed, now)
-    keyed = [(delivery, delivery.keys())]
-    earlier = next(iter(deliveries.known(keyed).values()), None)
-    if earlier := earlier or deliveries.known_after_end(delivery):
-        return [_captured(earlier, _jobs_of([earlier.id]).get(earlier.id), True)], ()
-    (numbered,) = deliveries.numbered([delivery])
-    (event,) = deliveries.insert(team_id, [numbered], [keyed[0][1][0]])
-    rows = outbox.enqueue(_hook_jobs(hook, numbered, event, origin))
-    return [_captured(event, as_job(rows[0]) if rows else None, False)], rows
+    new = _hook_session(project, hook)
+    session = sessions.known(team_id, new)
+    delivery = _hook_delivery(team_id, project, hook, removed, now)
+
+    def write() -> _Written:
+        delivery.session = session or sessions.found_or_made(team_id, new, now)[0]
+        earlier = deliveries.known([delivery]).get(delivery.key)
+        if earlier := earlier or deliveries.known_after_end(delivery):
+            return _Written((earlier,), frozenset([earlier.id]), ())
+        deliveries.write([delivery])
+        rows = outbox.enqueue(_hook_jobs(hook, delivery, delivery.session, origin))
+        return _Written((delivery.event,), frozenset(), rows)
+
+    return write
 
 
 def _hook_delivery(
-    project_id: str, hook: HookPayload, session: Session, removed: dict[str, int], now: datetime
+    team_id: str, project_id: str, hook: HookPayload, removed: dict[str, int], now: datetime
 ) -> Delivery:
-    return Delivery(
+    event = Event(
+        team_id=team_id,
         project_id=project_id,
-        event_type=hook.event_type,
         source_adapter=hook_payloads.ADAPTER,
+        event_type=hook.event_type,
+        platform_source=hook_payloads.PLATFORM,
         payload=hook.body,
-        payload_text=compact(hook.body),
+        removed=removed,
         occurred_at=hook.occurred_at or now,
         received_at=now,
-        own_id=hook.own_id,
-        content_session_id=hook.session_id,
-        session=session,
-        platform_source=hook_payloads.PLATFORM,
-        removed=removed,
-        is_news=hook.is_news,
-        reopens=hook.reopens_session,
-        ends=hook.end_reason,
+        created_at=now,
     )
+    delivery = deliveries.delivered(event, hook.own_id, hook.session_id)
+    delivery.is_news, delivery.reopens = hook.is_news, hook.reopens_session
+    delivery.ends = hook.end_reason
+    return delivery
 
 
 def _hook_jobs(
-    hook: HookPayload, delivery: Delivery, event: Event, origin: dict[str, Any]
+    hook: HookPayload, delivery: Delivery, session: Session, origin: dict[str, Any]
 ) -> list[NewJob]:
-    session = delivery.session
     if hook.makes == "observation":
-        return [_observation_job(event, delivery, kinds.EVENT, origin)]
-    if hook.makes == "summary" and session and sessions.has_news(session):
-        return [sessions.summary(session, origin)]
+        return [_observation_job(delivery, kinds.EVENT, origin)]
+    if hook.makes == "summary" and sessions.has_news(session):
+        return [sessions.summary(session, origin, delivery.event.id)]
     return []
 
 
@@ -321,8 +327,9 @@ def _hook_session(project_id: str, hook: HookPayload) -> NewSession:
 
 
 def _project_named(team_id: str, name: str) -> str:
-    project, _ = Project.objects.get_or_create(team_id=team_id, name=name)
-    return project.id
+    for (project_id,) in direct.fetch(_PROJECT, [team_id, name]):
+        return str(project_id)
+    return Project.objects.get_or_create(team_id=team_id, name=name)[0].id
 
 
 def as_job(row: Enqueued) -> GenerationJob:

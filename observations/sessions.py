@@ -59,21 +59,12 @@ def require_project(team_id: str, project_id: str) -> None:
 
 def found_or_made(team_id: str, new: NewSession, at: datetime) -> tuple[Session, bool]:
     """The session row for `new`, and whether this call made it; two callers get the same one."""
-    platform = identity.platform(new.platform_source)
-    key = identity.session_key(
-        team_id,
-        new.project_id,
-        external=new.external_session_id,
-        content=new.content_session_id,
-        agent_id=new.agent_id,
-        agent_type=new.agent_type,
-        platform_source=platform,
-    )
-    if key and (session := _known(key)):
+    key = _key(team_id, new)
+    if key and (session := _found(key)):
         return session, False
     try:
         with transaction.atomic():
-            return _made(team_id, new, key, platform, at), True
+            return _made(team_id, new, key, at), True
     except IntegrityError:
         # Another caller made it between our look and our insert.
         return Session.objects.get(identity_key=key), False
@@ -86,7 +77,25 @@ _KNOWN = (
 _FIND = f"SELECT {', '.join(_KNOWN)} FROM observations_session WHERE identity_key = %s"  # noqa: S608
 
 
-def _known(key: str) -> Session | None:
+def known(team_id: str, new: NewSession) -> Session | None:
+    """The session that `new` names, if it was made before."""
+    key = _key(team_id, new)
+    return _found(key) if key else None
+
+
+def _key(team_id: str, new: NewSession) -> str | None:
+    return identity.session_key(
+        team_id,
+        new.project_id,
+        external=new.external_session_id,
+        content=new.content_session_id,
+        agent_id=new.agent_id,
+        agent_type=new.agent_type,
+        platform_source=identity.platform(new.platform_source),
+    )
+
+
+def _found(key: str) -> Session | None:
     """The session of that identity; fields that captures do not need are loaded when asked for.
 
     Every capture asks this, and a bare statement costs a tenth of what the ORM's would.
@@ -97,9 +106,7 @@ def _known(key: str) -> Session | None:
     return None
 
 
-def _made(
-    team_id: str, new: NewSession, key: str | None, platform: str | None, at: datetime
-) -> Session:
+def _made(team_id: str, new: NewSession, key: str | None, at: datetime) -> Session:
     session = Session(
         team_id=team_id,
         project_id=new.project_id,
@@ -108,7 +115,7 @@ def _made(
         content_session_id=new.content_session_id,
         agent_id=new.agent_id,
         agent_type=new.agent_type,
-        platform_source=platform,
+        platform_source=identity.platform(new.platform_source),
         cwd=new.cwd,
         metadata=scrub(new.metadata).value,
         started_at=at,
@@ -153,10 +160,11 @@ def has_news(session: Session) -> bool:
     return session.news_number > session.summarised_number
 
 
-def summary(session: Session, origin: dict[str, Any]) -> NewJob:
+def summary(session: Session, origin: dict[str, Any], asked_by: str = "") -> NewJob:
     """The job that summarises the session up to now; must be enqueued in this transaction.
 
-    Its identity is the session and the newest event that is news, so that it is made once.
+    `asked_by` is the event that asked for it, if one did. Its identity is the session and the
+    newest event that is news, so that it is made once.
     """
     covers = session.last_number
     Session.objects.filter(pk=session.pk).update(summarised_number=F("news_number"))
@@ -171,6 +179,7 @@ def summary(session: Session, origin: dict[str, Any]) -> NewJob:
         session_id=session.id,
         covers=covers,
         origin=origin,
+        asked_by=asked_by,
     )
 
 

@@ -27,7 +27,11 @@ ENQUEUED, QUEUED_ONLY, SKIPPED = "enqueued", "queued_only", "skipped"
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job to be written. `size` estimates its input in tokens; `origin` says who asked for it."""
+    """A job to be written.
+
+    `size` estimates its input in tokens; `origin` says who asked for it and by what route;
+    `asked_by` is for the caller alone, to tell which of its requests made which job.
+    """
 
     kind: Kind
     lane_key: str
@@ -39,6 +43,7 @@ class NewJob:
     size: int = 0
     covers: int = 0
     origin: dict[str, Any] = field(default_factory=dict)
+    asked_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,9 @@ def worker_start(queues: str, concurrency: int | None, supervised: bool) -> None
     # Celery would run Django's checks, which load the whole web: 20 MB.
     os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
     from claudemem.celery import app
+    from claudemem.interpreter import favour_writers
 
+    favour_writers()
     # Not worker_main: the command line of Celery brings a shell and 20 MB along.
     process = app.Worker(
         queues=queues,

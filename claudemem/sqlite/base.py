@@ -3,7 +3,7 @@
 SQLite lets one connection write at a time. Others find the lock taken and sleep 1 to 100 ms a try,
 most of which it is free again: with a web and a worker of many threads most of the time went to
 such sleeps. Here the threads of a process take turns by a lock that wakes them, and only the one
-whose turn it is asks SQLite, every millisecond, against the few other processes.
+whose turn it is asks SQLite, every half millisecond, against the few other processes.
 """
 
 import random
@@ -17,7 +17,7 @@ from django.db.backends.sqlite3 import base
 from django.db.utils import OperationalError
 
 # Seconds between two tries for a lock that another process holds: it is held for about as long.
-PAUSE: Final = 0.001
+PAUSE: Final = 0.0004
 
 _turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 

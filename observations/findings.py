@@ -1,0 +1,194 @@
+"""Observations on their way into the database: prepared before the transaction, written in it.
+
+Other writers wait while a transaction is open, so what can be made before it is made before it.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from observations import rendering
+from observations.drafts import Completion, ObservationDraft, Source, SummaryDraft
+from observations.identity import compact, generation_key
+from observations.models import new_id
+from observations.search.terms import parts
+from queueing import direct
+from queueing.direct import stored
+from queueing.leases import Job
+
+# A new observation is compared with so many of its session, the latest.
+REMEMBERED = 50
+
+Draft = ObservationDraft | SummaryDraft
+
+_COLUMNS = (
+    "id", "team_id", "project_id", "session_id", "kind", "title", "subtitle", "narrative", "facts",
+    "concepts", "files_read", "files_modified", "content", "parts", "metadata", "generation_key",
+    "created_by_job_id", "occurred_at", "created_at", "updated_at",
+)  # fmt: skip
+_INSERT = (
+    f"INSERT INTO observations_observation ({', '.join(_COLUMNS)}) "  # noqa: S608
+    f"VALUES ({', '.join(['%s'] * len(_COLUMNS))}) RETURNING number"
+)
+# Two drafts can cite the same event for the same memory: one link is enough.
+_LINK = """
+    INSERT INTO observations_observationsource
+        (id, observation_id, event_id, source_type, source_id, generation_job_id, created_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An observation ready to be written, but for its time of writing, and what it cites."""
+
+    job: Job
+    content: str
+    values: Mapping[str, object]
+    occurred_at: datetime | None
+    event_ids: tuple[str, ...]
+
+
+def prepared(
+    drafts: Sequence[Draft], completion: Completion, source: Source, jobs: Mapping[str, Job]
+) -> tuple[Finding, ...]:
+    """The drafts as rows. `jobs` maps each event of `source` to its job.
+
+    A draft belongs to the job of the first event that it cites, or else to the first job.
+    """
+    default = next(iter(jobs.values()), None)
+    taken: Counter[str] = Counter()
+    found = []
+    for draft in drafts:
+        job = jobs.get(draft.event_ids[0], default) if draft.event_ids else default
+        if job is not None:
+            found.append(_finding(draft, job, taken[job.id], completion, source, jobs))
+            taken[job.id] += 1
+    return tuple(found)
+
+
+def _finding(
+    draft: Draft,
+    job: Job,
+    index: int,
+    completion: Completion,
+    source: Source,
+    jobs: Mapping[str, Job],
+) -> Finding:
+    told = _summary(draft) if isinstance(draft, SummaryDraft) else _observation(draft)
+    words = (told["title"], told["narrative"], *_listed(draft, "facts"),
+             *_listed(draft, "files_read"), *_listed(draft, "files_modified"))  # fmt: skip
+    content = str(told["content"])
+    made_by = {"provider": completion.provider, "model": completion.model}
+    return Finding(
+        job,
+        content,
+        {
+            **told,
+            "parts": parts(*(str(word) for word in words)),
+            "metadata": compact({**_fields(draft), **made_by}),
+            "generation_key": generation_key(job.id, index, content),
+            **{name: compact(list(_listed(draft, name))) for name in _LISTS},
+        },
+        _occurred_at(draft, source),
+        tuple(event_id for event_id in draft.event_ids if event_id in jobs),
+    )
+
+
+_LISTS = ("facts", "concepts", "files_read", "files_modified")
+
+
+def _listed(draft: Draft, name: str) -> tuple[str, ...]:
+    values: tuple[str, ...] = getattr(draft, name, ())
+    return values
+
+
+def _summary(draft: SummaryDraft) -> dict[str, object]:
+    content = rendering.summary_text(draft)
+    return {"kind": "summary", "title": rendering.summary_title(draft), "subtitle": "",
+            "narrative": content,
+            "content": content}  # fmt: skip
+
+
+def _observation(draft: ObservationDraft) -> dict[str, object]:
+    return {"kind": draft.type, "title": draft.title, "subtitle": draft.subtitle,
+            "narrative": draft.narrative, "content": rendering.observation_text(draft)}  # fmt: skip
+
+
+def _fields(draft: Draft) -> dict[str, Any]:
+    names = [name for name in draft.__dataclass_fields__ if name not in ("type", "event_ids")]
+    values = {name: getattr(draft, name) for name in names}
+    return {n: list(v) if isinstance(v, tuple) else v for n, v in values.items()}
+
+
+def _occurred_at(draft: Draft, source: Source) -> datetime | None:
+    """The time of the latest event that the draft cites, or of all where it cites none."""
+    cited = [e.occurred_at for e in source.events if e.id in draft.event_ids]
+    return max(cited or [e.occurred_at for e in source.events], default=None)
+
+
+def write(findings: Sequence[Finding], source_type: str) -> dict[str, Counter[str]]:
+    """Write the findings with links to what they cite; how many were made or merged, a job.
+
+    Must be called inside a transaction. What is said again in the same words is the same memory
+    with one more source: an agent that tries a thing five times must not fill five places of a
+    search.
+    """
+    counts: dict[str, Counter[str]] = {}
+    known = _said_before(findings)
+    links: list[tuple[object, ...]] = []
+    now = timezone.now()
+    for finding in findings:
+        number = known.get(finding.content)
+        count = counts.setdefault(finding.job.id, Counter())
+        count["made" if number is None else "merged"] += 1
+        if number is None:
+            number = known[finding.content] = _inserted(finding, now)
+        links += _links(number, finding, source_type, now)
+    direct.execute_many(_LINK, links)
+    return counts
+
+
+def _said_before(findings: Sequence[Finding]) -> dict[str, int]:
+    """The numbers of the session's latest observations that say what a finding says."""
+    session_id = findings[0].job.session_id if findings else None
+    if session_id is None:
+        return {}
+    marks = ", ".join(["%s"] * len(findings))
+    rows = direct.fetch(
+        "SELECT content, number FROM (SELECT content, number FROM observations_observation"  # noqa: S608
+        " WHERE session_id = %s ORDER BY occurred_at DESC, number DESC LIMIT %s) AS latest"
+        f" WHERE content IN ({marks})",
+        [session_id, REMEMBERED, *(finding.content for finding in findings)],
+    )
+    return dict(rows)
+
+
+def _inserted(finding: Finding, now: datetime) -> int:
+    job = finding.job
+    values = {
+        **finding.values,
+        "id": new_id(),
+        "team_id": job.team_id,
+        "project_id": job.project_id,
+        "session_id": job.session_id,
+        "created_by_job_id": job.id,
+        "occurred_at": stored(finding.occurred_at or now),
+        "created_at": stored(now),
+        "updated_at": stored(now),
+    }
+    ((number,),) = direct.fetch(_INSERT, [values[name] for name in _COLUMNS])
+    return int(number)
+
+
+def _links(
+    number: int, finding: Finding, source_type: str, now: datetime
+) -> list[tuple[object, ...]]:
+    job, at = finding.job, stored(now)
+    if source_type == "session_summary":
+        return [(new_id(), number, None, source_type, job.source_id, job.id, at)]
+    cited = finding.event_ids or (job.source_id,)
+    return [(new_id(), number, event, source_type, event, job.id, at) for event in cited]
