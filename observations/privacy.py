@@ -67,6 +67,8 @@ def _cleaned(texts: list[str], max_text: int, removed: Counter[str]) -> list[str
     if len(joined) > max_text:
         joined = "\n".join([text for text in texts if len(text) <= max_text])
     rules = suspects(joined, _RULES)
+    if not rules and len(max(texts, key=len, default="")) <= max_text:
+        return texts
     return [_within(text, rules, max_text, removed) for text in texts]
 
 
