@@ -1,0 +1,288 @@
+"""What the server can do on this machine, printed in one run. Nothing is asserted.
+
+    python -m tests.benchmarks.run [--quick] [capture batch latency jobs memory start]
+
+docs/reference/benchmarks.md tells what each figure means and which were reached.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+from uuid import uuid4
+
+from queueing import pids
+from tests.benchmarks.load import Outcome, tool_calls
+from tests.stack import HOOK, OPEN, ROOT, Stack, environment
+from tests.waiting import until
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+SECTIONS = ("start", "memory", "capture", "batch", "latency", "jobs")
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long to measure: the default, and a quick look."""
+
+    seconds: float
+    jobs: int
+    slow_jobs: int
+    probes: int
+
+
+FULL = Effort(seconds=5.0, jobs=2000, slow_jobs=2000, probes=200)
+QUICK = Effort(seconds=1.5, jobs=500, slow_jobs=200, probes=40)
+
+
+def main() -> None:
+    """Run the sections that were asked for, in an order in which they do not disturb each other."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sections", nargs="*", choices=(*SECTIONS, []), metavar="SECTION")
+    parser.add_argument("--quick", action="store_true", help="Rough figures in half a minute.")
+    given = parser.parse_args()
+    wanted = given.sections or SECTIONS
+    effort = QUICK if given.quick else FULL
+    home = Path(tempfile.mkdtemp(prefix="claudemem-bench-"))
+    try:
+        _run(home, wanted, effort)
+    finally:
+        rmtree(home, ignore_errors=True)
+
+
+def _run(home: Path, wanted: Sequence[str], effort: Effort) -> None:
+    print(f"{os.cpu_count()} shared cores, load {os.getloadavg()[0]:.1f}; SQLite, private Valkey")
+    with _running(home) as stack:
+        if "memory" in wanted:
+            _memory(stack, "idle")
+        if "capture" in wanted:
+            _capture(stack, effort, with_memory="memory" in wanted)
+        if "batch" in wanted:
+            _batch(stack, effort)
+        if "latency" in wanted:
+            _latency(stack, effort)
+    if "start" in wanted:
+        _start(home)
+    if "jobs" in wanted:
+        for delay, jobs in ((0, effort.jobs), (50, effort.jobs), (1000, effort.slow_jobs)):
+            with _running(home, CLAUDE_MEM_PROVIDER_DELAY_MS=str(delay)) as stack:
+                _jobs(stack, delay, jobs)
+
+
+@contextmanager
+def _running(home: Path, **settings: str) -> Iterator[Stack]:
+    stack = Stack(home, settings)
+    try:
+        stack.start()
+        stack.make_key("bench")
+        yield stack
+    finally:
+        stack.stop()
+
+
+# --- what things cost ---------------------------------------------------------------------------
+
+
+class Meter:
+    """The processor time that a process took since this was made."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._before = self._used()
+
+    def seconds(self) -> float:
+        return self._used() - self._before
+
+    def _used(self) -> float:
+        fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _load(stack: Stack, what: str, **options: float) -> Outcome:
+    """The outcome of the load generator, which runs in a process of its own."""
+    given = [f"--{name}={value}" for name, value in options.items()]
+    out = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.load", what, f"--port={stack.port}",
+         f"--key={stack.key}", f"--project={stack.project_id}", *given],
+        cwd=ROOT, env=environment(), capture_output=True, check=True,
+    ).stdout  # fmt: skip
+    return Outcome(**json.loads(out))
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.1f}"
+
+
+def _quantiles(values: Sequence[float]) -> tuple[str, str, str]:
+    """p50, p95 and p99 in milliseconds."""
+    cuts = statistics.quantiles(values, n=100)
+    return _ms(cuts[49]), _ms(cuts[94]), _ms(cuts[98])
+
+
+def _heading(text: str) -> None:
+    print(f"\n{text}", flush=True)
+
+
+# --- the sections -------------------------------------------------------------------------------
+
+
+def _capture(stack: Stack, effort: Effort, *, with_memory: bool) -> None:
+    sizes = [len(json.dumps(call)) for call in tool_calls()]
+    _heading(
+        f"Capture: POST {HOOK}, {statistics.mean(sizes):.0f} B payloads, 50 sessions, generation on"
+    )
+    print(
+        "  connections  requests/s  web CPU µs/req  p50 ms  p95 ms  p99 ms  refused  worker CPU %"
+    )
+    for what, connections in (("empty", 16), ("hooks", 1), ("hooks", 16), ("hooks", 64)):
+        web, worker = Meter(stack.pids()["web"]), Meter(stack.pids()["worker"])
+        watch = _watching(stack) if with_memory and (what, connections) == ("hooks", 16) else None
+        out = _load(stack, what, connections=connections, seconds=effort.seconds)
+        used, beside = web.seconds(), worker.seconds()
+        name = f"{connections}" if what == "hooks" else "16 (empty route)"
+        p50, p95, p99 = _quantiles(out.latencies)
+        print(
+            f"  {name:>16} {out.requests / out.seconds:7.0f} {used / out.requests * 1e6:15.0f} "
+            f"{p50:>7} {p95:>7} {p99:>7} {out.refused:8} {beside / out.seconds * 100:9.0f}"
+        )
+        if watch:
+            watch()
+        _drain(stack)
+
+
+def _batch(stack: Stack, effort: Effort) -> None:
+    _heading("Batches: POST /v1/events/batch, generation on, 2 connections")
+    print("  events a batch  events/s  web CPU µs/event  p50 ms  p95 ms  refused")
+    for size in (100, 500):
+        web = Meter(stack.pids()["web"])
+        out = _load(stack, "batches", batch=size, connections=2, seconds=effort.seconds)
+        used, events = web.seconds(), out.requests * size
+        p50, p95, _ = _quantiles(out.latencies)
+        print(
+            f"  {size:14} {events / out.seconds:9.0f} {used / events * 1e6:15.0f} "
+            f"{p50:>9} {p95:>7} {out.refused:7}"
+        )
+        _drain(stack)
+
+
+def _drain(stack: Stack) -> None:
+    left, started = stack.jobs(OPEN), time.perf_counter()
+    stack.wait_settled(600)
+    seconds = time.perf_counter() - started
+    if left > 100:
+        print(
+            f"    then {left} jobs of the backlog in {seconds:.1f} s: {left / seconds:.0f} jobs/s"
+        )
+
+
+def _jobs(stack: Stack, delay: int, jobs: int) -> None:
+    with stack.frozen("worker"):
+        _load(stack, "hooks", connections=8, requests=jobs)
+        waiting = stack.jobs(OPEN)
+        worker = Meter(stack.pids()["worker"])
+        started = time.perf_counter()
+    with closing(stack.connect()) as database:
+        query = f"SELECT EXISTS (SELECT 1 FROM queueing_generationjob WHERE {OPEN})"
+        until(lambda: database.execute(query).fetchone() == (0,), 600)
+    seconds = time.perf_counter() - started
+    if delay == 0:
+        _heading("Jobs: one worker process, all enqueued before it starts, 50 sessions")
+        print("  provider ms  jobs    s     jobs/s  worker CPU µs/job")
+    print(
+        f"  {delay:11} {waiting:5} {seconds:6.2f} {waiting / seconds:8.0f} "
+        f"{worker.seconds() / waiting * 1e6:12.0f}"
+    )
+
+
+def _latency(stack: Stack, effort: Effort) -> None:
+    call = next(c for c in tool_calls() if c["tool_name"] in ("Edit", "Write", "Bash"))
+    answered, searchable = [], []
+    with closing(stack.connect()) as database:
+        for number in range(effort.probes):
+            session = {"session_id": f"low-{number % 5}", "tool_use_id": uuid4().hex}
+            started = time.perf_counter()
+            answer = stack.post(HOOK, {**call, **session})
+            answered.append(time.perf_counter() - started)
+            _await_completed(database, answer.headers["X-Job-Id"])
+            searchable.append(time.perf_counter() - started)
+    _heading("From POST to a searchable observation, one at a time (ms)")
+    print("               p50     p95     p99")
+    for name, values in (("answered", answered), ("searchable", searchable)):
+        p50, p95, p99 = _quantiles(values)
+        print(f"  {name:<10} {p50:>6} {p95:>7} {p99:>7}")
+
+
+def _await_completed(database: sqlite3.Connection, job: str) -> None:
+    query = "SELECT 1 FROM queueing_generationjob WHERE id = ? AND state = 'completed'"
+    deadline = time.monotonic() + 30
+    while not database.execute(query, [job]).fetchone():
+        assert time.monotonic() < deadline, "an event was not worked within 30 s"
+        time.sleep(0.0005)
+
+
+def _memory(stack: Stack, when: str) -> None:
+    _heading(f"Memory, {when} (PSS, MB)")
+    _print_memory(_sizes(stack))
+
+
+def _sizes(stack: Stack) -> dict[str, float]:
+    up = json.loads((stack.data / "up.json").read_text())["supervisor"]["pid"]
+    processes = {"supervisor": up, **stack.pids()}
+    return {role: pids.memory(pid) / 1e6 for role, pid in processes.items()}
+
+
+def _print_memory(sizes: dict[str, float]) -> None:
+    each = "  ".join(f"{role} {size:.0f}" for role, size in sizes.items())
+    print(f"  {each}  in all {sum(sizes.values()):.0f}")
+
+
+def _watching(stack: Stack) -> Callable[[], None]:
+    """Look at the memory every half second from now on; what is returned stops and prints."""
+    worst: dict[str, float] = {}
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(0.5):
+            for role, size in _sizes(stack).items():
+                worst[role] = max(size, worst.get(role, 0.0))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+
+    def stop() -> None:
+        done.set()
+        thread.join()
+        print("    memory meanwhile, most of each (PSS, MB)")
+        _print_memory(worst)
+
+    return stop
+
+
+def _start(home: Path) -> None:
+    taken = []
+    for _ in range(3):
+        stack = Stack(home)
+        started = time.perf_counter()
+        stack.launch()
+        until(stack.healthy, 60)
+        taken.append(time.perf_counter() - started)
+        stack.wait_complete()
+        stack.stop()
+    _heading("Start on a migrated data directory, until /healthz answers (s)")
+    print("  " + "  ".join(f"{seconds:.2f}" for seconds in taken))
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    main()

@@ -1,0 +1,250 @@
+"""The whole server as a user runs it: `claudemem up` in a scratch data directory, on free ports."""
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+import httpx
+
+from queueing import access
+from queueing.pids import Mark
+from tests.waiting import until
+
+ROOT = Path(__file__).resolve().parents[1]
+RECORDINGS = sorted((ROOT / "tests" / "recordings").rglob("*.jsonl"))
+HOOK = "/v1/hooks/claude-code"
+PROJECT = "stack"
+OPEN = "state IN ('queued', 'processing')"
+ROLES = ("store", "web", "worker", "beat")
+
+# What died is replaced within a second or two instead of ten, so that a test need not wait.
+SHORT_LEASES = {
+    "CLAUDE_MEM_LEASE_SECONDS": "2",
+    "CLAUDE_MEM_HEARTBEAT_SECONDS": "0.5",
+    "CLAUDE_MEM_RECONCILE_SECONDS": "0.5",
+}
+
+
+def recording(name: str) -> Path:
+    """The recording of that name."""
+    (found,) = [path for path in RECORDINGS if path.stem == name]
+    return found
+
+
+def payloads(files: Iterable[Path] = RECORDINGS) -> list[dict[str, Any]]:
+    """The hook payloads of the recordings, in order."""
+    return [json.loads(line) for file in files for line in file.read_text().splitlines() if line]
+
+
+def environment(overrides: Mapping[str, str] = {}) -> dict[str, str]:
+    """This process's environment without any setting of ours, and with `overrides`."""
+    ours = ("CLAUDE_MEM_", "CELERY_", "DJANGO_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return {**kept, **overrides}
+
+
+def free_port() -> int:
+    """A port at which nobody listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Stack:
+    """A running server. `home` holds its data directory and what `up` printed."""
+
+    def __init__(self, home: Path, settings: Mapping[str, str] = {}) -> None:
+        self.home = home
+        self.data = home / "data"
+        self.output = home / "up.log"
+        self.settings = dict(settings)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.key = ""
+        self.project_id = ""
+        self.http = httpx.Client(base_url=self.url, timeout=30.0)
+        self._up: subprocess.Popen[bytes] | None = None
+        self._seen: set[Mark] = set()
+
+    # --- its life ---------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start everything and wait until all of it runs; again in the same data directory too."""
+        self.launch()
+        until(self.healthy, 60)
+        self.wait_complete()
+
+    def wait_complete(self) -> None:
+        """Wait until a process has each of the roles."""
+        until(lambda: set(self.pids()) == set(ROLES), 60)
+
+    def launch(self) -> None:
+        """Start `up`, without waiting for anything."""
+        with self.output.open("ab") as log:
+            self._up = subprocess.Popen(
+                self._command("up", "--port", str(self.port)),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT,
+                env=environment(self.settings), start_new_session=True,
+            )  # fmt: skip
+
+    def healthy(self) -> bool:
+        """Whether the web answers. Fails if `up` has ended."""
+        assert self._up is None or self._up.poll() is None, self.output.read_text()
+        with suppress(httpx.TransportError):
+            return bool(self.http.get("/healthz").is_success)
+        return False
+
+    def make_key(self, project: str | None = PROJECT) -> None:
+        """Make a key by the command line, for one project or for the whole team."""
+        of = ["--project", project] if project else ["--team", "default"]
+        scopes = "memories:read,memories:write"
+        made = json.loads(self.cli("api-key", "create", "--name", "k", "--scope", scopes, *of))
+        self.key, self.project_id = made["key"], made["projectId"]
+        self.http.headers["Authorization"] = f"Bearer {self.key}"
+
+    def stop(self) -> None:
+        """Stop it as Ctrl-C does. Fails, having killed it, if anything of it is left running."""
+        self.http.close()
+        if self._up is None:
+            return
+        self._note_processes()
+        self._up.send_signal(signal.SIGINT)
+        try:
+            self._up.wait(30)
+        finally:
+            left = self._kill_rest()
+        assert self._up.returncode == 0, self.output.read_text()
+        assert not left, f"left running: {left}"
+
+    def _kill_rest(self) -> list[int]:
+        assert self._up is not None
+        if self._up.poll() is None:
+            self._up.kill()
+            self._up.wait()
+        left = [mark for mark in self._seen if mark.alive]
+        for mark in left:
+            mark.signal(signal.SIGCONT)
+            mark.signal(signal.SIGKILL)
+        return [mark.pid for mark in left]
+
+    # --- its processes ----------------------------------------------------------------------------
+
+    def pids(self) -> dict[str, int]:
+        """The living processes by role: store, web, worker, beat."""
+        return {role: mark.pid for role, mark in self._note_processes().items()}
+
+    def _note_processes(self) -> dict[str, Mark]:
+        with suppress(FileNotFoundError):
+            state = json.loads((self.data / "up.json").read_text())
+            marks = {p["name"]: Mark(**p["process"]) for p in state["processes"]
+                     if p["process"]}  # fmt: skip
+            self._seen |= set(marks.values())
+            return {role: mark for role, mark in marks.items() if mark.alive}
+        return {}
+
+    def kill(self, role: str, number: int = signal.SIGKILL) -> int:
+        """Send a signal to the process of this role; its pid."""
+        pid = self.pids()[role]
+        os.kill(pid, number)
+        return pid
+
+    def wait_replaced(self, role: str, pid: int) -> None:
+        """Wait until another process than `pid` has this role."""
+        until(lambda: self.pids().get(role, pid) != pid, 30)
+
+    @contextmanager
+    def frozen(self, role: str) -> Iterator[int]:
+        """Within this block the process of this role stands still, and answers nothing."""
+        pid = self.kill(role, signal.SIGSTOP)
+        try:
+            yield pid
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    # --- its doors --------------------------------------------------------------------------------
+
+    def cli(self, *arguments: str) -> str:
+        """What a command of the command line printed. Raises CalledProcessError."""
+        return subprocess.run(
+            self._command(*arguments), cwd=ROOT, env=environment(self.settings),
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "claudemem", "--data-dir", str(self.data), *arguments]
+
+    def post(self, path: str, body: Any) -> httpx.Response:
+        """The answer to a POST with our key."""
+        return self.http.post(path, json=body)
+
+    def get(self, path: str, **query: str | int) -> httpx.Response:
+        """The answer to a GET with our key."""
+        return self.http.get(path, params=query)
+
+    def replay(self, files: Sequence[Path] = RECORDINGS) -> list[httpx.Response]:
+        """The answers to the payloads of these recordings, sent one after the other."""
+        return [self.post(HOOK, payload) for payload in payloads(files)]
+
+    def search(self, query: str, limit: int = 10) -> list[dict[str, Any]]:
+        """The observations that a search answers, best first."""
+        body = {"projectId": self.project_id, "query": query, "limit": limit}
+        answer = self.post("/v1/search", body)
+        assert answer.is_success, answer.text
+        found: list[dict[str, Any]] = answer.json()["observations"]
+        return found
+
+    # --- its insides ------------------------------------------------------------------------------
+
+    def sql(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """The rows of a query, read beside the running server."""
+        with closing(self.connect()) as database:
+            return database.execute(query, values).fetchall()
+
+    def connect(self) -> sqlite3.Connection:
+        """A connection that can only read, at the database as it is on disk."""
+        path = self.data / "claude-mem.sqlite3"
+        return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20, isolation_level=None)
+
+    def count(self, table: str, where: str = "1") -> int:
+        """How many rows there are."""
+        return int(self.sql(f"SELECT count(*) FROM {table} WHERE {where}")[0][0])
+
+    def jobs(self, where: str = "1") -> int:
+        """How many jobs there are."""
+        return self.count("queueing_generationjob", where)
+
+    def wait_settled(self, timeout: float = 60) -> None:
+        """Wait until no job is queued or processing."""
+        until(lambda: not self.jobs(OPEN), timeout)
+
+    def store_access(self) -> access.Access:
+        """How to reach its queue store."""
+        found = access.read(self.data / "redis")
+        assert found is not None
+        return found
+
+
+@contextmanager
+def stack(settings: Mapping[str, str] = {}) -> Iterator[Stack]:
+    """A server with a key, stopped and gone at the end."""
+    home = Path(tempfile.mkdtemp(prefix="claudemem-stack-"))
+    running = Stack(home, settings)
+    try:
+        running.start()
+        running.make_key()
+        yield running
+    finally:
+        try:
+            running.stop()
+        finally:
+            rmtree(home, ignore_errors=True)

@@ -1,0 +1,22 @@
+"""A small run of the random faults; the large one is `python -m tests.benchmarks.faults`."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.stack import ROOT, environment
+
+pytestmark = pytest.mark.stack
+
+SMALL = ["--jobs=200", "--lanes=10", "--workers=2", "--kills=3", "--stops=1", "--store-kills=1",
+         "--flushes=1"]  # fmt: skip
+
+
+def test_random_faults_lose_nothing_double_nothing_and_keep_the_order() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.faults", *SMALL], cwd=ROOT, env=environment(),
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "the promise was kept" in ran.stdout

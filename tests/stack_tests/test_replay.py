@@ -1,0 +1,117 @@
+"""All the recordings, into one project, through the door that hooks use."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from tests import proofs
+from tests.stack import RECORDINGS, Stack, payloads, recording
+from tests.stack_tests.conftest import Replayed
+
+pytestmark = pytest.mark.stack
+
+QUESTIONS = [
+    ("cap for the exponential backoff of retries", ["retry-max-wait"]),
+    ("how do locks keep jobs in order", ["locks-explained"]),
+    (
+        "TimeDelta serialization rounding",
+        ["marshmallow-timedelta-a", "marshmallow-timedelta-b"],
+    ),
+    ("password in the network capture", ["ctf-networking"]),
+    ("numbers closer than a threshold", ["humanevalfix-close-elements"]),
+    ("Hastad attack on the time capsule", ["ctf-time-capsule"]),
+]
+
+
+def amounts(stack: Stack) -> dict[str, int]:
+    """How many rows there are of what a delivery can make."""
+    tables = ("observations_session", "observations_event", "queueing_generationjob",
+              "queueing_generationjobevent", "observations_observation",
+              "observations_observationsource")  # fmt: skip
+    return {table: stack.count(table) for table in tables}
+
+
+def session_id(stack: Stack, name: str) -> str:
+    """Our id of the session of a recording."""
+    theirs = payloads([recording(name)])[0]["session_id"]
+    ((found,),) = stack.sql(
+        "SELECT id FROM observations_session WHERE content_session_id = ?", theirs
+    )
+    return str(found)
+
+
+def test_every_payload_is_accepted_once(replayed: Replayed) -> None:
+    sent = len(payloads())
+    assert {answer.status_code for answer in replayed.answers} == {201}
+    assert {answer.headers["X-Duplicate"] for answer in replayed.answers} == {"false"}
+    assert len({answer.headers["X-Event-Id"] for answer in replayed.answers}) == sent
+    assert replayed.stack.count("observations_event") == sent
+
+
+def test_a_second_replay_makes_nothing_new(replayed: Replayed) -> None:
+    before = amounts(replayed.stack)
+    again = replayed.stack.replay()
+    assert {answer.headers["X-Duplicate"] for answer in again} == {"true"}
+    assert [answer.headers["X-Event-Id"] for answer in again] == [
+        answer.headers["X-Event-Id"] for answer in replayed.answers
+    ]
+    assert amounts(replayed.stack) == before
+
+
+def test_a_replay_of_long_ago_makes_nothing_new(replayed: Replayed) -> None:
+    before = amounts(replayed.stack)
+    _age(replayed.stack, windows=100)
+    again = replayed.stack.replay()
+    assert {answer.headers["X-Duplicate"] for answer in again} == {"true"}
+    assert amounts(replayed.stack) == before
+
+
+def _age(stack: Stack, windows: int) -> None:
+    """Let what was recognised by its time alone have come so many times ten seconds earlier."""
+    path = stack.data / "claude-mem.sqlite3"
+    with closing(sqlite3.connect(path, timeout=20)) as database, database:
+        aged = database.execute(
+            """UPDATE observations_event SET
+                occurred_at = datetime(occurred_at, ?),
+                dedupe_key = substr(dedupe_key, 1, 68)
+                    || printf('%013d', CAST(substr(dedupe_key, 69) AS INTEGER) - ?)
+            WHERE dedupe_key LIKE 'as:%'""",
+            [f"-{windows * 10} seconds", windows],
+        )
+        assert aged.rowcount > 0
+
+
+def test_every_session_has_one_summary(replayed: Replayed) -> None:
+    counts = replayed.stack.sql(
+        """SELECT session.id, count(summary.id) FROM observations_session session
+        LEFT JOIN observations_observation summary
+            ON summary.session_id = session.id AND summary.kind = 'summary'
+        GROUP BY session.id"""
+    )
+    assert len(counts) == len(RECORDINGS)
+    assert {count for _, count in counts} == {1}
+
+
+def test_observations_were_made_in_the_order_of_their_events(replayed: Replayed) -> None:
+    made = replayed.stack.sql(
+        """SELECT observation.session_id, job.seq FROM observations_observation observation
+        JOIN queueing_generationjob job ON job.id = observation.created_by_job_id
+        ORDER BY observation.session_id, observation.number"""
+    )
+    assert made == sorted(made)
+
+
+def test_no_lane_had_two_claims_in_flight_and_nothing_was_lost(replayed: Replayed) -> None:
+    with closing(replayed.stack.connect()) as database:
+        assert proofs.violations(database) == []
+        claims = [line for lane in proofs.lanes(database) for line in lane if line.batch]
+    assert len(claims) == replayed.stack.jobs()
+
+
+@pytest.mark.parametrize(("question", "names"), QUESTIONS, ids=[names[0] for _, names in QUESTIONS])
+def test_a_question_in_plain_words_finds_its_session(
+    replayed: Replayed, question: str, names: list[str]
+) -> None:
+    found = [one["serverSessionId"] for one in replayed.stack.search(question, limit=3)]
+    assert set(found) & {session_id(replayed.stack, name) for name in names}
