@@ -124,7 +124,7 @@ def _stored(arrival: Arrival) -> tuple[Captured, ...]:
 
 def _answers(written: _Written, transport: str) -> tuple[Captured, ...]:
     fresh = {row.new.asked_by or row.new.source_id: as_job(row) for row in written.rows}
-    earlier = _jobs_of([event.id for event in written.events if event.id in written.known])
+    earlier = jobs_of([event.id for event in written.events if event.id in written.known])
     answered: set[str] = set()
     answers = []
     for event in written.events:
@@ -203,7 +203,8 @@ def _tool_use_id(payload: JSON) -> str | None:
     return None
 
 
-def _jobs_of(event_ids: list[str]) -> dict[str, GenerationJob]:
+def jobs_of(event_ids: Sequence[str]) -> dict[str, GenerationJob]:
+    """The jobs that observe these events, by event."""
     if not event_ids:
         return {}
     names = [kind.job_id(event_id) for event_id in event_ids for kind in _OF_EVENTS]

@@ -80,7 +80,7 @@ class GenerationJob(models.Model):
     cancelled_at = models.DateTimeField(null=True)
 
     class Meta:
-        ordering = ["-created_at"]
+        ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(fields=["lane", "seq"], name="job_seq_in_lane"),
             models.CheckConstraint(condition=Q(state__in=states.ALL), name="job_state_known"),
@@ -95,7 +95,8 @@ class GenerationJob(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["project_id", "-created_at"], name="job_of_project"),
+            # Ids are in the order of time.
+            models.Index(fields=["project_id", "-id"], name="job_of_project"),
             models.Index(
                 fields=["source_id", "covers"], name="job_summary", condition=Q(kind="summary")
             ),

@@ -30,7 +30,7 @@ def show_all(request: Call) -> Answer:
     rows = reach.jobs(request.auth).filter(**_filters(request))
     limit = min(max(_number(request, "limit", USUAL), 1), MOST)
     offset = min(max(_number(request, "offset", 0), 0), _FARTHEST)
-    jobs = [entry(row) for row in rows.order_by("-created_at", "-id")[offset : offset + limit]]
+    jobs = [entry(row) for row in rows.order_by("-id")[offset : offset + limit]]
     page = {"jobs": jobs, "total": rows.count(), "limit": limit, "offset": offset}
     return Answer({**page, "requestId": request.request_id})
 

@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 
 from observations.admin.filters import ProjectFilter, SessionPin
 from observations.admin.gist import gist, session_link
+from observations.ingest import jobs_of
 from observations.models import Event, Observation, ObservationSource, Session
 from queueing.browsing import NOTHING, Period, ReadOnly, Words, badge, link, list_link, pretty
 from queueing.models import GenerationJob
@@ -71,7 +72,7 @@ class EventAdmin(ReadOnly[Event]):
         ids = [row.pk for row in rows]
         of_events = ObservationSource.objects.filter(event__in=ids).values_list("event")
         counts = dict(of_events.annotate(Count("pk")).order_by())
-        jobs = {job.source_id: job for job in GenerationJob.objects.filter(source_id__in=ids)}
+        jobs = jobs_of(ids)
         for row in rows:
             vars(row)["companions"] = counts.get(row.pk, 0), jobs.get(row.pk)
 
@@ -107,7 +108,7 @@ class EventAdmin(ReadOnly[Event]):
     @admin.display(description="jobs")
     def jobs(self, event: Event) -> SafeString | str:
         """The jobs that work on it."""
-        jobs = GenerationJob.objects.filter(source_id=event.pk).order_by("id")
+        jobs = jobs_of([event.pk]).values()
         shown = ((link(GenerationJob, job.pk, job), badge(job.state)) for job in jobs)
         return format_html_join("", "<div>{} {}</div>", shown) or "None: it is kept as it is."
 

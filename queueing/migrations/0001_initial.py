@@ -114,7 +114,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "ordering": ["-created_at"],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
@@ -166,7 +166,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="generationjob",
-            index=models.Index(fields=["project_id", "-created_at"], name="job_of_project"),
+            index=models.Index(fields=["project_id", "-id"], name="job_of_project"),
         ),
         migrations.AddIndex(
             model_name="generationjob",
