@@ -163,9 +163,7 @@ def test_what_has_no_id_is_the_same_within_ten_seconds(
 ) -> None:
     first = NOON + timedelta(seconds=start)
     capture(project, event(project, occurred_at=first))
-    (second,) = capture(
-        project, event(project, occurred_at=first + timedelta(seconds=seconds))
-    )
+    (second,) = capture(project, event(project, occurred_at=first + timedelta(seconds=seconds)))
     assert second.duplicate is same
 
 
