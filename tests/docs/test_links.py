@@ -33,6 +33,8 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
     while waiting:
         page = waiting.pop()
         targets = {(page.parent / link.partition("#")[0]).resolve() for link in pages.links(page)}
+        # A link to a folder shows what is in it.
+        targets |= {each for folder in targets for each in folder.glob("*.md")}
         fresh = {each for each in targets if each.suffix == ".md" and each.exists()} - reached
         reached |= fresh
         waiting += fresh
