@@ -44,10 +44,19 @@ def createadmin(username: str, password_stdin: bool) -> None:
 def first_run() -> None:
     """Bring the database up to date, and make the admin, team, project and key of a new one."""
     load_django()
+    _refuse_contradictions()
     _migrate()
     made = prepare()
     if made != Secrets(None, None):
         click.echo(_welcome(made))
+
+
+def _refuse_contradictions() -> None:
+    from django.core.checks import ERROR, run_checks
+
+    for found in run_checks():
+        if found.level >= ERROR:
+            raise click.ClickException(f"{found.msg}. {found.hint or ''}".strip())
 
 
 def prepare() -> Secrets:

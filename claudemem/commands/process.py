@@ -1,6 +1,7 @@
 """`up`, and the processes that it runs: `web`, `worker start`, `beat`."""
 
 import os
+from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -69,6 +70,8 @@ def worker_start(queues: str, concurrency: int | None, supervised: bool) -> None
     favour_writers()
     # Not worker_main: the command line of Celery brings a shell and 20 MB along.
     process = app.Worker(
+        # Several workers on a host must not share a name: Flower would see one of them.
+        hostname=f"worker-{os.getpid()}@{gethostname()}",
         queues=queues,
         concurrency=concurrency,
         without_gossip=True,

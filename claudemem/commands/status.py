@@ -60,6 +60,9 @@ def gather() -> Report:
     web = peek.healthy(settings.HOST, _port(state, settings.PORT))
     store, database = _store(), health.database()
     problems = _problems(state, processes, web, store["reason"])
+    workers = health.workers()
+    if state and not store["reason"] and workers.status == "errored":
+        problems.append(f"worker: {workers.reason}")
     if not database.initialized:
         problems.append(f"database: {database.reason}")
     return Report(
@@ -160,16 +163,16 @@ def _wire(report: Report) -> dict[str, Any]:
 def _text(report: Report) -> str:
     store = report.store
     lines = [
-        f"data      {report.data}",
-        f"web       {report.url or '-'}  {'answers' if report.web else 'does not answer'}",
-        f"store     {store['address'] or '-'}  {store['mode']}  {store['version']}".rstrip(),
-        f"database  {report.database['reason']}",
-        "jobs      " + ("  ".join(f"{name} {n}" for name, n in report.jobs.items()) or "-"),
-        f"lanes     {report.lanes_waiting} waiting",
+        f"data        {report.data}",
+        f"web         {report.url or '-'}  {'answers' if report.web else 'does not answer'}",
+        f"store       {store['address'] or '-'}  {store['mode']}  {store['version']}".rstrip(),
+        f"database    {report.database['reason']}",
+        "jobs        " + ("  ".join(f"{name} {n}" for name, n in report.jobs.items()) or "-"),
+        f"lanes       {report.lanes_waiting} waiting",
     ]
     lines += [
-        f"{process.name:<10}{process.state:<9} pid {process.pid or '-':<8} "
+        f"{process.name:<12}{process.state:<9} pid {process.pid or '-':<8} "
         f"{process.memory / 1e6:.0f} MB  {process.restarts} restarts"
         for process in report.processes
     ]
-    return "\n".join([*lines, *(f"problem   {problem}" for problem in report.problems)])
+    return "\n".join([*lines, *(f"problem     {problem}" for problem in report.problems)])

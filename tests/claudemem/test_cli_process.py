@@ -218,6 +218,16 @@ def test_without_a_queue_store_a_worker_says_what_to_do(
     assert "run `claudemem up`" in told.stderr
 
 
+def test_settings_that_contradict_one_another_stop_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_MEM_HEARTBEAT_SECONDS", "5")
+    refused = run("first-run", data=tmp_path / "data")
+    assert refused.returncode == 1
+    assert "CLAUDE_MEM_LEASE_SECONDS" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 def test_migrate_says_when_there_is_nothing_to_do(data: Path) -> None:
     assert run("migrate", data=data).stdout == "the database is up to date\n"
 
