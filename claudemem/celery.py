@@ -6,6 +6,6 @@ from celery import Celery
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "claudemem.settings")
 
-app = Celery("claudemem")
+app = Celery("claudemem", amqp="queueing.transport:AMQP")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["queueing", "observations"])

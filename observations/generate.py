@@ -21,7 +21,7 @@ from observations.findings import Draft, Finding
 from observations.models import Event, Observation, Project, Session
 from observations.modes import Mode
 from observations.providers import Provider, ProviderError, provider_named
-from queueing import kinds
+from queueing import kinds, states
 from queueing.errors import JobFailed
 from queueing.leases import Job
 from queueing.models import GenerationJob
@@ -103,7 +103,10 @@ class SummariseSession(ObserveEvents):
 
 def _covered_before(job: Job) -> int:
     earlier = GenerationJob.objects.filter(
-        source_id=job.source_id, kind=kinds.SUMMARY.name, covers__lt=job.covers
+        source_id=job.source_id,
+        kind=kinds.SUMMARY.name,
+        state=states.COMPLETED,
+        covers__lt=job.covers,
     )
     return earlier.aggregate(last=Max("covers"))["last"] or 0
 

@@ -130,7 +130,7 @@ def publish_enqueued(rows: Sequence[Enqueued]) -> str:
 
 
 def forget(lane_keys: Sequence[str]) -> int:
-    """Delete the lanes and their jobs; workers that hold one lose their lease. Returns the jobs.
+    """Delete the lanes and their jobs; workers that hold one lose their lease. Returns the lanes.
 
     Must be called inside a transaction.
     """

@@ -5,6 +5,7 @@ changes no job but those that used up their attempts: the claim itself takes exp
 """
 
 import logging
+from collections.abc import Mapping
 
 from django.db import transaction
 
@@ -16,9 +17,9 @@ from queueing.statements import fetch, seconds
 log = logging.getLogger(__name__)
 
 LIMIT = 500
-# A nudge is repeated after so many seconds: soon where the queue is empty, so that the message
-# must have been lost; late where it may still be waiting its turn.
-GRACE_EMPTY = 1.0
+# A nudge is repeated after so many seconds: soon where fewer messages wait than heads, so that
+# some must have been lost; late where it may still be waiting its turn.
+GRACE_SHORT = 1.0
 GRACE_WAITING = 30.0
 
 
@@ -30,19 +31,24 @@ def reconcile() -> int:
     Raises QueueStoreAway if the store cannot be asked.
     """
     broker.tick()
-    empty = [name for name, depth in broker.depths().items() if depth == 0]
-    heads = _wanting(empty)
+    heads = _wanting(_short_of_messages(broker.depths()))
     exhausted = [leases.bury_exhausted(head.job_id) for head, spent in heads if spent]
     ready = [head for head, spent in heads if not spent]
     return outbox.publish([*ready, *(head for head in exhausted if head)])
 
 
-def _wanting(empty: list[str]) -> list[tuple[Head, bool]]:
-    names = empty or [""]
+def _short_of_messages(depths: Mapping[str, int]) -> list[str]:
+    """The kinds of which more nudged heads wait than messages: some nudges must have been lost."""
+    waiting = dict(fetch("overdue", [seconds(-GRACE_SHORT)]))
+    return [kind for kind, count in waiting.items() if depths.get(kind, 0) < count]
+
+
+def _wanting(kinds: list[str]) -> list[tuple[Head, bool]]:
+    names = kinds or [""]
     with transaction.atomic():
         rows = fetch(
             "wanting",
-            [seconds(-GRACE_WAITING), seconds(-GRACE_EMPTY), *names, LIMIT],
+            [seconds(-GRACE_WAITING), seconds(-GRACE_SHORT), *names, LIMIT],
             items=len(names),
         )
         if rows:

@@ -125,8 +125,8 @@ _TEXTS = {
         SELECT id, kind, state = 'queued' AND due_at <= {now} FROM queueing_generationjob
         WHERE lane_id = %s AND seq = %s""",
     # A head wants a nudge when it had none since it became runnable, or since its lease ran out;
-    # and again after a grace, should that nudge have been lost. The grace is short where the queue
-    # is empty: whatever was published there has been taken.
+    # and again after a grace, should that nudge have been lost: a short one for the kinds of which
+    # more heads wait than messages, so that some must have been.
     "wanting": """
         SELECT lane.id, job.id, job.kind, job.state = 'processing' AND job.attempts >= max_attempts
         FROM queueing_lane lane
@@ -138,6 +138,15 @@ _TEXTS = {
                  OR lane.woken_at < {later}
                  OR (lane.woken_at < {later} AND job.kind IN ({list})))
         ORDER BY lane.woken_at LIMIT %s {skip_locked}""",
+    # How many heads of each kind were nudged longer than a grace ago and not taken since.
+    "overdue": """
+        SELECT job.kind, count(*) FROM queueing_lane lane
+        JOIN queueing_generationjob job ON job.lane_id = lane.id AND job.seq = lane.head
+        WHERE lane.head <= lane.tail AND lane.woken_at < {later}
+            AND ((job.state = 'queued' AND job.due_at <= {now})
+                 OR (job.state = 'processing' AND job.lease_until < {now}
+                     AND lane.woken_at >= job.lease_until))
+        GROUP BY job.kind""",
     "woken": "UPDATE queueing_lane SET woken_at = {now} WHERE id IN ({list})",
     "unwoken": "UPDATE queueing_lane SET woken_at = NULL WHERE id IN ({list})",
     "lanes_of": "SELECT id FROM queueing_lane WHERE key IN ({list}) {for_update}",

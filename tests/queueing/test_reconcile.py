@@ -92,7 +92,7 @@ def test_a_lost_nudge_for_a_dead_workers_job_is_repeated_soon(
     time_passes()
     assert reconcile.reconcile() == 1
     assert reconcile.reconcile() == 0
-    time_passes(timedelta(seconds=reconcile.GRACE_EMPTY + 0.1))
+    time_passes(timedelta(seconds=reconcile.GRACE_SHORT + 0.1))
     assert reconcile.reconcile() == 1
     assert published == [job.id, job.id]
 

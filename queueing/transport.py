@@ -1,0 +1,73 @@
+"""The worker's way to the queue store: kombu's Redis transport, with four of its habits changed.
+
+Importing this module puts it in the place of the stock one, for `redis://` and `valkey://` URLs.
+
+- What a lost connection held is not put back: the rows are the truth, reconcile publishes again.
+- A task that ends after its connection was lost acknowledges over a new one. In the stock channel
+  it finds the connection's address gone, which ends the whole worker.
+- A channel has one client; the stock one makes a client for each command.
+- A store that is back is found within two seconds; the stock connection waits up to thirty.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+from celery.app import amqp
+from kombu import Connection
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import redis as stock
+
+RECONNECT = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
+
+
+class Channel(stock.Channel):
+    """A channel that outlives the loss of its connection."""
+
+    do_restore = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._addresses: dict[bool, dict[str, Any]] = {}
+        super().__init__(*args, **kwargs)
+        for asynchronous in (False, True):
+            self._connparams(asynchronous)
+
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+        # Kept from the start: a channel that was closed cannot look them up any more.
+        if asynchronous not in self._addresses:
+            self._addresses[asynchronous] = super()._connparams(asynchronous)
+        return dict(self._addresses[asynchronous])
+
+    @contextmanager
+    def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
+        yield client or self._shared
+
+    @cached_property
+    def _shared(self) -> Any:
+        return self._create_client()
+
+
+class Transport(stock.Transport):
+    """Kombu's Redis transport with our channel."""
+
+    Channel = Channel
+
+
+class QuickConnection(Connection):
+    """A connection that tries again soon."""
+
+    def ensure_connection(self, *args: Any, **kwargs: Any) -> "QuickConnection":
+        """Connect, however long it takes, unless told otherwise."""
+        self._ensure_connection(*args, **{**RECONNECT, **kwargs})
+        return self
+
+
+class AMQP(amqp.AMQP):
+    """What Celery makes its connections with."""
+
+    Connection = QuickConnection
+
+
+for scheme in ("redis", "valkey"):
+    TRANSPORT_ALIASES[scheme] = f"{Transport.__module__}:{Transport.__name__}"

@@ -1,0 +1,54 @@
+"""Our way to the queue store, where it differs from kombu's own, against a real store."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kombu import Connection
+
+from claudemem.celery import app
+from queueing import store
+from queueing.transport import Channel, QuickConnection
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> Iterator[str]:
+    store.start(tmp_path / "redis", tmp_path / "logs")
+    yield store.managed_url(tmp_path / "redis")
+    store.stop(tmp_path / "redis")
+
+
+@pytest.mark.parametrize("scheme", ["redis", "valkey"])
+def test_both_schemes_lead_to_our_channel(url: str, scheme: str) -> None:
+    with Connection(url.replace("redis://", f"{scheme}://")) as connection:
+        channel = connection.default_channel
+        assert isinstance(channel, Channel)
+        assert channel.client.ping()
+
+
+def test_a_task_that_ends_after_its_connection_was_lost_can_still_acknowledge(url: str) -> None:
+    connection = Connection(url)
+    channel = connection.default_channel
+    channel.queue_declare("event", passive=False)
+    connection.collect()
+    with channel.conn_or_acquire() as client:
+        assert client.ping()
+        client.connection_pool.disconnect()
+
+
+def test_a_channel_has_one_client_however_many_commands(url: str) -> None:
+    with Connection(url) as connection:
+        channel = connection.default_channel
+        with channel.conn_or_acquire() as first, channel.conn_or_acquire() as second:
+            assert first is second
+
+
+def test_the_worker_looks_for_a_lost_store_every_second_or_two(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connection = app.connection_for_read()
+    assert isinstance(connection, QuickConnection)
+    asked: dict[str, float] = {}
+    monkeypatch.setattr(connection, "_ensure_connection", lambda *_, **how: asked.update(how))
+    connection.ensure_connection(None, None)
+    assert asked["interval_max"] <= 2
