@@ -22,11 +22,11 @@ pytestmark = pytest.mark.stack
 SESSIONS = 50
 
 
-def tool_calls(jobs: int) -> list[dict[str, Any]]:
+def tool_calls(jobs: int, sessions: int = SESSIONS) -> list[dict[str, Any]]:
     """So many hook payloads that each make a job, spread over sessions of their own."""
     call = next(p for p in payloads() if p["hook_event_name"] == "PostToolUse")
     run = uuid4().hex
-    return [{**call, "session_id": f"{run}-{number % SESSIONS}", "tool_use_id": f"{run}-{number}"}
+    return [{**call, "session_id": f"{run}-{number % sessions}", "tool_use_id": f"{run}-{number}"}
             for number in range(jobs)]  # fmt: skip
 
 
@@ -73,6 +73,18 @@ def test_a_killed_store_loses_nothing(recovered: Stack) -> None:
     in_the_middle(recovered, 300, send_hooks)
     recovered.wait_replaced("store", recovered.kill("store"))
     prove(recovered)
+
+
+def test_a_killed_store_takes_no_worker_along(recovered: Stack) -> None:
+    # Something in hand and a thread to spare: a worker that waits for messages meanwhile.
+    for call in tool_calls(2, sessions=2):
+        recovered.post(HOOK, call)
+    until(lambda: recovered.jobs("state = 'processing'"))
+    worker = recovered.pids()["worker"]
+    recovered.wait_replaced("store", recovered.kill("store"))
+    send_hooks(recovered, 5)
+    prove(recovered)
+    assert recovered.pids()["worker"] == worker
 
 
 def test_a_store_whose_data_was_deleted_loses_nothing(recovered: Stack) -> None:
