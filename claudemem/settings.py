@@ -89,10 +89,11 @@ DATABASES = {
             "transaction_mode": "IMMEDIATE",
             # Seconds to wait for the lock. Clients give up after 30: they are told 503 before that.
             "timeout": env.float("CLAUDE_MEM_DATABASE_TIMEOUT", 10.0),
-            # FULL: what was accepted survives a power cut.
+            # FULL: what was accepted survives a power cut. The cache is a connection's own, of which
+            # a worker has one a thread; what is mapped is shared by all.
             "init_command": (
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; "
-                "PRAGMA mmap_size=134217728; PRAGMA cache_size=-8000;"
+                "PRAGMA mmap_size=134217728; PRAGMA cache_size=-1000;"
             ),
         },
     }

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from observations.errors import StorageAway
 
@@ -55,8 +55,9 @@ class SharedCommits:
         self._led_since = 0.0
 
     def run(self, write: Callable[[], Result]) -> Result:
-        """What `write` returns, once it is committed. It may run in another caller's thread.
+        """What `write` returns, once it is committed.
 
+        It may run in another caller's thread, and a second time after a first was rolled back.
         Whatever `write` raises is raised here and leaves nothing behind; others are not affected.
         A failure of the shared commit is raised to all who shared it. Raises StorageAway where a
         commit is stuck and enough wait already.
@@ -103,15 +104,30 @@ class SharedCommits:
 
 
 def _commit(group: Sequence[_Write]) -> None:
+    """Run and commit the group's writes: as one if all go well, else each within a savepoint."""
     try:
-        with transaction.atomic():
-            for write in group:
-                _run(write)
+        if not _all_together(group):
+            with transaction.atomic():
+                for write in group:
+                    _run(write)
     except BaseException as error:
         for write in group:
             write.error = write.error or error
         if not isinstance(error, Exception):
             raise
+
+
+def _all_together(group: Sequence[_Write]) -> bool:
+    try:
+        with transaction.atomic():
+            for write in group:
+                write.result = write.run()
+    except OperationalError:
+        # Of the database and nobody's own: locked, full or away.
+        raise
+    except Exception:  # noqa: BLE001 - whose it was is found out by running each again, alone
+        return False
+    return True
 
 
 def _run(write: _Write) -> None:

@@ -154,7 +154,7 @@ def _arrived(
 ) -> Callable[[], _Written]:
     for project_id in sorted({new.project_id for new in news}):
         sessions.require_project(team_id, project_id)
-    links, now = _Links(team_id), timezone.now()
+    links, now = _Links(team_id, news), timezone.now()
     asked = [_delivery(team_id, new, links.find(new), now) for new in news]
     silent = {one.key for one, new in zip(asked, news, strict=True) if not new.generate}
 
@@ -212,32 +212,33 @@ def jobs_of(event_ids: Sequence[str]) -> dict[str, GenerationJob]:
 
 
 class _Links:
-    """Finds the sessions that events name; the same question is asked once a batch."""
+    """Finds the sessions that events name; all of a batch are asked for at once."""
 
-    def __init__(self, team_id: str) -> None:
-        self._team_id = team_id
-        self._known: dict[tuple[object, ...], Session | None] = {}
+    def __init__(self, team_id: str, news: Sequence[NewEvent]) -> None:
+        ours = Session.objects.filter(team_id=team_id)
+        refs = [new.session for new in news]
+        ids = {ref.server_session_id for ref in refs} - {None}
+        names = {ref.content_session_id for ref in refs if not ref.server_session_id} - {None}
+        self._by_id = ours.in_bulk(list(ids)) if ids else {}
+        self._by_name: dict[tuple[str, str | None], list[Session]] = {}
+        newest_first = ours.filter(content_session_id__in=names).order_by("-started_at")
+        for session in newest_first if names else ():
+            place = session.project_id, session.content_session_id
+            self._by_name.setdefault(place, []).append(session)
 
     def find(self, new: NewEvent) -> Session | None:
+        """The session of the event, if it is known. Raises Forbidden for another's."""
         ref = new.session
-        place = new.platform_source if ref.platform_given else ...
-        asked = (new.project_id, ref.server_session_id, ref.content_session_id, place)
-        if asked not in self._known:
-            self._known[asked] = self._look_up(new)
-        return self._known[asked]
-
-    def _look_up(self, new: NewEvent) -> Session | None:
-        ours = Session.objects.filter(team_id=self._team_id, project_id=new.project_id)
-        if new.session.server_session_id is not None:
-            if session := ours.filter(pk=new.session.server_session_id).first():
+        if ref.server_session_id is not None:
+            session = self._by_id.get(ref.server_session_id)
+            if session is None or session.project_id != new.project_id:
+                raise Forbidden("server_session_id must belong to project_id and team_id")
+            return session
+        candidates = self._by_name.get((new.project_id, ref.content_session_id), [])
+        for session in candidates:
+            if not ref.platform_given or session.platform_source == new.platform_source:
                 return session
-            raise Forbidden("server_session_id must belong to project_id and team_id")
-        if not new.session.content_session_id:
-            return None
-        same = ours.filter(content_session_id=new.session.content_session_id)
-        if new.session.platform_given:
-            same = same.filter(platform_source=new.platform_source)
-        return same.order_by("-started_at").first()
+        return None
 
 
 def _observation_job(delivery: Delivery, kind: Kind, origin: dict[str, Any]) -> NewJob:

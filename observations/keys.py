@@ -9,16 +9,21 @@ from datetime import datetime
 from hashlib import sha256
 from typing import TypeVar
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from observations.errors import Forbidden, InvalidInput, NotFound
 from observations.models import ApiKey, Project, Team
+from queueing import direct
 
 PREFIX = "cmem_"
 DEFAULT_NAME = "default"
 _LONGEST_NAME = 200
+
+_AUTHENTICATE = """
+    SELECT id, team_id, project_id, scopes FROM observations_apikey
+    WHERE key_hash = %s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > %s)"""
 
 Row = TypeVar("Row", Team, Project)
 
@@ -94,18 +99,12 @@ def authenticate(raw: str) -> Principal | None:
 
     Written in SQL because it runs before everything else at every request.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT id, team_id, project_id, scopes FROM {ApiKey._meta.db_table}"  # noqa: S608
-            " WHERE key_hash = %s AND revoked_at IS NULL"
-            " AND (expires_at IS NULL OR expires_at > %s)",
-            [_hash(raw), connection.ops.adapt_datetimefield_value(timezone.now())],
-        )
-        row = cursor.fetchone()
-    if row is None:
-        return None
-    scopes = json.loads(row[3]) if isinstance(row[3], str) else row[3]
-    return Principal(row[0], row[1], row[2], frozenset(scopes))
+    for key_id, team_id, project_id, held in direct.fetch(
+        _AUTHENTICATE, [_hash(raw), direct.stored(timezone.now())]
+    ):
+        scopes = json.loads(held) if isinstance(held, str) else held
+        return Principal(key_id, team_id, project_id, frozenset(scopes))
+    return None
 
 
 def default_tenant() -> tuple[Team, Project]:

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
-from uuid import uuid4
 
 import orjson
 import redis
 from celery import current_app
 from django.conf import settings
 from kombu import Connection, Producer
+from uuid_utils import uuid4
 
 from queueing import kinds
 from queueing.errors import QueueStoreAway

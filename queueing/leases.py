@@ -133,7 +133,8 @@ def fitting(behind: Iterable[Sequence[Any]], kind: str, tokens: int) -> list[str
 def renew(pairs: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
     """Extend the leases named by (job id, token); those that are still held are returned."""
     params = [seconds(settings.LEASE_SECONDS), *_flat(pairs)]
-    return {(row[0], row[1]) for row in fetch("renew", params, items=len(pairs))}
+    with transaction.atomic():
+        return {(row[0], row[1]) for row in fetch("renew", params, items=len(pairs))}
 
 
 def settle(lease: Lease, store: Callable[[], Details], *, worker: str, go_on: bool) -> Settled:

@@ -5,13 +5,13 @@ takes the long way through the browser's middlewares.
 """
 
 import re
-import uuid
 from collections.abc import Callable
 from typing import Final, cast
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
+from uuid_utils import uuid4
 
 from claudemem.api import bodies
 from claudemem.api.answers import Answer
@@ -88,4 +88,4 @@ def _answer(request: Call, path: str) -> HttpResponseBase:
 
 def _request_id(request: HttpRequest) -> str:
     given = request.META.get("HTTP_X_REQUEST_ID", "")
-    return given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
+    return given if _REQUEST_ID.fullmatch(given) else str(uuid4())

@@ -33,6 +33,22 @@ class DatabaseWrapper(base.DatabaseWrapper):
         super().__init__(*args, **kwargs)
         self._turn = _turns[str(self.settings_dict["NAME"])]
         self._has_turn = False
+        self._waits = True
+
+    def get_new_connection(self, conn_params: Any) -> Any:
+        """A new connection; it waits for locks as SQLite does until its first transaction."""
+        self._waits = True
+        return super().get_new_connection(conn_params)
+
+    def create_cursor(self, name: Any = None) -> Any:
+        """A cursor; outside a transaction its statements wait for locks as SQLite does."""
+        if not self._waits and not self._has_turn:
+            self._wait(float(self.settings_dict["OPTIONS"].get("timeout", 5.0)))
+        return super().create_cursor(name)
+
+    def _wait(self, seconds: float) -> None:
+        self.connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+        self._waits = seconds > 0
 
     def _start_transaction_under_autocommit(self) -> None:
         patience = float(self.settings_dict["OPTIONS"].get("timeout", 5.0))
@@ -47,15 +63,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
             raise
 
     def _begin(self, until: float) -> None:
-        # SQLite's own waiting is switched off for the begin alone: later statements cannot meet a
-        # taken lock, but for reads outside a transaction, which keep it.
-        raw: sqlite3.Connection = self.connection
-        raw.execute("PRAGMA busy_timeout = 0")
-        try:
-            while not _begun(raw, until):
-                time.sleep(PAUSE * random.uniform(0.5, 1.5))  # noqa: S311
-        finally:
-            raw.execute(f"PRAGMA busy_timeout = {int((until - time.monotonic()) * 1000) + 1000}")
+        # SQLite's own waiting stays off until a statement outside a transaction wants it: none
+        # inside one can meet a taken lock.
+        if self._waits:
+            self._wait(0)
+        while not _begun(self.connection, until):
+            time.sleep(PAUSE * random.uniform(0.5, 1.5))  # noqa: S311
 
     def _commit(self) -> None:
         super()._commit()  # type: ignore[misc]
