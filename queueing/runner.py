@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 
 from queueing import kinds, leases, outbox, retry
 from queueing.errors import JobFailed, LeaseLost
@@ -81,32 +81,30 @@ def _step(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
     except LeaseLost as error:
         log.info("%s", error)
         leases.release(lease)
-    except DatabaseError:
+    except (OperationalError, InterfaceError):
         log.exception(
             "the database failed while job %s was worked; it is given back", lease.head.id
         )
         leases.release(lease)
+    except Exception as error:  # a row that the database refuses is one too
+        log.exception("job %s met a defect", lease.head.id)
+        return _failed(lease, handler, quantum, _defect(error, handler))
     return Settled()
 
 
 def _work(lease: Lease, handler: Handler, *, go_on: bool) -> Settled:
     timeout = kinds.BY_NAME[lease.head.kind].timeout
     with heartbeat.keeping(lease, timeout):
-        result = _result(lease, handler, timeout)
+        result = handler.perform(handler.prepare(lease.jobs), timeout)
         return leases.settle(
             lease, lambda: handler.store(lease.jobs, result), worker=WORKER, go_on=go_on
         )
 
 
-def _result(lease: Lease, handler: Handler, timeout: float) -> Any:
-    try:
-        return handler.perform(handler.prepare(lease.jobs), timeout)
-    except (JobFailed, DatabaseError):
-        raise
-    except Exception as error:
-        log.exception("job %s met a defect", lease.head.id)
-        reason = f"{type(error).__name__} in {handler.__class__.__name__}; see the worker's log"
-        raise JobFailed(reason, classification="unknown", transient=False) from error
+def _defect(error: Exception, handler: Handler) -> JobFailed:
+    # Not its message: that may hold a piece of a payload.
+    reason = f"{type(error).__name__} in {handler.__class__.__name__}; see the worker's log"
+    return JobFailed(reason, classification="unknown", transient=False)
 
 
 def _failed(lease: Lease, handler: Handler, quantum: _Quantum, error: JobFailed) -> Settled:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from django.db import DataError, IntegrityError, OperationalError
 from django.test import override_settings
 
 from queueing import kinds, leases, operations, runner, states
@@ -105,6 +106,36 @@ def test_a_defect_in_a_handler_is_dead_lettered_without_its_message(
     assert error["classification"] == "unknown"
     assert "KeyError" in error["reason"]
     assert "payload" not in error["reason"]
+
+
+class Storing(Recorder):
+    """A handler whose writing fails."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def store(self, jobs: Sequence[Job], result: Any) -> Details:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [IntegrityError("refused"), DataError("too long"), KeyError("x")])
+def test_what_can_never_be_stored_is_dead_lettered_and_lets_the_lane_go_on(
+    enqueue: Enqueue, published: list[str], error: Exception
+) -> None:
+    first, second = enqueue("lane", 2)
+    runner.run(first.id, Storing(error))
+    assert rows() == [(states.FAILED, 1), (states.QUEUED, 0)]
+    assert type(error).__name__ in GenerationJob.objects.get(pk=first.id).last_error["reason"]
+    assert published == [second.id]
+
+
+def test_a_database_that_is_away_costs_a_job_nothing(
+    enqueue: Enqueue, published: list[str]
+) -> None:
+    enqueue("lane", 2)
+    runner.run(GenerationJob.objects.get(seq=1).id, Storing(OperationalError("locked")))
+    assert rows() == [(states.QUEUED, 0)] * 2
 
 
 def test_the_last_attempt_of_a_transient_failure_is_final(
