@@ -33,9 +33,10 @@ COMMANDS = {
 _DEBUG = "claudemem.debug"
 
 
-def _use_data_dir(context: click.Context, option: click.Parameter, value: Path | None) -> None:  # noqa: ARG001
-    if value is not None:
-        os.environ["CLAUDE_MEM_DATA_DIR"] = str(value.expanduser().absolute())
+def _use_data_dir(context: click.Context, option: click.Parameter, value: str | None) -> None:  # noqa: ARG001
+    # An empty one is a variable of the shell that was not set, not this directory.
+    if value:
+        os.environ["CLAUDE_MEM_DATA_DIR"] = str(Path(value).expanduser().absolute())
 
 
 def _use_debug(context: click.Context, option: click.Parameter, value: bool) -> None:  # noqa: ARG001
@@ -48,7 +49,7 @@ def _shared() -> list[click.Option]:
     return [
         click.Option(
             ["--data-dir"],
-            type=click.Path(file_okay=False, path_type=Path),
+            type=click.Path(file_okay=False),
             expose_value=False,
             is_eager=True,
             callback=_use_data_dir,
@@ -98,6 +99,8 @@ def cli() -> None:
 def main() -> None:
     """Run the command line. Exits with 0, 1 for an error, 2 for a wrong call."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "claudemem.settings")
+    # Whatever is kept is its owner's alone, also where the directory was there before.
+    os.umask(0o077)
     cli(prog_name="claudemem")
 
 

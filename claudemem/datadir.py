@@ -3,8 +3,10 @@
 Everything that this installation keeps is below this one directory, readable by its owner only.
 """
 
+import errno
 import os
 import secrets
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +63,11 @@ def django_secret(directory: DataDir) -> str:
 
 def _written(path: Path) -> str:
     # A process that loses the race can read the file before its maker has written it.
-    while True:
-        if text := path.read_text():
-            return text.strip()
+    until = time.monotonic() + 2.0
+    while not (text := path.read_text().strip()):
+        if time.monotonic() > until:
+            raise OSError(
+                errno.EINVAL, "the file with the signing key is empty: delete it", str(path)
+            )
+        time.sleep(0.01)
+    return text

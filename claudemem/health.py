@@ -19,6 +19,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Count, F
 from django.utils import timezone
 
+from observations import commits
 from queueing import broker, kinds, states, store
 from queueing.errors import QueueStoreAway
 from queueing.models import GenerationJob
@@ -83,6 +84,8 @@ def version() -> str:
 
 def database() -> Database:
     """Ask the database, on a connection of its own that gives up soon."""
+    if commits.shared.is_stuck:
+        return Database(False, 0, "the database is locked or very slow: nothing can be stored now")
     probe = _probe()
     try:
         return _migrated(probe)

@@ -88,9 +88,9 @@ DATABASES = {
             # A deferred transaction that reads and then writes fails at once when another wrote.
             "transaction_mode": "IMMEDIATE",
             # Seconds to wait for the lock. Clients give up after 30: they are told 503 before that.
-            "timeout": env.float("CLAUDE_MEM_DATABASE_TIMEOUT", 10.0),
-            # FULL: what was accepted survives a power cut. The cache is a connection's own, of which
-            # a worker has one a thread; what is mapped is shared by all.
+            "timeout": env.float("CLAUDE_MEM_DATABASE_TIMEOUT", 5.0),
+            # FULL: what was accepted survives a power cut. A worker has a connection, with a cache
+            # of its own, for each of its threads; what is mapped they share.
             "init_command": (
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; "
                 "PRAGMA mmap_size=134217728; PRAGMA cache_size=-1000;"

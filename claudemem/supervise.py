@@ -95,17 +95,28 @@ def _run(program: Program, interrupts: Interrupts) -> None:
 def _watch(
     plan: Plan, members: Sequence[Member], interrupts: Interrupts, board: Board, gauge: Gauge
 ) -> None:
-    me, written = pids.mark(os.getpid()), None
+    me, written, trouble = pids.mark(os.getpid()), None, ""
     while not interrupts.count:
-        for member in members:
-            if note := member.tend():
-                board.say(note)
         state = statefile.State(me, plan.url, tuple(member.status() for member in members))
-        if state != written:
-            statefile.write(plan.data.root, state)
-            written = state
+        try:
+            _tend(members, board)
+            if state != written:
+                statefile.write(plan.data.root, state)
+                written = state
+            trouble = ""
+        except OSError as error:
+            # A full disk, say. What still runs goes on running; the rest is tried again.
+            if str(error) != trouble:
+                board.say(f"{error.strerror or error}: it is tried again until that is mended")
+            trouble = str(error)
         board.show(View(plan.url, str(plan.data.root), state.members, gauge.reading))
         interrupts.wait(TICK_SECONDS)
+
+
+def _tend(members: Sequence[Member], board: Board) -> None:
+    for member in members:
+        if note := member.tend():
+            board.say(note)
 
 
 def _stop(plan: Plan, members: Sequence[Member], interrupts: Interrupts, board: Board) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from django.conf import settings
 from django.db import OperationalError, connection, transaction
 
 from observations.errors import StorageAway
@@ -22,6 +21,7 @@ Result = TypeVar("Result")
 MOST = 32
 # A commit that takes longer than this (seconds) is stuck: the database is locked or its disk hangs.
 STUCK = 1.0
+AWAY = "the database is locked or very slow: nothing was stored, try again in a moment"
 
 
 @dataclass(slots=True)
@@ -43,16 +43,20 @@ class _Write:
 class SharedCommits:
     """Runs writes, each whole or not at all, in transactions that callers share.
 
-    While a commit is stuck at most `patient` callers wait behind it; others are refused at once,
-    so that threads remain for what needs no write.
+    Behind a commit that is stuck nobody waits: those who do are sent away, and so is who comes, so
+    that threads remain for what needs no write.
     """
 
-    def __init__(self, patient: int) -> None:
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: list[_Write] = []
-        self._patient = patient
         self._led = False
         self._led_since = 0.0
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a commit takes longer than it ever should."""
+        return self._led and time.monotonic() - self._led_since > STUCK
 
     def run(self, write: Callable[[], Result]) -> Result:
         """What `write` returns, once it is committed.
@@ -60,14 +64,14 @@ class SharedCommits:
         It may run in another caller's thread, and a second time after a first was rolled back.
         Whatever `write` raises is raised here and leaves nothing behind; others are not affected.
         A failure of the shared commit is raised to all who shared it. Raises StorageAway where a
-        commit is stuck and enough wait already.
+        commit is stuck.
         """
         if connection.vendor != "sqlite" or connection.in_atomic_block:
             with transaction.atomic():
                 return write()
         mine = _Write(write)
         if not self._joined(mine):
-            mine.turn.wait()
+            self._await_turn(mine)
         if not mine.settled:
             self._lead()
         result: Result = mine.outcome()
@@ -76,12 +80,18 @@ class SharedCommits:
     def _joined(self, mine: _Write) -> bool:
         """Queue up; whether this caller is to lead, because nobody does."""
         with self._lock:
-            stuck = self._led and time.monotonic() - self._led_since > STUCK
-            if stuck and len(self._waiting) >= self._patient:
-                raise StorageAway("the database is locked or very slow: try again in a moment")
+            if self.is_stuck:
+                raise StorageAway(AWAY)
             self._waiting.append(mine)
             leads, self._led = not self._led, True
             return leads
+
+    def _await_turn(self, mine: _Write) -> None:
+        while not mine.turn.wait(STUCK):
+            with self._lock:
+                if mine in self._waiting and self.is_stuck:
+                    self._waiting.remove(mine)
+                    raise StorageAway(AWAY)
 
     def _lead(self) -> None:
         with self._lock:
@@ -138,5 +148,4 @@ def _run(write: _Write) -> None:
         write.error = error
 
 
-# The commit that is stuck holds a thread, those who wait one each, and two are kept free.
-shared = SharedCommits(patient=max(settings.WEB_THREADS - 3, 1))
+shared = SharedCommits()

@@ -125,9 +125,14 @@ def _fields(draft: Draft) -> dict[str, Any]:
 
 
 def _occurred_at(draft: Draft, source: Source) -> datetime | None:
-    """The time of the latest event that the draft cites, or of all where it cites none."""
-    cited = [e.occurred_at for e in source.events if e.id in draft.event_ids]
-    return max(cited or [e.occurred_at for e in source.events], default=None)
+    """The time of the latest event that the draft cites, or of all where it cites none.
+
+    An event that told its time itself goes before those that have only that of their arrival: in a
+    replay these lie years apart.
+    """
+    cited = [e for e in source.events if e.id in draft.event_ids] or source.events
+    told = [e for e in cited if isinstance(e.payload, dict) and "timestamp" in e.payload]
+    return max((e.occurred_at for e in told or cited), default=None)
 
 
 def write(findings: Sequence[Finding], source_type: str) -> dict[str, Counter[str]]:

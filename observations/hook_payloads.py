@@ -22,6 +22,11 @@ _OBSERVED = frozenset({"PostToolUse", "PostToolUseFailure", "SubagentStop"})
 _SUMMARISED = frozenset({"Stop", "PreCompact", "SessionEnd"})
 # What a summary has something to say about.
 _NEWS = _OBSERVED | {"UserPromptSubmit"}
+# What is text wherever Claude Code sends it, of any length.
+_TEXTS = (
+    "prompt", "tool_name", "agent_id", "agent_type", "transcript_path", "permission_mode",
+    "last_assistant_message",
+)  # fmt: skip
 # A session starts up once; it may resume, be cleared or compacted many times.
 _ONCE = frozenset({"startup"})
 
@@ -47,6 +52,7 @@ def understand(payload: JSON) -> HookPayload:
     if not isinstance(payload, dict):
         raise InvalidInput("expected an object")
     name = _text(payload, "hook_event_name", required=True)
+    _check_texts(payload)
     return HookPayload(
         session_id=_text(payload, "session_id", required=True),
         event_type=name,
@@ -58,12 +64,25 @@ def understand(payload: JSON) -> HookPayload:
         else "summary"
         if name in _SUMMARISED
         else "nothing",
-        is_news=name in _NEWS,
+        is_news=_is_news(name, payload),
         end_reason=(_text(payload, "reason") or "ended")[:100] if name == "SessionEnd" else "",
         reopens_session=name in _NEWS
         or (name == "SessionStart" and _text(payload, "source") not in _ONCE),
         body=payload,
     )
+
+
+def _is_news(name: str, payload: dict[str, Any]) -> bool:
+    """Whether a summary has something to say about it. A Stop has, if the agent says something."""
+    said = payload.get("last_assistant_message")
+    return name in _NEWS or (name == "Stop" and isinstance(said, str) and bool(said.strip()))
+
+
+def _check_texts(payload: dict[str, Any]) -> None:
+    for field in _TEXTS:
+        value = payload.get(field)
+        if value is not None and not isinstance(value, str):
+            raise InvalidInput(f"expected string, received {_json_name(value)}", (field,))
 
 
 def project_name(cwd: str) -> str:

@@ -18,7 +18,7 @@ from observations.errors import Forbidden
 from observations.hook_payloads import HookPayload
 from observations.identity import lane_key, platform
 from observations.models import Event, Project, Session
-from observations.privacy import scrub, scrub_text
+from observations.privacy import scrub, scrub_name, scrub_text
 from observations.sessions import NewSession
 from queueing import direct, kinds, outbox
 from queueing.kinds import Kind
@@ -145,8 +145,14 @@ def _scrubbed(new: NewEvent) -> NewEvent:
         metadata=metadata.value,
         removed={**metadata.removed, **payload.removed},
         event_type=scrub_text(new.event_type),
-        platform_source=platform(new.platform_source),
+        platform_source=platform(_name(new.platform_source)),
+        source_event_id=_name(new.source_event_id),
+        session=replace(new.session, content_session_id=_name(new.session.content_session_id)),
     )
+
+
+def _name(value: str | None) -> str | None:
+    return None if value is None else scrub_name(value)
 
 
 def _arrived(

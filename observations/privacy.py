@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TypeAlias
 
 from observations.drafts import JSON
@@ -31,6 +32,7 @@ _TOKEN_RUN = re.compile(r"[A-Za-z0-9+/=_.-]*+")
 _SMALL = 96  # twice the room of a cut's marker; below, a cut text just ends
 _MARGIN = 4096  # a secret that is longer may lose only its middle at a cut
 _LONGEST_NAME = 100
+_LONGEST_IDENTIFIER = 480
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,19 @@ def scrub_text(text: str, *, max_text: int | None = None) -> str:
     """The same for a single text: cleaned, and cut to `max_text` characters if given."""
     limit = sys.maxsize if max_text is None else max_text
     return _cleaned([text], limit, Counter())[0]
+
+
+def scrub_name(text: str) -> str:
+    """The same for a name that tells things apart: two that differ still do afterwards.
+
+    One that loses something gets a digest of what it was.
+    """
+    clean = scrub_text(text, max_text=_LONGEST_IDENTIFIER)
+    return (
+        text
+        if clean == text
+        else f"{clean}~{sha256(text.encode('utf-8', 'replace')).hexdigest()[:16]}"
+    )
 
 
 def _cleaned(texts: list[str], max_text: int, removed: Counter[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """Sessions: started, ended, closed when idle. The one place that decides when a summary is due."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from observations import identity
 from observations.drafts import JSON
 from observations.errors import Forbidden, NotFound
 from observations.models import Project, Session
-from observations.privacy import scrub
+from observations.privacy import scrub, scrub_name
 from queueing import direct, kinds, outbox
 from queueing.models import GenerationJob
 from queueing.outbox import NewJob
@@ -43,12 +43,28 @@ def start(team_id: str, new: NewSession) -> tuple[Session, bool]:
     another team.
     """
     require_project(team_id, new.project_id)
+    new = _clean(new)
     with transaction.atomic():
         session, created = found_or_made(team_id, new, timezone.now())
         if not created and session.ended_at:
             session.ended_at, session.end_reason = None, ""
             session.save(update_fields=["ended_at", "end_reason"])
     return session, created
+
+
+def _clean(new: NewSession) -> NewSession:
+    return replace(
+        new,
+        external_session_id=_name(new.external_session_id),
+        content_session_id=_name(new.content_session_id),
+        agent_id=_name(new.agent_id),
+        agent_type=_name(new.agent_type),
+        platform_source=_name(new.platform_source),
+    )
+
+
+def _name(value: str | None) -> str | None:
+    return None if value is None else scrub_name(value)
 
 
 def require_project(team_id: str, project_id: str) -> None:

@@ -17,6 +17,7 @@ from claudemem.api import bodies
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call
 from claudemem.api.errors import not_found
+from observations.privacy import scrub_text
 
 API: Final = ("/v1/", "/api/", "/healthz")
 HEADERS: Final = {
@@ -88,4 +89,5 @@ def _answer(request: Call, path: str) -> HttpResponseBase:
 
 def _request_id(request: HttpRequest) -> str:
     given = request.META.get("HTTP_X_REQUEST_ID", "")
-    return given if _REQUEST_ID.fullmatch(given) else str(uuid4())
+    usable = _REQUEST_ID.fullmatch(given) and scrub_text(given) == given
+    return given if usable else str(uuid4())

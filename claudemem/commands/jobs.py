@@ -24,7 +24,7 @@ def jobs() -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def list_jobs(status: str | None, limit: int, offset: int, as_json: bool) -> None:
     """List the jobs of all teams, newest first."""
-    load_django()
+    load_django(existing=True)
     from queueing.models import GenerationJob
 
     rows = GenerationJob.objects.order_by("-created_at", "-id")

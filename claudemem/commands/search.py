@@ -15,7 +15,7 @@ from claudemem.commands import load_django
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def search(query: str, project: str | None, limit: int, as_json: bool) -> None:
     """Find what is remembered about QUERY, a question in plain words."""
-    load_django()
+    load_django(existing=True)
     found = _found(query, project, limit)
     if as_json:
         click.echo(json.dumps(found, indent=2))

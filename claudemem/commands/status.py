@@ -42,7 +42,7 @@ class Report:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(as_json: bool) -> None:
     """Tell how everything is. Exits with 0 if all is well, else with 1."""
-    load_django()
+    load_django(existing=True)
     report = gather()
     click.echo(json.dumps(_wire(report), indent=2) if as_json else _text(report))
     raise SystemExit(0 if report.healthy else 1)
@@ -57,7 +57,7 @@ def gather() -> Report:
     written = statefile.read(settings.DATA_DIR.root)
     state = written if written is not None and written.supervisor.alive else None
     processes = _processes(state) if state else []
-    web = peek.healthy(settings.HOST, _port(state, settings.PORT))
+    web = state is not None and peek.healthy(settings.HOST, _port(state))
     store, database = _store(), health.database()
     problems = _problems(state, processes, web, store["reason"])
     workers = health.workers()
@@ -79,8 +79,8 @@ def gather() -> Report:
     )
 
 
-def _port(state: State | None, configured: int) -> int:
-    return int(state.url.rpartition(":")[2]) if state else configured
+def _port(state: State) -> int:
+    return int(state.url.rpartition(":")[2])
 
 
 def _processes(state: State) -> list[Process]:

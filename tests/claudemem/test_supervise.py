@@ -115,7 +115,7 @@ def test_a_child_that_dies_is_started_again_and_the_board_says_so(crew: Crew) ->
     first = crew.mark("worker")
     assert first is not None
     first.signal(signal.SIGKILL)
-    second = until(lambda: (mark := crew.mark("worker")) and mark != first and mark)
+    second = until(lambda: (mark := crew.mark("worker")) and mark.pid != first.pid and mark)
     assert second.alive
     assert "worker was ended by SIGKILL; it starts again in 0.5 s" in crew.said()
     assert "worker was started again" in crew.said()

@@ -22,7 +22,7 @@ class Crowd:
     """One writer that is held up inside its transaction, and others that come meanwhile."""
 
     def __init__(self) -> None:
-        self.commits = SharedCommits(patient=8)
+        self.commits = SharedCommits()
         self.pool = ThreadPoolExecutor(8)
         self.may_end = threading.Event()
 
@@ -63,7 +63,7 @@ def named(name: str) -> Callable[[], str]:
 
 
 def test_a_lone_write_is_committed_at_once() -> None:
-    assert SharedCommits(patient=8).run(named("alone")) == "alone"
+    assert SharedCommits().run(named("alone")) == "alone"
     assert not connection.in_atomic_block
     assert Team.objects.filter(name="alone").exists()
 
@@ -117,19 +117,22 @@ def test_a_commit_that_fails_fails_for_all_who_shared_it(monkeypatch: pytest.Mon
     assert crowd.commits.run(named("after")) == "after"
 
 
-def test_behind_a_stuck_commit_only_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_waits_behind_a_stuck_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("observations.commits.STUCK", 0.05)
     with Crowd() as crowd:
-        waiting = [crowd.submit(named(str(number))) for number in range(5)]
-        crowd.all_wait(5)
-        crowd.commits._patient = 5
-        monkeypatch.setattr("observations.commits.STUCK", 0.0)
+        waiting = crowd.submit(named("waits"))
         with pytest.raises(StorageAway):
-            crowd.commits.run(named("one too many"))
-    assert [one.result() for one in waiting] == [str(number) for number in range(5)]
+            waiting.result(timeout=5)
+        assert crowd.commits.is_stuck
+        with pytest.raises(StorageAway):
+            crowd.commits.run(named("comes late"))
+    crowd.first.result(timeout=5)
+    assert crowd.commits.run(named("after")) == "after"
+    assert list(Team.objects.values_list("name", flat=True)) == ["after"]
 
 
 def test_many_threads_writing_at_once_lose_nothing() -> None:
-    commits = SharedCommits(patient=8)
+    commits = SharedCommits()
 
     def write(number: int) -> str:
         try:
@@ -145,6 +148,6 @@ def test_many_threads_writing_at_once_lose_nothing() -> None:
 
 def test_inside_a_transaction_it_joins_that_one() -> None:
     with transaction.atomic():
-        SharedCommits(patient=8).run(named("inner"))
+        SharedCommits().run(named("inner"))
         transaction.set_rollback(True)
     assert not Team.objects.exists()

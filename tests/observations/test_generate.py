@@ -137,6 +137,17 @@ def test_a_second_summary_covers_only_what_came_after_the_first(
     assert "parser" not in second.content
 
 
+def test_a_summary_has_the_time_that_its_events_told(
+    project: Project, sent: list[tuple[str, str]]
+) -> None:
+    ingest.capture_hook(project.team_id, project.id, tool(1) | {"timestamp": 1.7e9}, origin={})
+    end = {"hook_event_name": "SessionEnd", "session_id": "s", "cwd": "/home/dev/app"}
+    ingest.capture_hook(project.team_id, project.id, end, origin={})
+    work(sent)
+    times = Observation.objects.values_list("occurred_at", flat=True)
+    assert {time.timestamp() for time in times} == {1.7e9}
+
+
 def test_an_empty_session_is_summarised_by_nothing(
     project: Project, sent: list[tuple[str, str]]
 ) -> None:

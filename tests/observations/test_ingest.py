@@ -261,6 +261,36 @@ def test_an_unusable_hook_payload_names_the_field(
     assert not Session.objects.exists()
 
 
+@pytest.mark.parametrize("field", ["tool_name", "prompt", "agent_id", "last_assistant_message"])
+def test_what_is_text_must_be_text(project: Project, field: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        capture_hook(project, hook(**{field: ["no text"]}))
+    assert refused.value.path == (field,)
+
+
+def test_what_the_agent_says_at_the_end_is_news_even_after_a_compaction(project: Project) -> None:
+    capture_hook(project, hook("UserPromptSubmit", prompt="go", prompt_id="p1"))
+    assert capture_hook(project, hook("PreCompact")).job
+    said = hook("Stop", last_assistant_message="One caller still needs the change.")
+    assert capture_hook(project, said).job
+
+
+def test_names_lose_secrets_and_still_tell_apart(project: Project) -> None:
+    tokens = [f"ghp_{letter * 36}" for letter in "ab"]
+    made = [
+        sessions.start(project.team_id, NewSession(project.id, external_session_id=token))[0]
+        for token in tokens
+    ]
+    assert made[0].id != made[1].id
+    again, created = sessions.start(
+        project.team_id, NewSession(project.id, external_session_id=tokens[0])
+    )
+    assert (again.id, created) == (made[0].id, False)
+    (captured,) = capture(project, event(project, source_event_id=tokens[0]))
+    kept = [made[0].external_session_id, captured.event.source_event_id]
+    assert not any(token in str(kept) for token in tokens)
+
+
 def test_a_payload_too_deep_to_be_stored_is_refused_whole(project: Project) -> None:
     deep: Any = []
     for _ in range(500):

@@ -1,0 +1,21 @@
+"""The data directory and the key that is kept in it."""
+
+from pathlib import Path
+
+import pytest
+
+from claudemem.datadir import DataDir, django_secret
+
+
+def test_the_key_is_made_once_and_readable_by_its_owner_alone(tmp_path: Path) -> None:
+    data = DataDir(tmp_path / "data")
+    assert django_secret(data) == django_secret(data)
+    assert data.secret_key.stat().st_mode & 0o777 == 0o600
+    assert data.root.stat().st_mode & 0o777 == 0o700
+
+
+def test_an_empty_key_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    data = DataDir(tmp_path)
+    data.secret_key.touch()
+    with pytest.raises(OSError, match="delete it"):
+        django_secret(data)
