@@ -89,6 +89,8 @@ DATABASES = {
             "transaction_mode": "IMMEDIATE",
             # Seconds to wait for the lock. Clients give up after 30: they are told 503 before that.
             "timeout": env.float("CLAUDE_MEM_DATABASE_TIMEOUT", 5.0),
+            # The driver keeps prepared statements a connection, and a worker has one a thread.
+            "cached_statements": 32,
             # FULL: what was accepted survives a power cut. A worker has a connection, with a cache
             # of its own, for each of its threads; what is mapped they share.
             "init_command": (
