@@ -110,6 +110,8 @@ LEASE_SECONDS = env.float("CLAUDE_MEM_LEASE_SECONDS", 8.0)
 HEARTBEAT_SECONDS = env.float("CLAUDE_MEM_HEARTBEAT_SECONDS", 2.0)
 RECONCILE_SECONDS = env.float("CLAUDE_MEM_RECONCILE_SECONDS", 1.0)
 RETRY_BASE_SECONDS = env.float("CLAUDE_MEM_RETRY_BASE_SECONDS", 5.0)
+# Nothing is asked of a provider that refuses its key for so long, then twice as long, and so on.
+PAUSE_SECONDS = env.float("CLAUDE_MEM_PAUSE_SECONDS", 30.0)
 # A lane gives way to others after so many jobs or seconds, whichever comes first.
 QUANTUM_JOBS = 16
 QUANTUM_SECONDS = 5.0

@@ -36,6 +36,8 @@ class JobFailed(Exception):
 
     `reason` is for people, `classification` one word for programs, `transient` whether another
     attempt can succeed, `retry_after` the least number of seconds to wait before it, if known.
+    `pauses`: every other job would fail alike, so that nothing is worked for a while; it is no
+    fault of the job, which loses no attempt.
     """
 
     def __init__(
@@ -45,9 +47,11 @@ class JobFailed(Exception):
         classification: str,
         transient: bool,
         retry_after: float | None = None,
+        pauses: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.classification = classification
         self.transient = transient
         self.retry_after = retry_after
+        self.pauses = pauses

@@ -172,16 +172,17 @@ def bury(lease: Lease, error: Mapping[str, Any]) -> Head | None:
         return advance(lease.head.lane_id)
 
 
-def release(lease: Lease, *, delay: float = 0.0) -> None:
+def release(lease: Lease, *, delay: float = 0.0, note: Mapping[str, Any] | None = None) -> None:
     """Give the jobs back with their attempt, unfailed, due after `delay` seconds.
 
+    `note` tells the jobs' histories why.
     Jobs that were lost meanwhile are passed over: there is nothing of them to give back.
     """
     with transaction.atomic():
         params = [seconds(delay), *_flat(lease.pairs)]
         freed = {row[0] for row in fetch("release", params, items=len(lease.jobs))}
         given_back: dict[str, tuple[int, Mapping[str, Any]]] = {
-            j.id: (j.attempts - 1, {}) for j in lease.jobs if j.id in freed
+            j.id: (j.attempts - 1, note or {}) for j in lease.jobs if j.id in freed
         }
         _record(states.RELEASED, states.QUEUED, given_back)
         fetch("unwoken", [lease.head.lane_id], items=1)

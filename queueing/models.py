@@ -107,6 +107,23 @@ class GenerationJob(models.Model):
         return f"{self.kind} {self.id}"
 
 
+class Pause(models.Model):
+    """Why nothing is worked until a moment; no row, no pause.
+
+    `failures` counts the tries that were refused since the last that was not.
+    """
+
+    subject = models.CharField(max_length=40, unique=True)
+    reason = models.TextField()
+    classification = models.CharField(max_length=40)
+    until = models.DateTimeField()
+    failures = models.IntegerField(default=1)
+    since = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.subject} paused"
+
+
 class GenerationJobEvent(models.Model):
     """One line of a job's history: every transition is one row, never edited."""
 

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 
 from django.db import transaction
 
-from queueing import broker, leases, outbox
+from queueing import broker, leases, outbox, pauses
 from queueing.errors import QueueStoreAway
 from queueing.outbox import Head
+from queueing.pauses import Gate
 from queueing.statements import fetch, seconds
 
 log = logging.getLogger(__name__)
@@ -44,11 +45,15 @@ def _short_of_messages(depths: Mapping[str, int]) -> list[str]:
 
 
 def _wanting(kinds: list[str]) -> list[tuple[Head, bool]]:
+    gate = pauses.gate()
+    if gate is Gate.SHUT:
+        return []
+    limit = 1 if gate is Gate.PROBE else LIMIT
     names = kinds or [""]
     with transaction.atomic():
         rows = fetch(
             "wanting",
-            [seconds(-GRACE_WAITING), seconds(-GRACE_SHORT), *names, LIMIT],
+            [seconds(-GRACE_WAITING), seconds(-GRACE_SHORT), *names, limit],
             items=len(names),
         )
         if rows:

@@ -6,6 +6,7 @@ from queueing.errors import JobFailed
 
 LONGEST_BACKOFF = 600.0
 FACTOR = 5.0
+LONGEST_PAUSE = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ def backoff(attempts: int, base: float, jitter: float) -> float:
     `jitter` lies between −1 and 1 and spreads the wait over that fifth.
     """
     return min(base * FACTOR ** (attempts - 1), LONGEST_BACKOFF) * (1 + 0.2 * jitter)
+
+
+def pause_seconds(failures: int, base: float) -> float:
+    """Seconds to pause after the `failures`-th refusal in a row: base × 2^(n−1), at most 600."""
+    return float(min(base * 2.0 ** min(failures - 1, 20), LONGEST_PAUSE))
 
 
 def decide(

@@ -16,10 +16,11 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from queueing import kinds, leases, outbox, retry
+from queueing import kinds, leases, outbox, pauses, retry
 from queueing.errors import JobFailed, LeaseLost
 from queueing.heartbeat import heartbeat
 from queueing.leases import Details, Job, Lease, Settled
+from queueing.pauses import Gate
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,13 @@ class Handler(Protocol):
 class _Quantum:
     jobs: int
     ends_at: float
+    probing: bool = False
+
+    def answered(self) -> None:
+        """What was paused works again, if it was to be tried."""
+        if self.probing:
+            self.probing = False
+            pauses.lift()
 
     def spend(self, jobs: int) -> bool:
         """Whether the lane may go on after `jobs` more."""
@@ -62,7 +70,7 @@ def run(job_id: str, handler: Handler) -> int:
     close_old_connections()
     quantum = _Quantum(settings.QUANTUM_JOBS, time.monotonic() + settings.QUANTUM_SECONDS)
     settled = 0
-    lease = leases.claim(job_id, WORKER)
+    lease = _begin(job_id, quantum)
     while lease:
         outcome = _step(lease, handler, quantum)
         settled += len(lease.jobs)
@@ -72,11 +80,31 @@ def run(job_id: str, handler: Handler) -> int:
     return settled
 
 
+def _begin(job_id: str, quantum: _Quantum) -> Lease | None:
+    """The lease to begin with, unless there is a pause; at its end one job is let through."""
+    gate = pauses.gate()
+    if gate is Gate.SHUT:
+        return None
+    lease = leases.claim(job_id, WORKER)
+    if lease and gate is Gate.PROBE:
+        quantum.probing = pauses.probe()
+        if not quantum.probing:
+            leases.release(lease)
+            return None
+    return lease
+
+
 def _step(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
     """Work one lease; what follows. A lease that was lost ends the turn: another has the lane."""
     try:
-        return _work(lease, handler, go_on=quantum.spend(len(lease.jobs)))
+        settled = _work(lease, handler, go_on=quantum.spend(len(lease.jobs)))
+        quantum.answered()
+        return settled
     except JobFailed as error:
+        if error.pauses:
+            return _paused(lease, quantum, error)
+        if not error.transient:
+            quantum.answered()
         return _failed(lease, handler, quantum, error)
     except LeaseLost as error:
         log.info("%s", error)
@@ -105,6 +133,14 @@ def _defect(error: Exception, handler: Handler) -> JobFailed:
     # Not its message: that may hold a piece of a payload.
     reason = f"{type(error).__name__} in {handler.__class__.__name__}; see the worker's log"
     return JobFailed(reason, classification="unknown", transient=False)
+
+
+def _paused(lease: Lease, quantum: _Quantum, error: JobFailed) -> Settled:
+    """It would be the same for every job: all wait, with their attempts."""
+    log.warning("work pauses: %s", error.reason)
+    pauses.pause(error.reason, error.classification, probing=quantum.probing)
+    leases.release(lease, note=_note(error))
+    return Settled()
 
 
 def _failed(lease: Lease, handler: Handler, quantum: _Quantum, error: JobFailed) -> Settled:

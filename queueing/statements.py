@@ -149,6 +149,20 @@ _TEXTS = {
         GROUP BY job.kind""",
     "woken": "UPDATE queueing_lane SET woken_at = {now} WHERE id IN ({list})",
     "unwoken": "UPDATE queueing_lane SET woken_at = NULL WHERE id IN ({list})",
+    "paused": "SELECT until > {now} FROM queueing_pause",
+    "pause_now": "SELECT reason, classification, failures, until, {now} FROM queueing_pause",
+    "lock_pause": "SELECT failures, until > {now} FROM queueing_pause {for_update}",
+    "pause": """
+        INSERT INTO queueing_pause (subject, reason, classification, until, failures, since)
+        VALUES (%s, %s, %s, {later}, %s, {now})
+        ON CONFLICT (subject) DO UPDATE SET reason = excluded.reason,
+            classification = excluded.classification, until = excluded.until,
+            failures = excluded.failures""",
+    # Whoever moves the moment is the one that may try: the others find it moved.
+    "probe": "UPDATE queueing_pause SET until = {later} WHERE until <= {now} RETURNING id",
+    "look_again": "UPDATE queueing_pause SET until = {now}",
+    "lift": "DELETE FROM queueing_pause",
+    "all_unwoken": "UPDATE queueing_lane SET woken_at = NULL WHERE head <= tail",
     "lanes_of": "SELECT id FROM queueing_lane WHERE key IN ({list}) {for_update}",
     "forget_history": """
         DELETE FROM queueing_generationjobevent WHERE job_id IN

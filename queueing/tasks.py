@@ -6,6 +6,7 @@ from celery import shared_task
 from celery.signals import worker_ready, worker_shutting_down
 from django.db import close_old_connections
 
+from queueing import pauses
 from queueing.reconcile import reconcile_quietly
 from queueing.runner import stopping
 
@@ -19,6 +20,8 @@ def reconcile() -> int:
 
 @worker_ready.connect
 def _reconcile_at_start(**_: Any) -> None:
+    # A worker that starts anew may have been given the right key.
+    pauses.look_again()
     reconcile_quietly()
 
 
