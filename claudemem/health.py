@@ -20,7 +20,7 @@ from django.db.models import Count, F
 from django.utils import timezone
 
 from observations import commits
-from queueing import broker, kinds, states, store
+from queueing import broker, kinds, pauses, states, store
 from queueing.errors import QueueStoreAway
 from queueing.models import GenerationJob
 
@@ -121,7 +121,7 @@ def workers() -> Boundary:
     if since is None:
         reason = "no worker has reported for a minute: run `claudemem worker start` and beat"
         return Boundary("errored", reason, details)
-    if overdue:
+    if overdue and not pause():
         return Boundary("errored", "work waits and nobody takes it: see the worker's log", details)
     return Boundary("active", f"a worker reported {since:.0f} s ago", details)
 
@@ -129,13 +129,27 @@ def workers() -> Boundary:
 def provider() -> Boundary:
     """The configured provider."""
     # Only workers need providers: the web process does without them until it is asked.
-    from observations.providers import UnknownProvider, provider_named
+    from observations.providers import Options, UnknownProvider, provider_named
 
     try:
-        chosen = provider_named(settings.PROVIDER)
+        chosen = provider_named(settings.PROVIDER, Options(**settings.PROVIDER_OPTIONS))
     except UnknownProvider as error:
         return Boundary("errored", str(error))
-    return Boundary("active", "configured", {"provider": chosen.name, "model": chosen.model})
+    details = {"provider": chosen.name, "model": chosen.model}
+    if paused := pause():
+        return Boundary("errored", f"paused: {paused}", details)
+    return Boundary("active", "configured", details)
+
+
+def pause() -> str:
+    """Why nothing is asked of the provider just now, and until when; empty where it is."""
+    try:
+        paused = pauses.current()
+    except DatabaseError:
+        return ""
+    if paused is None:
+        return ""
+    return f"{paused.reason}; jobs wait, and the next try is in {paused.left:.0f} s"
 
 
 def broadcaster() -> Boundary:

@@ -183,7 +183,16 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR.root / "beat-schedule")
 CELERY_BEAT_MAX_LOOP_INTERVAL = RECONCILE_SECONDS
 
 # --- generation ---------------------------------------------------------------------------------
-PROVIDER = env.str("CLAUDE_MEM_SERVER_PROVIDER", "") or "offline"
+# A key alone chooses nothing: that another program has one is no leave to send events there.
+PROVIDER = (env.str("CLAUDE_MEM_SERVER_PROVIDER", "") or "offline").strip().lower()
+# Empty is unset: compose files pass on variables that nobody gave a value.
+PROVIDER_OPTIONS = {
+    "base_url": env.str("CLAUDE_MEM_OPENROUTER_BASE_URL", "").strip()
+    or env.str("OPENROUTER_BASE_URL", "").strip(),
+    "model": env.str("CLAUDE_MEM_SERVER_MODEL", "").strip(),
+    "key": env.str("OPENROUTER_API_KEY", "").strip()
+    or env.str("CLAUDE_MEM_OPENROUTER_API_KEY", "").strip(),
+}
 MODE = env.str("CLAUDE_MEM_MODE", "") or "code"
 MODE_DIRECTORIES = [
     *(Path(p) for p in [env.str("CLAUDE_MEM_MODES_DIR", "")] if p),
@@ -211,6 +220,8 @@ LOGGING = {
     "loggers": {
         "celery": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
+        "httpx2": {"level": "WARNING"},
+        "openai": {"level": "WARNING"},
         "celery.app.trace": {"level": "ERROR"},
         "celery.worker.strategy": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},

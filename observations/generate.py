@@ -20,7 +20,7 @@ from observations.drafts import Completion, Source, SourceEvent, SummaryDraft
 from observations.findings import Draft, Finding
 from observations.models import Event, Observation, Project, Session
 from observations.modes import Mode
-from observations.providers import Provider, ProviderError, provider_named
+from observations.providers import Options, Provider, ProviderError, UnknownProvider, provider_named
 from queueing import kinds, states
 from queueing.errors import JobFailed
 from queueing.leases import Job
@@ -128,7 +128,7 @@ def _source(task: Any, job: Job, events: Sequence[Event], known: tuple[str, ...]
 @cache
 def provider() -> Provider:
     """The provider in force. Raises UnknownProvider."""
-    return provider_named(settings.PROVIDER)
+    return provider_named(settings.PROVIDER, Options(**settings.PROVIDER_OPTIONS))
 
 
 @cache
@@ -138,22 +138,33 @@ def mode() -> Mode:
 
 
 def _made(work: Work, timeout: float) -> Made:
+    asked = _provider()
     if not work.source.events:
-        return Made(Completion((), provider().name, provider().model, 0, 0), ())
+        return Made(Completion((), asked.name, asked.model, 0, 0), ())
     if settings.PROVIDER_DELAY_MS:
         time.sleep(settings.PROVIDER_DELAY_MS / 1000)
     try:
-        completion = provider().complete(work.source, mode(), timeout=timeout)
+        completion = asked.complete(work.source, mode(), timeout=timeout)
     except ProviderError as error:
         raise JobFailed(
             error.reason,
             classification=error.classification,
             transient=error.retryable,
             retry_after=error.retry_after,
+            pauses=error.pauses,
         ) from error
     kept = (_validated(draft, work.source) for draft in completion.drafts)
     drafts = [draft for draft in kept if draft]
     return Made(completion, findings.prepared(drafts, completion, work.source, work.jobs))
+
+
+def _provider() -> Provider:
+    try:
+        return provider()
+    except UnknownProvider as error:
+        raise JobFailed(
+            str(error), classification="misconfigured", transient=False, pauses=True
+        ) from error
 
 
 def _validated(draft: Draft, source: Source) -> Draft | None:
@@ -171,6 +182,13 @@ def _notes(
             "model": made.completion.model,
             "observationCount": counts.get(job.id, {}).get("made", 0),
             "mergedCount": counts.get(job.id, {}).get("merged", 0),
+            **(_usage(made.completion) if job is jobs[0] else {}),
         }
         for job in jobs
     }
+
+
+def _usage(completion: Completion) -> dict[str, int]:
+    """What a completion cost, told once for all the jobs that it was for; nothing if nothing."""
+    used = {"inputTokens": completion.input_tokens, "outputTokens": completion.output_tokens}
+    return used if any(used.values()) else {}

@@ -1,14 +1,34 @@
 """The Celery tasks that work jobs, one a kind so that Flower tells them apart, and upkeep."""
 
+import logging
+from typing import Any
+
 from celery import shared_task
+from celery.signals import worker_ready
 from django.db import close_old_connections
 
-from observations import sessions
+from observations import generate, sessions
 from observations.generate import ObserveEvents, SummariseSession
+from observations.providers import OFFLINE, UnknownProvider
 from queueing import kinds, runner
+
+log = logging.getLogger(__name__)
 
 _OBSERVE = ObserveEvents()
 _SUMMARISE = SummariseSession()
+
+
+@worker_ready.connect
+def _say_who_observes(**_: Any) -> None:
+    try:
+        chosen = generate.provider()
+    except UnknownProvider as error:
+        log.error("nothing can be observed: %s", error)
+        return
+    if chosen.name == OFFLINE:
+        log.info("observations are made offline, by rules: no CLAUDE_MEM_SERVER_PROVIDER is set")
+    else:
+        log.info("observations are made by %s (%s)", chosen.model, chosen.name)
 
 
 @shared_task(name=kinds.EVENT.task)

@@ -33,7 +33,9 @@ def up(port: int | None) -> None:
     from claudemem.members import StartFailed
 
     try:
-        supervise.up(_plan(), board.choose())
+        shown = board.choose()
+        shown.say(_observing())
+        supervise.up(_plan(), shown)
     except StartFailed as error:
         raise click.ClickException(str(error)) from error
 
@@ -102,6 +104,14 @@ def beat(supervised: bool) -> None:
 def _roles(settings: Any) -> list[tuple[str, tuple[str, ...]]]:
     worker = () if settings.GENERATION_DISABLED else (("worker", ("worker", "start")),)
     return [("web", ("web",)), *worker, ("beat", ("beat",))]
+
+
+def _observing() -> str:
+    from claudemem import settings
+
+    if settings.PROVIDER == "offline":
+        return "observations are made offline, by rules"
+    return f"observations are made by the provider {settings.PROVIDER}"
 
 
 def _plan() -> "Plan":

@@ -35,6 +35,7 @@ class Report:
     database: dict[str, Any]
     jobs: dict[str, int]
     lanes_waiting: int
+    provider: dict[str, Any]
     problems: list[str]
 
 
@@ -65,6 +66,9 @@ def gather() -> Report:
         problems.append(f"worker: {workers.reason}")
     if not database.initialized:
         problems.append(f"database: {database.reason}")
+    provider = health.provider()
+    if provider.status == "errored":
+        problems.append(f"provider: {provider.reason}")
     return Report(
         healthy=not problems,
         url=state.url if state else "",
@@ -75,6 +79,7 @@ def gather() -> Report:
         database={"ready": database.initialized, "reason": database.reason},
         jobs=_jobs() if database.initialized else {},
         lanes_waiting=_lanes_waiting() if database.initialized else 0,
+        provider={**provider.details, "status": provider.status, "reason": provider.reason},
         problems=problems,
     )
 
@@ -168,6 +173,8 @@ def _text(report: Report) -> str:
         f"store       {store['address'] or '-'}  {store['mode']}  {store['version']}".rstrip(),
         f"database    {report.database['reason']}",
         "jobs        " + ("  ".join(f"{name} {n}" for name, n in report.jobs.items()) or "-"),
+        f"provider    {report.provider.get('provider', '-')}  {report.provider.get('model', '')}"
+        f"  {report.provider['reason']}",
         f"lanes       {report.lanes_waiting} waiting",
     ]
     lines += [

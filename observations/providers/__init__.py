@@ -6,8 +6,10 @@ from observations.drafts import Completion, Source
 from observations.modes import Mode
 from observations.providers.errors import ProviderError, UnknownProvider
 from observations.providers.offline import OfflineProvider
+from observations.providers.openai_compatible import OpenAICompatible
+from observations.providers.selection import SERVICES, Options, resolved
 
-__all__ = ["Provider", "ProviderError", "UnknownProvider", "provider_named"]
+__all__ = ["OFFLINE", "Options", "Provider", "ProviderError", "UnknownProvider", "provider_named"]
 
 
 class Provider(Protocol):
@@ -28,13 +30,18 @@ class Provider(Protocol):
         """
 
 
-_PROVIDERS = {"offline": OfflineProvider}
+OFFLINE = "offline"
 
 
-def provider_named(name: str) -> Provider:
-    """The provider of that name; UnknownProvider, naming those that exist, if there is none."""
-    try:
-        return _PROVIDERS[name]()
-    except KeyError:
-        known = ", ".join(sorted(_PROVIDERS))
-        raise UnknownProvider(f"There is no provider {name!r}; there is: {known}.") from None
+def provider_named(name: str, options: Options | None = None) -> Provider:
+    """The provider of that name, reached by `options`.
+
+    Raises UnknownProvider, naming those that exist, or saying what its options lack.
+    """
+    if name == OFFLINE:
+        return OfflineProvider()
+    if name in SERVICES:
+        chosen = resolved(name, options or Options())
+        return OpenAICompatible(name, chosen.model, chosen.base_url, chosen.key)
+    known = ", ".join([OFFLINE, *sorted(SERVICES)])
+    raise UnknownProvider(f"There is no provider {name!r}; there is: {known}.")

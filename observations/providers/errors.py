@@ -36,6 +36,11 @@ class ProviderError(Exception):
         """Whether the same call may succeed later without anyone doing anything."""
         return self.classification in ("transient", "rate_limit")
 
+    @property
+    def pauses(self) -> bool:
+        """Whether every other call would fail alike, until someone does something."""
+        return self.classification in ("auth_invalid", "quota_exhausted")
+
 
 class UnknownProvider(ValueError):
     """A provider that was asked for and does not exist; says which ones do."""

@@ -27,5 +27,5 @@ def test_a_provider_that_does_not_exist_is_told_with_those_that_do() -> None:
 
 def test_the_face_of_the_package_names_what_others_may_use() -> None:
     assert set(providers.__all__) == {
-        "Provider", "ProviderError", "UnknownProvider", "provider_named",
+        "OFFLINE", "Options", "Provider", "ProviderError", "UnknownProvider", "provider_named",
     }  # fmt: skip

@@ -9,7 +9,7 @@ from tests.docs import pages
 REFERENCE = pages.ROOT / "docs" / "reference" / "settings.md"
 SETTINGS = pages.ROOT / "claudemem" / "settings.py"
 COMMANDS = pages.ROOT / "claudemem" / "commands"
-VARIABLE = re.compile(r"\bCLAUDE_MEM_[A-Z_]+[A-Z]\b")
+VARIABLE = re.compile(r"\b(?:CLAUDE_MEM|OPENROUTER)_[A-Z_]+[A-Z]\b")
 
 
 def read_by_settings() -> dict[str, str | None]:
