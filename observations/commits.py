@@ -89,6 +89,8 @@ class SharedCommits:
     def _await_turn(self, mine: _Write) -> None:
         while not mine.turn.wait(STUCK):
             with self._lock:
+                if mine.turn.is_set():
+                    return
                 if mine in self._waiting and self.is_stuck:
                     self._waiting.remove(mine)
                     raise StorageAway(AWAY)
@@ -106,8 +108,9 @@ class SharedCommits:
         with self._lock:
             following = self._waiting[0] if self._waiting else None
             self._led = following is not None
-        if following:
-            following.turn.set()
+            self._led_since = time.monotonic()
+            if following:
+                following.turn.set()
         for write in group:
             write.settled = True
             write.turn.set()
@@ -120,6 +123,9 @@ def _commit(group: Sequence[_Write]) -> None:
             with transaction.atomic():
                 for write in group:
                     _run(write)
+                    if connection.needs_rollback:
+                        # SQLite undid it all by itself (disk full, I/O error): nobody's is stored.
+                        raise write.error or OperationalError("the transaction was undone")
     except BaseException as error:
         for write in group:
             write.error = write.error or error

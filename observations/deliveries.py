@@ -115,7 +115,7 @@ def known_after_end(delivery: Delivery) -> Event | None:
     session = delivery.session
     if not delivery.likeness or session is None or not session.ended_at:
         return None
-    if session.end_reason == "idle":
+    if session.end_reason == "idle" or delivery.event.event_type == "SessionStart":
         return None
     alike = Event.objects.filter(
         dedupe_key__gte=delivery.likeness, dedupe_key__lt=f"{delivery.likeness};"

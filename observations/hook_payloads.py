@@ -98,8 +98,11 @@ def _own_id(name: str, payload: dict[str, Any]) -> str | None:
     if tool_use := _text(payload, "tool_use_id"):
         return tool_use
     prompt = _text(payload, "prompt_id")
-    if not prompt or name == "UserPromptSubmit":
-        return prompt or None
+    # A prompt may be compacted many times, and each says the same of itself.
+    if not prompt or name == "PreCompact":
+        return None
+    if name == "UserPromptSubmit":
+        return prompt
     # One prompt can have many events of a type (each Stop, say): they differ in what they say.
     return f"{prompt}:{fingerprint(payload)}"
 

@@ -48,7 +48,9 @@ def start(team_id: str, new: NewSession) -> tuple[Session, bool]:
         session, created = found_or_made(team_id, new, timezone.now())
         if not created and session.ended_at:
             session.ended_at, session.end_reason = None, ""
-            session.save(update_fields=["ended_at", "end_reason"])
+            # Silence is counted from now.
+            session.last_event_at = timezone.now()
+            session.save(update_fields=["ended_at", "end_reason", "last_event_at"])
     return session, created
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import close_old_connections, connection
 
 from queueing import leases
 from queueing.leases import Lease
@@ -63,18 +63,24 @@ class Heartbeat:
 
     def _ensure_thread(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+            thread.start()
+            self._thread = thread
 
     def _run(self) -> None:
-        while self._wanted():
-            try:
-                close_old_connections()
-                self.beat()
-            except DatabaseError as error:
-                # The leases run out by themselves if this lasts; nothing else may stop the thread.
-                log.warning("leases could not be renewed: %s", error)
-        connection.close()
+        try:
+            while self._wanted():
+                try:
+                    close_old_connections()
+                    self.beat()
+                except Exception:
+                    # The leases run out by themselves if this lasts; nothing may stop the thread.
+                    log.exception("leases could not be renewed")
+        finally:
+            with self._lock:
+                if self._thread is threading.current_thread():
+                    self._thread = None
+            connection.close()
 
     def _wanted(self) -> bool:
         """Wait for the next beat; whether there is still something to keep alive then."""

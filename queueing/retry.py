@@ -1,5 +1,6 @@
 """When a failed job is tried again. Pure arithmetic on values: `jitter` is an argument."""
 
+import math
 from dataclasses import dataclass
 
 from queueing.errors import JobFailed
@@ -7,6 +8,7 @@ from queueing.errors import JobFailed
 LONGEST_BACKOFF = 600.0
 FACTOR = 5.0
 LONGEST_PAUSE = 600.0
+LONGEST_RETRY_AFTER = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,10 @@ def decide(
 ) -> Retry | GiveUp:
     """What follows when the `attempts`-th start of a job ended in `error`.
 
-    A Retry-After that the provider named is a lower bound of the wait.
+    A Retry-After that the provider named is a lower bound of the wait, up to an hour.
     """
     if not error.transient or attempts >= max_attempts:
         return GiveUp()
-    return Retry(max(backoff(attempts, base, jitter), error.retry_after or 0.0))
+    named = error.retry_after or 0.0
+    bounded = min(named, LONGEST_RETRY_AFTER) if math.isfinite(named) else 0.0
+    return Retry(max(backoff(attempts, base, jitter), bounded))

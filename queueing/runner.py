@@ -113,7 +113,8 @@ def _step(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
         log.exception(
             "the database failed while job %s was worked; it is given back", lease.head.id
         )
-        leases.release(lease)
+        # Not at once: what lasts would be paid for again and again.
+        leases.release(lease, delay=settings.RETRY_BASE_SECONDS)
     except Exception as error:  # a row that the database refuses is one too
         log.exception("job %s met a defect", lease.head.id)
         return _failed(lease, handler, quantum, _defect(error, handler))

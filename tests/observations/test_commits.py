@@ -151,3 +151,29 @@ def test_inside_a_transaction_it_joins_that_one() -> None:
         SharedCommits().run(named("inner"))
         transaction.set_rollback(True)
     assert not Team.objects.exists()
+
+
+def test_a_leader_chosen_as_its_patience_ends_leads_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("observations.commits.STUCK", 0.05)
+    commits = SharedCommits()
+
+    def write(name: str) -> bool:
+        try:
+            commits.run(named(name))
+        except StorageAway:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    def slow(name: str) -> bool:
+        # About as long as the others' patience: chosen and sent away at the same moment.
+        threading.Event().wait(0.05)
+        return write(name)
+
+    with ThreadPoolExecutor(6) as pool:
+        for turn in range(15):
+            list(pool.map(write if turn % 2 else slow, [f"{turn}-{n}" for n in range(6)]))
+    assert commits.run(named("at the end")) == "at the end"

@@ -275,6 +275,29 @@ def test_what_the_agent_says_at_the_end_is_news_even_after_a_compaction(project:
     assert capture_hook(project, said).job
 
 
+def test_a_second_compaction_of_a_prompt_is_summarised_too(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    for number in range(2):
+        later = datetime.now(UTC) + timedelta(minutes=number)
+        monkeypatch.setattr("django.utils.timezone.now", lambda at=later: at)
+        capture_hook(project, hook(tool_use_id=f"t{number}", prompt_id="p1"))
+        made.append(capture_hook(project, hook("PreCompact", prompt_id="p1")).job)
+    assert all(made)
+
+
+def test_an_agent_can_resume_an_ended_session_again_and_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        later = datetime.now(UTC) + timedelta(minutes=number)
+        monkeypatch.setattr("django.utils.timezone.now", lambda at=later: at)
+        assert not capture_hook(project, hook("SessionStart", source="resume")).duplicate
+        assert Session.objects.get().ended_at is None
+        capture_hook(project, hook("SessionEnd", reason="other", n=number))
+
+
 def test_names_lose_secrets_and_still_tell_apart(project: Project) -> None:
     tokens = [f"ghp_{letter * 36}" for letter in "ab"]
     made = [

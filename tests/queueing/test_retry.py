@@ -1,10 +1,11 @@
 """When a failed job is tried again: arithmetic."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from queueing.errors import JobFailed
-from queueing.retry import LONGEST_BACKOFF, GiveUp, Retry, backoff, decide
+from queueing.retry import LONGEST_BACKOFF, LONGEST_RETRY_AFTER, GiveUp, Retry, backoff, decide
 
 ATTEMPTS = st.integers(1, 50)
 JITTER = st.floats(-1, 1)
@@ -27,7 +28,14 @@ def test_no_wait_is_longer_than_ten_minutes_and_a_fifth(attempts: int, jitter: f
 def test_a_named_moment_is_always_waited_for(n: int, jitter: float, after: float) -> None:
     verdict = decide(failed(retry_after=after), n, n + 1, base=5.0, jitter=jitter)
     assert isinstance(verdict, Retry)
-    assert verdict.delay >= after
+    assert verdict.delay >= min(after, LONGEST_RETRY_AFTER)
+
+
+@pytest.mark.parametrize("after", [1e9, float("inf"), float("nan")])
+def test_no_provider_can_park_a_lane_for_longer_than_an_hour(after: float) -> None:
+    verdict = decide(failed(retry_after=after), 1, 3, base=5.0, jitter=0.0)
+    assert isinstance(verdict, Retry)
+    assert 0 < verdict.delay <= LONGEST_RETRY_AFTER
 
 
 @given(ATTEMPTS, JITTER)
