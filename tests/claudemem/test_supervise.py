@@ -204,7 +204,9 @@ def test_if_the_database_cannot_be_prepared_nothing_is_left_running(crew: Crew) 
 
 def test_a_second_ctrl_c_does_not_wait_for_a_child_that_will_not_stop(crew: Crew) -> None:
     deaf = "import signal; signal.signal(signal.SIGTERM, lambda *_: print('deaf', flush=True))\n"
-    supervisor = crew.started({"web": deaf + "while True: time.sleep(600)"})
+    child = deaf + "print('listening', flush=True)\nwhile True: time.sleep(600)"
+    supervisor = crew.started({"web": child})
+    until(lambda: "listening" in crew.log("web"))
     supervisor.send_signal(signal.SIGINT)
     until(lambda: "deaf" in crew.log("web"))
     supervisor.send_signal(signal.SIGINT)
