@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
-from observations.commits import SharedCommits
+from observations.commits import SharedCommits, _Write
 from observations.errors import StorageAway
 from observations.models import Team
 from tests.waiting import until
@@ -156,24 +156,22 @@ def test_inside_a_transaction_it_joins_that_one() -> None:
 def test_a_leader_chosen_as_its_patience_ends_leads_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("observations.commits.STUCK", 0.05)
+    monkeypatch.setattr("observations.commits.STUCK", 0.0)
     commits = SharedCommits()
 
-    def write(name: str) -> bool:
-        try:
-            commits.run(named(name))
-        except StorageAway:
+    class Turn(threading.Event):
+        """A wait that times out just as the leader before hands over."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            if self.is_set():
+                return True
+            commits._hand_over([])
             return False
-        finally:
-            connection.close()
-        return True
 
-    def slow(name: str) -> bool:
-        # About as long as the others' patience: chosen and sent away at the same moment.
-        threading.Event().wait(0.05)
-        return write(name)
-
-    with ThreadPoolExecutor(6) as pool:
-        for turn in range(15):
-            list(pool.map(write if turn % 2 else slow, [f"{turn}-{n}" for n in range(6)]))
-    assert commits.run(named("at the end")) == "at the end"
+    commits._led = True
+    mine = _Write(named("chosen"), turn=Turn())
+    commits._waiting.append(mine)
+    commits._await_turn(mine)
+    commits._lead()
+    assert mine.outcome() == "chosen"
+    assert commits.run(named("next")) == "next"
