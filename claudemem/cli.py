@@ -108,10 +108,12 @@ def sentence(error: Exception) -> str:
     """What to tell the user about an error: its own words where they were written for users."""
     if isinstance(error, DomainError | QueueingError):
         return str(error)
+    if type(error).__module__ == "django.core.exceptions":
+        return str(error)
     if type(error).__module__.startswith("django.db"):
-        return (
-            f"the database cannot be used ({error}): bring it up to date with `claudemem migrate`"
-        )
+        # PostgreSQL goes on with the statement, line by line.
+        said = str(error).partition("\n")[0]
+        return f"the database cannot be used ({said}): bring it up to date with `claudemem migrate`"
     if isinstance(error, OSError) and error.strerror:
         where = f" ({error.filename})" if error.filename else ""
         return f"{error.strerror}{where}; run it again with --debug to see where this comes from"

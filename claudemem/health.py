@@ -30,9 +30,10 @@ ENGINE: Final = "bullmq"
 TRANSPORT: Final = "celery"
 
 # How long a probe waits for a database that is locked or away, by vendor.
-_IMPATIENT: dict[str, dict[str, float]] = {
+_IMPATIENT: dict[str, dict[str, Any]] = {
     "sqlite": {"timeout": 0.5},
-    "postgresql": {"connect_timeout": 1},
+    # The pool may be empty because all wait for a database that is away.
+    "postgresql": {"connect_timeout": 1, "options": "-c statement_timeout=1000", "pool": None},
 }
 # A job that is due begins within this, unless all who could begin it are at work.
 _TAKEN_WITHIN = timedelta(seconds=15)

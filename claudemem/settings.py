@@ -5,7 +5,7 @@ from pathlib import Path
 
 import environ
 
-from claudemem import datadir
+from claudemem import databases, datadir
 from queueing import store
 
 env = environ.Env()
@@ -76,29 +76,21 @@ MAX_BODY_BYTES = 5 * 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 # --- the database -------------------------------------------------------------------------------
+DATABASE_URL = env.str("CLAUDE_MEM_SERVER_DATABASE_URL", "")
 DATABASES = {
-    "default": {
-        "ENGINE": "claudemem.sqlite",
-        "NAME": str(DATA_DIR.database),
-        # A file, as in use: threads of a test see one another's commits as processes do.
-        "TEST": {"NAME": str(DATA_DIR.root / "test.sqlite3")},
-        # Handlers and tasks keep their connection; opening one costs more than most queries.
-        "CONN_MAX_AGE": None,
-        "OPTIONS": {
-            # A deferred transaction that reads and then writes fails at once when another wrote.
-            "transaction_mode": "IMMEDIATE",
-            # Seconds to wait for the lock. Clients give up after 30: they are told 503 before that.
-            "timeout": env.float("CLAUDE_MEM_DATABASE_TIMEOUT", 5.0),
-            # The driver keeps prepared statements a connection, and a worker has one a thread.
-            "cached_statements": 32,
-            # FULL: what was accepted survives a power cut. A worker has a connection, with a cache
-            # of its own, for each of its threads; what is mapped they share.
-            "init_command": (
-                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; "
-                "PRAGMA mmap_size=134217728; PRAGMA cache_size=-1000;"
-            ),
-        },
-    }
+    "default": databases.postgresql(
+        DATABASE_URL,
+        databases.Limits(
+            pool=env.int("CLAUDE_MEM_POSTGRES_POOL_MAX", 10),
+            idle=env.int("CLAUDE_MEM_POSTGRES_IDLE_TIMEOUT_MS", 30_000),
+            connect=env.int("CLAUDE_MEM_POSTGRES_CONNECTION_TIMEOUT_MS", 5_000),
+            statement=env.int("CLAUDE_MEM_POSTGRES_STATEMENT_TIMEOUT_MS", 30_000),
+        ),
+        sslmode=env.str("CLAUDE_MEM_POSTGRES_SSL", ""),
+    )
+    if DATABASE_URL
+    # Seconds to wait for the lock. Clients give up after 30: they are told 503 before that.
+    else databases.sqlite(DATA_DIR.database, timeout=env.float("CLAUDE_MEM_DATABASE_TIMEOUT", 5.0))
 }
 
 # --- the queue store ----------------------------------------------------------------------------

@@ -4,6 +4,9 @@ A foreign key has no index of its own where a composite one begins with it, or w
 deletion of a whole team would use it: each index is written with every captured event.
 """
 
+import json
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -13,6 +16,24 @@ from uuid_utils import uuid7
 def new_id() -> str:
     """A fresh UUIDv7 as text: unique, and in the order of time."""
     return str(uuid7())
+
+
+class Decoder(json.JSONDecoder):
+    """JSON with the numbers that were sent.
+
+    PostgreSQL writes out all digits of a large float, which would be read as an integer larger
+    than any client can take.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(parse_int=_whole, **options)
+
+
+def _whole(digits: str) -> int | float:
+    if len(digits) > len(str(-(2**63))):
+        return float(digits)
+    number = int(digits)
+    return number if -(2**63) <= number < 2**64 else float(digits)
 
 
 class Team(models.Model):
@@ -94,7 +115,7 @@ class Session(models.Model):
     platform_source = models.CharField(max_length=100, null=True)
     cwd = models.TextField(default="")
     generation_status = models.CharField(max_length=20, default="idle")
-    metadata = models.JSONField(default=dict)
+    metadata = models.JSONField(default=dict, decoder=Decoder)
     last_number = models.BigIntegerField(default=0)
     news_number = models.BigIntegerField(default=0)
     summarised_number = models.BigIntegerField(default=0)
@@ -143,8 +164,8 @@ class Event(models.Model):
     dedupe_key = models.CharField(max_length=100, unique=True, editable=False)
     event_type = models.TextField()
     platform_source = models.CharField(max_length=100, null=True)
-    payload = models.JSONField()
-    metadata = models.JSONField(default=dict)
+    payload = models.JSONField(decoder=Decoder)
+    metadata = models.JSONField(default=dict, decoder=Decoder)
     removed = models.JSONField(default=dict)
     occurred_at = models.DateTimeField()
     received_at = models.DateTimeField()
@@ -190,7 +211,7 @@ class Observation(models.Model):
     files_modified = models.JSONField(default=list)
     content = models.TextField()
     parts = models.TextField(default="", editable=False)
-    metadata = models.JSONField(default=dict)
+    metadata = models.JSONField(default=dict, decoder=Decoder)
     generation_key = models.CharField(max_length=200, null=True, unique=True, editable=False)
     created_by_job_id = models.CharField(max_length=36, null=True)
     occurred_at = models.DateTimeField()

@@ -52,5 +52,8 @@ def generate_summary(job_id: str) -> int:
 @shared_task(name="observations.close_idle_sessions")
 def close_idle_sessions() -> int:
     """Close sessions that went silent, and have them summarised."""
-    close_old_connections()
-    return sessions.close_idle()
+    try:
+        close_old_connections()
+        return sessions.close_idle()
+    finally:
+        close_old_connections()

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import close_old_connections, connection
+from django.db import connection
 
 from queueing import leases
 from queueing.leases import Lease
@@ -71,11 +71,12 @@ class Heartbeat:
         try:
             while self._wanted():
                 try:
-                    close_old_connections()
+                    # On a connection that it keeps: leases must not wait where all are in use.
                     self.beat()
                 except Exception:
                     # The leases run out by themselves if this lasts; nothing may stop the thread.
                     log.exception("leases could not be renewed")
+                    connection.close()
         finally:
             with self._lock:
                 if self._thread is threading.current_thread():

@@ -67,7 +67,14 @@ def run(job_id: str, handler: Handler) -> int:
     Returns how many jobs were settled. A message that comes twice, late or out of turn does
     nothing.
     """
-    close_old_connections()
+    try:
+        close_old_connections()
+        return _run(job_id, handler)
+    finally:
+        close_old_connections()
+
+
+def _run(job_id: str, handler: Handler) -> int:
     quantum = _Quantum(settings.QUANTUM_JOBS, time.monotonic() + settings.QUANTUM_SECONDS)
     settled = 0
     lease = _begin(job_id, quantum)
@@ -113,6 +120,7 @@ def _step(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
         log.exception(
             "the database failed while job %s was worked; it is given back", lease.head.id
         )
+        close_old_connections()
         # Not at once: what lasts would be paid for again and again.
         leases.release(lease, delay=settings.RETRY_BASE_SECONDS)
     except Exception as error:  # a row that the database refuses is one too
@@ -124,7 +132,10 @@ def _step(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
 def _work(lease: Lease, handler: Handler, *, go_on: bool) -> Settled:
     timeout = kinds.BY_NAME[lease.head.kind].timeout
     with heartbeat.keeping(lease, timeout):
-        result = handler.perform(handler.prepare(lease.jobs), timeout)
+        work = handler.prepare(lease.jobs)
+        # Back into the pool, where there is one: many more calls than connections may be in flight.
+        close_old_connections()
+        result = handler.perform(work, timeout)
         return leases.settle(
             lease, lambda: handler.store(lease.jobs, result), worker=WORKER, go_on=go_on
         )

@@ -14,8 +14,11 @@ from queueing.runner import stopping
 @shared_task(name="queueing.reconcile")
 def reconcile() -> int:
     """Publish what is due, rescue what is stalled."""
-    close_old_connections()
-    return reconcile_quietly()
+    try:
+        close_old_connections()
+        return reconcile_quietly()
+    finally:
+        close_old_connections()
 
 
 @worker_ready.connect
@@ -23,6 +26,7 @@ def _reconcile_at_start(**_: Any) -> None:
     # A worker that starts anew may have been given the right key.
     pauses.look_again()
     reconcile_quietly()
+    close_old_connections()
 
 
 @worker_shutting_down.connect

@@ -3,11 +3,15 @@
 from django.db import NotSupportedError, connection
 
 from observations.search.index import Filters, Hit, KeywordIndex
+from observations.search.postgresql import PostgresqlIndex
 from observations.search.sqlite import SqliteIndex
 
 __all__ = ["Filters", "Hit", "KeywordIndex", "keyword_index"]
 
-_INDEXES: dict[str, KeywordIndex] = {"sqlite": SqliteIndex()}
+_INDEXES: dict[str, KeywordIndex] = {
+    "postgresql": PostgresqlIndex(),
+    "sqlite": SqliteIndex(),
+}
 
 
 def keyword_index() -> KeywordIndex:
