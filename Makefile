@@ -6,14 +6,15 @@ BIN := $(VENV)/bin
 SCRATCH := CLAUDE_MEM_DATA_DIR="$(CURDIR)/$(VENV)/lint-data"
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help venv run demo dev test lint clean
+.PHONY: help venv run demo dev test test-sqlite test-postgres lint clean
 
 help:
 	@echo "make run    install into $(VENV) and run everything; Ctrl-C stops it"
 	@echo "make demo   show it on recorded agent sessions, in a scratch directory"
 	@echo "make venv   install into $(VENV) what running needs"
 	@echo "make dev    install what tests and checks need as well"
-	@echo "make test   run all tests"
+	@echo "make test   run all tests, on SQLite and then on PostgreSQL"
+	@echo "make test-sqlite, make test-postgres   run them on one of the two"
 	@echo "make lint   run all checks"
 	@echo "make clean  remove $(VENV) and caches"
 	@echo
@@ -29,8 +30,14 @@ venv: $(VENV)/installed
 
 dev: $(VENV)/installed-dev
 
-test: dev
-	@$(BIN)/python -m pytest -q -n auto --dist loadfile
+test: test-sqlite test-postgres
+
+test-sqlite: dev
+	@CLAUDE_MEM_TEST_DATABASE=sqlite $(BIN)/python -m pytest -q -n auto --dist loadfile
+
+# On the server that CLAUDE_MEM_TEST_POSTGRES_URL names, or else on one that the tests start.
+test-postgres: dev
+	@CLAUDE_MEM_TEST_DATABASE=postgresql $(BIN)/python -m pytest -q -n auto --dist loadfile
 
 # Whatever loads settings loads them from a scratch data directory.
 lint: dev

@@ -1,4 +1,6 @@
-"""Set before Django reads its settings: a scratch data directory of this test run, nothing else.
+"""Set before Django reads its settings: a scratch data directory of this test run, and which
+database it runs on: CLAUDE_MEM_TEST_DATABASE is `sqlite` (the default) or `postgresql`, started
+from a wheel or, where CLAUDE_MEM_TEST_POSTGRES_URL names one, any server.
 
 Loaded by pytest as a plugin (see `addopts`), because settings are imported before any conftest.
 """
@@ -8,6 +10,8 @@ import os
 import shutil
 import tempfile
 
+from tests import postgres
+
 _SCRATCH = tempfile.mkdtemp(prefix="claudemem-tests-")
 atexit.register(shutil.rmtree, _SCRATCH, ignore_errors=True)
 
@@ -15,3 +19,11 @@ for name in [name for name in os.environ if name.startswith(("CLAUDE_MEM_", "CEL
     if not name.startswith("CLAUDE_MEM_TEST_"):
         del os.environ[name]
 os.environ["CLAUDE_MEM_DATA_DIR"] = _SCRATCH
+
+if os.environ.get("CLAUDE_MEM_TEST_DATABASE") == "postgresql":
+    # Whoever starts first starts it for all: the workers of pytest-xdist inherit its URL.
+    if "CLAUDE_MEM_TEST_POSTGRES_URL" not in os.environ:
+        _server = postgres.Server()
+        atexit.register(_server.stop)
+        os.environ["CLAUDE_MEM_TEST_POSTGRES_URL"] = _server.url()
+    os.environ["CLAUDE_MEM_SERVER_DATABASE_URL"] = os.environ["CLAUDE_MEM_TEST_POSTGRES_URL"]

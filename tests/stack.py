@@ -18,6 +18,7 @@ import httpx
 
 from queueing import access
 from queueing.pids import Mark
+from tests.postgres import database_of
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -67,7 +68,7 @@ class Stack:
         self.home = home
         self.data = home / "data"
         self.output = home / "up.log"
-        self.settings = dict(settings)
+        self.settings = {**database_of(self.data), **settings}
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.key = ""
@@ -206,20 +207,51 @@ class Stack:
     # --- its insides ------------------------------------------------------------------------------
 
     def sql(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """The rows of a query, read beside the running server."""
+        """The rows of a query, with `?` for values, read beside the running server."""
         with closing(self.connect()) as database:
-            return database.execute(query, values).fetchall()
+            if isinstance(database, sqlite3.Connection):
+                return database.execute(query, values).fetchall()
+            found: list[tuple[Any, ...]]
+            found = database.execute(query.replace("?", "%s"), values or None).fetchall()
+            return found
 
-    def connect(self) -> sqlite3.Connection:
-        """A connection that can only read, at the database as it is on disk."""
+    def change(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
+        """Run a statement once a row, with `?` for values, all in one transaction."""
+        with closing(self.connect()) as database:
+            if isinstance(database, sqlite3.Connection):
+                database.execute("BEGIN IMMEDIATE")
+                database.executemany(statement, rows)
+                database.execute("COMMIT")
+            else:
+                with database.transaction():
+                    database.cursor().executemany(statement.replace("?", "%s"), rows)
+
+    @property
+    def now(self) -> str:
+        """The moment, in the database's SQL and as it stores times."""
+        return (
+            "clock_timestamp()" if self.on_postgresql else "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+        )
+
+    @property
+    def on_postgresql(self) -> bool:
+        """Whether its database is PostgreSQL."""
+        return "CLAUDE_MEM_SERVER_DATABASE_URL" in self.settings
+
+    def connect(self) -> Any:
+        """A connection, of the driver's own, at the database as it is; each statement commits."""
+        if url := self.settings.get("CLAUDE_MEM_SERVER_DATABASE_URL"):
+            import psycopg
+
+            return psycopg.connect(url, autocommit=True)
         path = self.data / "claude-mem.sqlite3"
-        return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=20, isolation_level=None)
+        return sqlite3.connect(path, timeout=20, isolation_level=None)
 
-    def count(self, table: str, where: str = "1") -> int:
+    def count(self, table: str, where: str = "true") -> int:
         """How many rows there are."""
         return int(self.sql(f"SELECT count(*) FROM {table} WHERE {where}")[0][0])
 
-    def jobs(self, where: str = "1") -> int:
+    def jobs(self, where: str = "true") -> int:
         """How many jobs there are."""
         return self.count("queueing_generationjob", where)
 

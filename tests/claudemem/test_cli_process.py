@@ -15,6 +15,7 @@ import pytest
 
 from claudemem import cli, leash, peek
 from queueing import access, pids, store
+from tests.postgres import database_of
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 def run(*arguments: str, data: Path, typed: str = "") -> subprocess.CompletedProcess[str]:
     """What `claudemem ARGUMENTS` does in a data directory."""
-    environment = {**os.environ, "CLAUDE_MEM_DATA_DIR": str(data)}
+    environment = {**os.environ, **database_of(data), "CLAUDE_MEM_DATA_DIR": str(data)}
     return subprocess.run(
         [sys.executable, "-m", "claudemem", *arguments],
         cwd=ROOT, env=environment, input=typed, capture_output=True, text=True, check=False,
@@ -46,6 +47,7 @@ class Installation:
                 [sys.executable, "-m", "claudemem", "up", "--data-dir", str(self.data),
                  "--port", str(self.port)],
                 cwd=ROOT, stdout=output, stderr=output, stdin=subprocess.DEVNULL,
+                env={**os.environ, **database_of(self.data)},
             )  # fmt: skip
         return self.process
 
@@ -111,7 +113,7 @@ def test_the_first_run_shows_an_admin_and_a_key_that_work(running: Installation)
     )
     told = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True,
-        env={**os.environ, "CLAUDE_MEM_DATA_DIR": str(running.data),
+        env={**os.environ, **database_of(running.data), "CLAUDE_MEM_DATA_DIR": str(running.data),
              "DJANGO_SETTINGS_MODULE": "claudemem.settings"},
     ).stdout  # fmt: skip
     assert told == "True ['memories:read', 'memories:write'] None\n"

@@ -147,7 +147,7 @@ def test_a_worker_that_stood_still_finds_its_work_done(recovered: Stack) -> None
     in_the_middle(recovered, 200, send_hooks)
     taken = recovered.jobs("state = 'processing'")
     with recovered.frozen("worker"):
-        late = "state = 'processing' AND lease_until < strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+        late = f"state = 'processing' AND lease_until < {recovered.now}"
         until(lambda: recovered.jobs(late) == recovered.jobs("state = 'processing'") > 0)
     assert taken > 0
     prove(recovered)

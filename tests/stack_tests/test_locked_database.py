@@ -7,10 +7,14 @@ from contextlib import closing, contextmanager
 
 import pytest
 
+from tests.postgres import on_postgresql
 from tests.stack import HOOK, Stack, payloads, recording, stack
 from tests.waiting import until
 
-pytestmark = pytest.mark.stack
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.skipif(on_postgresql(), reason="nobody can lock a whole PostgreSQL by a file"),
+]
 
 
 @pytest.fixture(scope="module")

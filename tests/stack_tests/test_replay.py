@@ -1,10 +1,11 @@
 """All the recordings, into one project, through the door that hooks use."""
 
-import sqlite3
 from contextlib import closing
+from datetime import timedelta
 
 import pytest
 
+from queueing.direct import moment
 from tests import proofs
 from tests.stack import RECORDINGS, Stack, payloads, recording
 from tests.stack_tests.conftest import Replayed
@@ -69,17 +70,16 @@ def test_a_replay_of_long_ago_makes_nothing_new(replayed: Replayed) -> None:
 
 def _age(stack: Stack, windows: int) -> None:
     """Let what was recognised by its time alone have come so many times ten seconds earlier."""
-    path = stack.data / "claude-mem.sqlite3"
-    with closing(sqlite3.connect(path, timeout=20)) as database, database:
-        aged = database.execute(
-            """UPDATE observations_event SET
-                occurred_at = datetime(occurred_at, ?),
-                dedupe_key = substr(dedupe_key, 1, 68)
-                    || printf('%013d', CAST(substr(dedupe_key, 69) AS INTEGER) - ?)
-            WHERE dedupe_key LIKE 'as:%'""",
-            [f"-{windows * 10} seconds", windows],
-        )
-        assert aged.rowcount > 0
+    alike = stack.sql(
+        "SELECT occurred_at, dedupe_key, id FROM observations_event WHERE dedupe_key LIKE 'as:%'"
+    )
+    assert alike
+    earlier = timedelta(seconds=10 * windows)
+    stack.change(
+        "UPDATE observations_event SET occurred_at = ?, dedupe_key = ? WHERE id = ?",
+        [(str(moment(at) - earlier), f"{key[:68]}{int(key[68:]) - windows:013d}", event)
+         for at, key, event in alike],
+    )  # fmt: skip
 
 
 def test_every_session_has_one_summary(replayed: Replayed) -> None:

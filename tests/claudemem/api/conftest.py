@@ -18,6 +18,7 @@ from django.test import Client
 
 from observations import keys
 from observations.models import Project, Team
+from tests.postgres import database_of
 
 START_SECONDS = 30.0
 
@@ -111,12 +112,16 @@ class Server:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     data_dir = tmp_path_factory.mktemp("server")
     port = _free_port()
-    environment = os.environ | {
-        "CLAUDE_MEM_DATA_DIR": str(data_dir),
-        "CLAUDE_MEM_SERVER_PORT": str(port),
-        "CLAUDE_MEM_WAIT_SECONDS": "0.3",
-        "CLAUDE_MEM_DATABASE_TIMEOUT": "0.3",
-    }
+    environment = (
+        os.environ
+        | database_of(data_dir)
+        | {
+            "CLAUDE_MEM_DATA_DIR": str(data_dir),
+            "CLAUDE_MEM_SERVER_PORT": str(port),
+            "CLAUDE_MEM_WAIT_SECONDS": "0.3",
+            "CLAUDE_MEM_DATABASE_TIMEOUT": "0.3",
+        }
+    )
     _run(environment, "migrate")
     made = json.loads(_run(environment, "api-key", "create", "--scope", "*"))
     url = f"http://127.0.0.1:{port}"

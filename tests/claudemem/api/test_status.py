@@ -1,3 +1,4 @@
+import socket
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from queueing import broker
 from queueing.errors import QueueStoreAway
 from queueing.models import GenerationJob
 from tests.claudemem.api.conftest import Api, told
+from tests.postgres import on_postgresql
 
 LANE_KEYS = [
     "kind", "name", "waiting", "active", "completed", "failed", "delayed", "stalled", "unavailable",
@@ -42,7 +44,13 @@ def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def blocked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A database that somebody has locked, even for readers."""
+    """A database that does not answer: locked even for readers, or a server that stands still."""
+    if on_postgresql():
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            monkeypatch.setitem(connection.settings_dict, "HOST", "127.0.0.1")
+            monkeypatch.setitem(connection.settings_dict, "PORT", silent.getsockname()[1])
+            yield
+        return
     path = tmp_path / "locked.sqlite3"
     lock = sqlite3.connect(path, isolation_level=None)
     lock.execute("CREATE TABLE t (a)")
@@ -77,14 +85,16 @@ def test_ready_means_that_the_database_answers_and_is_migrated(
 def test_a_locked_database_delays_no_answer() -> None:
     started = time.monotonic()
     told(Api().get("/api/readiness"), 503)
-    assert time.monotonic() - started < 2
+    # PostgreSQL's client library waits for a connection for two seconds at least.
+    assert time.monotonic() - started < (3 if on_postgresql() else 2)
 
 
 @pytest.mark.usefixtures("db", "reachable")
 def test_a_database_that_is_away_is_told_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(connection.settings_dict, "NAME", str(tmp_path))
+    place = "nowhere" if on_postgresql() else str(tmp_path)
+    monkeypatch.setitem(connection.settings_dict, "NAME", place)
     answer = told(Api().get("/api/health"), 503)
     assert (answer["status"], answer["initialized"]) == ("degraded", False)
     assert "does not answer" in answer["dependencies"]["statuses"][0]["message"]

