@@ -71,8 +71,11 @@ def postgresql(url: str, limits: Limits, *, sslmode: str) -> dict[str, Any]:
     if sslmode:
         given.setdefault("sslmode", sslmode)
     given.setdefault("application_name", "claudemem")
+    # The hot path's statements are planned once a connection (queueing/direct.py), not each time.
+    given.setdefault("prepare_threshold", 3)
     given.setdefault("connect_timeout", max(1, limits.connect // 1000))
-    timeout = f"-c statement_timeout={limits.statement}"
+    # Compiling a statement costs more than any of ours takes.
+    timeout = f"-c statement_timeout={limits.statement} -c jit=off"
     given["options"] = f"{given['options']} {timeout}" if "options" in given else timeout
     given["pool"] = {
         "min_size": 1,

@@ -1,11 +1,11 @@
 """Statements straight to the database driver, for the few that every capture and claim runs.
 
-On SQLite Django's cursor wrappers cost several times what the statement does; here they are
-skipped. Errors are Django's all the same, and so are transactions. Texts are in Django's style
-(`%s`, `%%`).
+Django's cursor wrappers cost several times what such a statement does; here they are skipped.
+Errors are Django's all the same, and so are transactions. Texts are in Django's style (`%s`, `%%`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeAlias
@@ -19,11 +19,11 @@ Params: TypeAlias = Sequence[Any]
 def fetch(text: str, params: Params = ()) -> list[tuple[Any, ...]]:
     """Run the statement and return its rows, if it has any."""
     database = connections[DEFAULT_DB_ALIAS]
-    if database.vendor != "sqlite":
-        with database.cursor() as cursor:
+    database.ensure_connection()
+    if database.vendor == "postgresql":
+        with _prepared(database) as cursor:
             cursor.execute(text, params)
             return cursor.fetchall() if cursor.description else []
-    database.ensure_connection()
     with database.wrap_database_errors:
         rows: list[tuple[Any, ...]] = database.connection.execute(
             _question_marks(text), params
@@ -34,13 +34,26 @@ def fetch(text: str, params: Params = ()) -> list[tuple[Any, ...]]:
 def execute_many(text: str, rows: Iterable[Params]) -> None:
     """Run the statement once a row."""
     database = connections[DEFAULT_DB_ALIAS]
-    if database.vendor != "sqlite":
-        with database.cursor() as cursor:
+    database.ensure_connection()
+    if database.vendor == "postgresql":
+        with _prepared(database) as cursor:
             cursor.executemany(text, list(rows))
             return
-    database.ensure_connection()
     with database.wrap_database_errors:
         database.connection.executemany(_question_marks(text), rows)
+
+
+@contextmanager
+def _prepared(database: Any) -> Iterator[Any]:
+    """A cursor of the driver's own: PostgreSQL plans a statement once, and gets many rows at once.
+
+    Django's puts values into the text of each statement, which is then new to PostgreSQL.
+    """
+    from psycopg import Cursor  # not where SQLite is in use
+
+    database.validate_no_broken_transaction()
+    with database.wrap_database_errors, Cursor(database.connection) as cursor:
+        yield cursor
 
 
 @cache

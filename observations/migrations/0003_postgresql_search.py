@@ -32,24 +32,29 @@ WORDS = (
     "ALTER TEXT SEARCH CONFIGURATION claudemem_words"
     " ALTER MAPPING FOR asciiword WITH claudemem_stem",
 )
+# Nearly all texts are ASCII. There it does to part what PostgreSQL's parser would keep together as
+# an address, a path, a number with a point, a tag or a compound; a longer list would cost more.
+JOINTS = "-/._@:&<+~"
+SPACES = " " * len(JOINTS)
 FOLDED = f"""
 CREATE FUNCTION claudemem_folded(given text) RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN
-    regexp_replace(lower(normalize(regexp_replace(normalize(given, NFD), '{MARKS}', '', 'g'), NFC)
-        COLLATE {{collation}}), '{BLANKS}', ' ', 'g')
+LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN
+    CASE WHEN octet_length(given) = length(given) THEN translate(given, '{JOINTS}', '{SPACES}')
+    ELSE regexp_replace(lower(normalize(regexp_replace(normalize(given, NFD), '{MARKS}', '', 'g'),
+        NFC) COLLATE {{collation}}), '{BLANKS}', ' ', 'g') END
 """
 # A tsvector holds a megabyte at most, so that of each field only the beginning is searched.
 MADE = """
 CREATE FUNCTION claudemem_weighed(given text, label "char", longest integer) RETURNS tsvector
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN
+LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN
     setweight(to_tsvector('claudemem_words', claudemem_folded(left(given, longest))), label)
 """
-LINES = """
+# As JSON writes it, but for what a backslash begins; the rest is punctuation. In one expression, as
+# all of these functions: PostgreSQL then puts them in place, where a call costs more than they do.
+LINES = r"""
 CREATE FUNCTION claudemem_lines(given jsonb) RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE RETURN
-    CASE jsonb_typeof(given) WHEN 'array' THEN
-        (SELECT coalesce(string_agg(line, E'\\n'), '') FROM jsonb_array_elements_text(given) line)
-    ELSE '' END
+LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN
+    regexp_replace(given::text, '\\[\\bfnrt]', ' ', 'g')
 """
 TABLE = """
 CREATE TABLE observation_index (number bigint PRIMARY KEY, size integer NOT NULL,
@@ -57,7 +62,7 @@ CREATE TABLE observation_index (number bigint PRIMARY KEY, size integer NOT NULL
 """
 INDEX = """
 CREATE INDEX observation_index_words ON observation_index USING gin (words)
-    WITH (gin_pending_list_limit = 512)
+    WITH (gin_pending_list_limit = 2048)
 """
 
 
@@ -66,13 +71,13 @@ def _row(row: str) -> str:
     return f"""
         array_to_tsvector(ARRAY['p:' || {row}.project_id])
         || claudemem_weighed({row}.title, 'A', 4000)
-        || claudemem_weighed({row}.subtitle, 'B', 4000)
-        || claudemem_weighed(claudemem_lines({row}.facts), 'B', 20000)
-        || claudemem_weighed(claudemem_lines({row}.files_read), 'B', 20000)
-        || claudemem_weighed(claudemem_lines({row}.files_modified), 'B', 20000)
-        || claudemem_weighed(
-            CASE {row}.narrative WHEN '' THEN {row}.content ELSE {row}.narrative END, 'C', 80000)
-        || claudemem_weighed({row}.parts, 'C', 8000)
+        || claudemem_weighed(left({row}.subtitle, 4000) || E'\\n'
+            || left(claudemem_lines({row}.facts), 20000) || E'\\n'
+            || left(claudemem_lines({row}.files_read), 20000) || E'\\n'
+            || left(claudemem_lines({row}.files_modified), 20000), 'B', 70000)
+        || claudemem_weighed(left(
+            CASE {row}.narrative WHEN '' THEN {row}.content ELSE {row}.narrative END, 80000)
+            || E'\\n' || {row}.parts, 'C', 90000)
         || claudemem_weighed(claudemem_lines({row}.concepts), 'D', 8000)"""
 
 
@@ -145,7 +150,8 @@ def make_index(_apps: StateApps, editor: BaseDatabaseSchemaEditor) -> None:
         cursor.execute("SET LOCAL statement_timeout = 0")
         cursor.execute(COLLATION)
         ((collation,),) = cursor.fetchall()
-    made = (*WORDS, FOLDED.format(collation=collation), MADE, LINES, TABLE, FILL, INDEX, KEEP)
+    folded = FOLDED.format(collation=collation)
+    made = (*WORDS, folded, MADE, LINES, TABLE, FILL, INDEX, KEEP)
     for statement in (*made, *TRIGGERS):
         editor.execute(statement)
 

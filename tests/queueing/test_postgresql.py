@@ -1,0 +1,106 @@
+"""Connections to PostgreSQL: shared by many threads, replaced when they die, never left held."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from django.db import OperationalError, close_old_connections, connection
+
+from queueing import runner
+from queueing.direct import fetch
+from queueing.leases import Details, Job
+from tests.queueing.conftest import Enqueue
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif("connection.vendor != 'postgresql'", reason="about PostgreSQL alone"),
+]
+
+
+def backend() -> int:
+    ((pid,),) = fetch("SELECT pg_backend_pid()")
+    return int(pid)
+
+
+def backends() -> int:
+    """How many connections to this database there are."""
+    ((count,),) = fetch("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+    return int(count)
+
+
+def in_thread(work: Any) -> Any:
+    """What `work` returns in a thread of its own, whose connection goes back afterwards."""
+    found = []
+
+    def run() -> None:
+        try:
+            found.append(work())
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def test_a_connection_that_the_server_closed_is_not_handed_out() -> None:
+    lost = in_thread(backend)
+    fetch("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+          " WHERE datname = current_database() AND pid <> pg_backend_pid()")  # fmt: skip
+    assert in_thread(backend) != lost
+    assert in_thread(backend) != lost
+
+
+def test_a_connection_that_dies_in_use_is_an_error_once() -> None:
+    mine = backend()
+    in_thread(lambda: fetch("SELECT pg_terminate_backend(%s, 5000)", [mine]))
+    with pytest.raises(OperationalError):
+        fetch("SELECT 1")
+    connection.close()
+    assert fetch("SELECT 1") == [(1,)]
+
+
+def test_a_statement_that_runs_too_long_is_ended() -> None:
+    fetch("SET statement_timeout = 50")
+    with pytest.raises(OperationalError, match="statement timeout"):
+        fetch("SELECT pg_sleep(10)")
+    fetch("RESET statement_timeout")
+
+
+class Provider:
+    """Asks for nothing, and notes whether its thread held a connection meanwhile."""
+
+    def __init__(self, meeting: threading.Barrier) -> None:
+        self.meeting = meeting
+        self.held: list[bool] = []
+
+    def prepare(self, jobs: Sequence[Job]) -> None:
+        fetch("SELECT 1")
+
+    def perform(self, work: Any, timeout: float) -> None:
+        self.held.append(connection.connection is not None)
+        self.meeting.wait(30)
+
+    def store(self, jobs: Sequence[Job], result: Any) -> Details:
+        return {}
+
+
+def test_many_calls_are_in_flight_at_once_over_few_connections(
+    enqueue: Enqueue, published: list[str]
+) -> None:
+    calls = 40
+    jobs = [enqueue(f"lane-{n}")[0].id for n in range(calls)]
+    provider = Provider(threading.Barrier(calls))
+    threads = [threading.Thread(target=runner.run, args=(job, provider)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert provider.held == [False] * calls
+    assert fetch("SELECT count(*) FROM queueing_generationjob WHERE state = 'completed'") == [
+        (calls,)
+    ]
+    assert backends() <= connection.pool.max_size
+    close_old_connections()
