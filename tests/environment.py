@@ -1,6 +1,7 @@
 """Set before Django reads its settings: a scratch data directory of this test run, and which
 database it runs on: CLAUDE_MEM_TEST_DATABASE is `sqlite` (the default) or `postgresql`, started
 from a wheel or, where CLAUDE_MEM_TEST_POSTGRES_URL names one, any server.
+CLAUDE_MEM_TEST_POSTGRES_VERSION chooses which one of the wheel: 16 (the default) or 18.
 
 Loaded by pytest as a plugin (see `addopts`), because settings are imported before any conftest.
 """

@@ -74,7 +74,8 @@ def test_all_recordings_become_memories_and_nothing_private_is_sent(
     modelled.wait_settled()
     assert modelled.jobs("state <> 'completed'") == 0
     assert modelled.count("observations_observation", "kind = 'summary'") >= len(RECORDINGS)
-    assert modelled.count("observations_observation", "metadata NOT LIKE '%openrouter%'") == 0
+    others = "CAST(metadata AS text) NOT LIKE '%openrouter%'"
+    assert modelled.count("observations_observation", others) == 0
     assert "<private>" not in standin.everything
     assert found_in(standin.everything.encode()) == []
     assert modelled.search("pytest tests")
