@@ -83,8 +83,8 @@ def claim(job_id: str, worker: str) -> Lease | None:
         return _claim(job_id, worker)
 
 
-def _claim(job_id: str, worker: str) -> Lease | None:
-    rows = fetch("claim_head", [seconds(settings.LEASE_SECONDS), worker, job_id])
+def _claim(job_id: str, worker: str, how: str = "claim_head") -> Lease | None:
+    rows = fetch(how, [seconds(settings.LEASE_SECONDS), worker, job_id])
     if not rows:
         return None
     head = Job(*rows[0])
@@ -106,7 +106,9 @@ def _claim_followers(head: Job, worker: str) -> list[Job]:
     if kind.batch_jobs == 1:
         return []
     behind = fetch("followers", [head.lane_id, head.seq, kind.batch_jobs - 1])
-    chosen = fitting(behind, head.kind, kind.batch_tokens - head.size)
+    # Where a number is missing another has that job in hand: nothing may overtake it.
+    run = [row[:5] for place, row in enumerate(behind, head.seq + 1) if row[5] == place]
+    chosen = fitting(run, head.kind, kind.batch_tokens - head.size)
     if not chosen:
         return []
     lease = [seconds(settings.LEASE_SECONDS), worker]
@@ -150,7 +152,7 @@ def settle(lease: Lease, store: Callable[[], Details], *, worker: str, go_on: bo
         _record(states.COMPLETED, states.COMPLETED, record)
         head = advance(lease.head.lane_id)
         goes_on = go_on and head and head.kind == lease.head.kind
-        following = _claim(head.job_id, worker) if goes_on and head else None
+        following = _claim(head.job_id, worker, "claim_next") if goes_on and head else None
         return Settled(lease=following) if following else Settled(head=head)
 
 

@@ -134,6 +134,8 @@ def forget(lane_keys: Sequence[str]) -> int:
 
     Must be called inside a transaction.
     """
+    # Jobs before lanes, as everywhere: a worker that settles one has it and wants the lane.
+    fetch("lock_jobs", sorted(lane_keys), items=len(lane_keys))
     lanes = [row[0] for row in fetch("lanes_of", sorted(lane_keys), items=len(lane_keys))]
     if not lanes:
         return 0

@@ -18,8 +18,12 @@ _CLOCK = {
                "strftime('%%Y-%%m-%%d %%H:%%M:%%f000', 'now', %s || ' seconds')"),
     "postgresql": ("clock_timestamp()", "clock_timestamp() + make_interval(secs => %s)"),
 }  # fmt: skip
-_FOR_UPDATE = {"sqlite": "", "postgresql": "FOR UPDATE"}
-_SKIP_LOCKED = {"sqlite": "", "postgresql": "FOR UPDATE OF lane SKIP LOCKED"}
+# Locks are taken in one order: jobs, then whatever they are about, then their lane. Where a job is
+# wanted while its lane may be held already, or many at once, one that another has is passed over.
+_FOR_UPDATE = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE"}
+_FOR_REMOVAL = {"sqlite": "", "postgresql": "FOR UPDATE"}
+_UNLOCKED = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE SKIP LOCKED"}
+_SKIP_LOCKED = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE OF lane SKIP LOCKED"}
 
 _JOB = (
     "id, queue_job_id, lane_id, seq, kind, token, attempts, max_attempts, size, "
@@ -56,9 +60,17 @@ _TEXTS = {
             AND (state = 'queued' OR (state = 'processing' AND lease_until < {now}))
             AND seq = (SELECT head FROM queueing_lane WHERE id = queueing_generationjob.lane_id)
         RETURNING {job}""",
+    "claim_next": """
+        UPDATE queueing_generationjob SET state = 'processing', token = token + 1,
+            attempts = attempts + 1, lease_until = {later}, leased_by = %s, updated_at = {now}
+        WHERE id IN (SELECT id FROM queueing_generationjob WHERE id = %s {unlocked})
+            AND due_at <= {now} AND attempts < max_attempts
+            AND (state = 'queued' OR (state = 'processing' AND lease_until < {now}))
+            AND seq = (SELECT head FROM queueing_lane WHERE id = queueing_generationjob.lane_id)
+        RETURNING {job}""",
     "followers": """
-        SELECT id, kind, state, size, due_at <= {now} FROM queueing_generationjob
-        WHERE lane_id = %s AND seq > %s ORDER BY seq LIMIT %s""",
+        SELECT id, kind, state, size, due_at <= {now}, seq FROM queueing_generationjob
+        WHERE lane_id = %s AND seq > %s ORDER BY seq LIMIT %s {unlocked}""",
     "claim_followers": """
         UPDATE queueing_generationjob SET state = 'processing', token = token + 1,
             attempts = attempts + 1, lease_until = {later}, leased_by = %s, updated_at = {now}
@@ -68,7 +80,8 @@ _TEXTS = {
     "free_followers": """
         UPDATE queueing_generationjob SET state = 'queued', attempts = attempts - 1,
             lease_until = NULL, leased_by = '', updated_at = {now}
-        WHERE lane_id = %s AND seq > %s AND state = 'processing' AND lease_until < {now}
+        WHERE id IN (SELECT id FROM queueing_generationjob WHERE lane_id = %s AND seq > %s
+            AND state = 'processing' AND lease_until < {now} {unlocked})
         RETURNING id, attempts""",
     # A head whose every start ended with its worker's death is dead-lettered, not tried for ever.
     "bury_exhausted": """
@@ -79,7 +92,8 @@ _TEXTS = {
         RETURNING lane_id, attempts""",
     "renew": """
         UPDATE queueing_generationjob SET lease_until = {later}
-        WHERE state = 'processing' AND (id, token) IN (VALUES {pairs})
+        WHERE id IN (SELECT id FROM queueing_generationjob WHERE state = 'processing'
+            AND (id, token) IN (VALUES {pairs}) {unlocked})
         RETURNING id, token""",
     "complete": """
         UPDATE queueing_generationjob SET state = 'completed', lease_until = NULL, leased_by = '',
@@ -163,7 +177,11 @@ _TEXTS = {
     "look_again": "UPDATE queueing_pause SET until = {now}",
     "lift": "DELETE FROM queueing_pause",
     "all_unwoken": "UPDATE queueing_lane SET woken_at = NULL WHERE head <= tail",
-    "lanes_of": "SELECT id FROM queueing_lane WHERE key IN ({list}) {for_update}",
+    "lock_jobs": """
+        SELECT id FROM queueing_generationjob WHERE lane_id IN
+            (SELECT id FROM queueing_lane WHERE key IN ({list}))
+        ORDER BY lane_id, seq {for_removal}""",
+    "lanes_of": "SELECT id FROM queueing_lane WHERE key IN ({list}) {for_removal}",
     "forget_history": """
         DELETE FROM queueing_generationjobevent WHERE job_id IN
             (SELECT id FROM queueing_generationjob WHERE lane_id IN ({list}))""",
@@ -182,6 +200,8 @@ def _template(name: str, vendor: str) -> str:
         ("{job}", _JOB),
         ("{for_update}", _FOR_UPDATE[vendor]),
         ("{skip_locked}", _SKIP_LOCKED[vendor]),
+        ("{unlocked}", _UNLOCKED[vendor]),
+        ("{for_removal}", _FOR_REMOVAL[vendor]),
     ):
         text = text.replace(mark, value)
     return " ".join(text.split())
