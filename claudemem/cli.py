@@ -28,6 +28,7 @@ COMMANDS = {
     "web": "claudemem.commands.process:web",
     "worker": "claudemem.commands.process:worker",
     "beat": "claudemem.commands.process:beat",
+    "flower": "claudemem.commands.process:flower",
 }
 
 _DEBUG = "claudemem.debug"

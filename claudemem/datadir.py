@@ -1,4 +1,4 @@
-"""The data directory: where it is, what lies in it, and the one secret that Django needs.
+"""The data directory: where it is, what lies in it, and the secrets that are made in it.
 
 Everything that this installation keeps is below this one directory, readable by its owner only.
 """
@@ -26,6 +26,10 @@ class DataDir:
         return self.root / "secret_key"
 
     @property
+    def flower_password(self) -> Path:
+        return self.root / "flower_password"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 
@@ -47,18 +51,23 @@ def locate(explicit: str) -> DataDir:
 
 
 def django_secret(directory: DataDir) -> str:
-    """Django's signing key: made once, kept in a 0600 file.
-
-    Several processes may start at once: the first to create the file wins, all read the same key.
-    """
+    """Django's signing key: made once, kept in a 0600 file."""
     directory.create()
+    return kept(directory.secret_key, 50)
+
+
+def kept(path: Path, size: int) -> str:
+    """The secret in this file; a missing one is made of `size` random bytes, for its owner alone.
+
+    Several processes may start at once: the first to create the file wins, all read the same.
+    """
     try:
-        handle = os.open(directory.secret_key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        return _written(directory.secret_key)
+        return _written(path)
     with os.fdopen(handle, "w") as file:
-        file.write(secrets.token_urlsafe(50) + "\n")
-    return _written(directory.secret_key)
+        file.write(secrets.token_urlsafe(size) + "\n")
+    return _written(path)
 
 
 def _written(path: Path) -> str:
@@ -66,8 +75,6 @@ def _written(path: Path) -> str:
     until = time.monotonic() + 2.0
     while not (text := path.read_text().strip()):
         if time.monotonic() > until:
-            raise OSError(
-                errno.EINVAL, "the file with the signing key is empty: delete it", str(path)
-            )
+            raise OSError(errno.EINVAL, "the file with the secret is empty: delete it", str(path))
         time.sleep(0.01)
     return text

@@ -27,10 +27,12 @@ class StartFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A row of the process table."""
+    """A row of the process table. `listens`: a host and port that must be free for it."""
 
     name: str
     argv: tuple[str, ...]
+    detail: str = ""
+    listens: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ class Child(Member):
 
     def __init__(self, program: Program, logs: Path, directory: Path) -> None:
         super().__init__(program.name, Restarts())
+        self.detail = program.detail
         self._program = program
         self._logs = logs
         self._directory = directory

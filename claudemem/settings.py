@@ -203,6 +203,19 @@ WEB_THREADS = env.int("CLAUDE_MEM_WEB_THREADS", 8)
 # A request that waits for its job waits at most so long: clients give up after 30 s themselves.
 WAIT_SECONDS = env.float("CLAUDE_MEM_WAIT_SECONDS", 25.0)
 
+# --- Flower -------------------------------------------------------------------------------------
+FLOWER_HOST = env.str("CLAUDE_MEM_FLOWER_HOST", "") or "127.0.0.1"
+FLOWER_PORT = int(env.str("CLAUDE_MEM_FLOWER_PORT", "") or "5555")
+FLOWER_USER = env.str("CLAUDE_MEM_FLOWER_USER", "") or "admin"
+FLOWER_PASSWORD = env.str("CLAUDE_MEM_FLOWER_PASSWORD", "")
+FLOWER_PREFIX = (env.str("CLAUDE_MEM_FLOWER_PREFIX", "") or "flower").strip("/")
+# Whatever is not plainly a no leaves it read-only.
+FLOWER_READ_ONLY = env.str("CLAUDE_MEM_FLOWER_READ_ONLY", "").lower() not in {
+    "0", "false", "no", "off",
+}  # fmt: skip
+# Where people's browsers find it; the admin leads from a job to its tasks where it is known.
+FLOWER_URL = env.str("CLAUDE_MEM_FLOWER_URL", "").rstrip("/")
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -214,6 +227,7 @@ LOGGING = {
         "httpx": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},
         "openai": {"level": "WARNING"},
+        "tornado.access": {"level": "WARNING"},
         "celery.app.trace": {"level": "ERROR"},
         "celery.worker.strategy": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},

@@ -1,4 +1,4 @@
-"""`claudemem up`: store, database, web, worker and beat, in order, and down again in reverse.
+"""`claudemem up`: store, database, web, worker, beat, in order, and down again in reverse.
 
 This process stays small: it imports no Django, and whatever needs it is a child. If it is killed,
 its children end by themselves (see `leash`) and the store stays, to be adopted by the next start.
@@ -41,9 +41,11 @@ class Plan:
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
-def own(name: str, *arguments: str) -> Program:
+def own(
+    name: str, *arguments: str, detail: str = "", listens: tuple[str, int] | None = None
+) -> Program:
     """A program that is one of our own commands."""
-    return Program(name, (sys.executable, "-m", "claudemem", *arguments))
+    return Program(name, (sys.executable, "-m", "claudemem", *arguments), detail, listens)
 
 
 def up(plan: Plan, board: Board) -> None:
@@ -54,7 +56,7 @@ def up(plan: Plan, board: Board) -> None:
     """
     plan.data.create()
     with _alone(plan), Interrupts() as interrupts:
-        _check_port(plan)
+        _check_ports(plan)
         gauge = Gauge(plan.host, plan.port, with_jobs=board.wants_jobs)
         started: list[Member] = []
         try:
@@ -133,12 +135,18 @@ def _introduced(member: Member) -> str:
     return f"{member.name} started ({', '.join(filter(None, (status.detail, pid)))})"
 
 
-def _check_port(plan: Plan) -> None:
+def _check_ports(plan: Plan) -> None:
     if not access.bindable(plan.port, plan.host):
         raise StartFailed(
             f"port {plan.port} is taken by another program: choose another one with --port, or "
             "stop that program"
         )
+    for program in plan.children:
+        if program.listens and not access.bindable(program.listens[1], program.listens[0]):
+            raise StartFailed(
+                f"port {program.listens[1]} of {program.name} is taken by another program: choose "
+                f"another one in CLAUDE_MEM_{program.name.upper()}_PORT, or stop that program"
+            )
 
 
 @contextmanager

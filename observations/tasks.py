@@ -31,25 +31,25 @@ def _say_who_observes(**_: Any) -> None:
         log.info("observations are made by %s (%s)", chosen.model, chosen.name)
 
 
-@shared_task(name=kinds.EVENT.task)
-def generate_event(job_id: str) -> int:
+@shared_task(name=kinds.EVENT.task, bind=True)
+def generate_event(self: Any, job_id: str) -> int:
     """Work a live event's job and those behind it."""
-    return runner.run(job_id, _OBSERVE)
+    return runner.run(job_id, _OBSERVE, task=self.request.id)
 
 
-@shared_task(name=kinds.EVENT_BATCH.task)
-def generate_event_batch(job_id: str) -> int:
+@shared_task(name=kinds.EVENT_BATCH.task, bind=True)
+def generate_event_batch(self: Any, job_id: str) -> int:
     """Work a bulk event's job and those behind it."""
-    return runner.run(job_id, _OBSERVE)
+    return runner.run(job_id, _OBSERVE, task=self.request.id)
 
 
-@shared_task(name=kinds.SUMMARY.task)
-def generate_summary(job_id: str) -> int:
+@shared_task(name=kinds.SUMMARY.task, bind=True)
+def generate_summary(self: Any, job_id: str) -> int:
     """Work a session's summary job."""
-    return runner.run(job_id, _SUMMARISE)
+    return runner.run(job_id, _SUMMARISE, task=self.request.id)
 
 
-@shared_task(name="observations.close_idle_sessions")
+@shared_task(name="observations.close_idle_sessions", send_events=False)
 def close_idle_sessions() -> int:
     """Close sessions that went silent, and have them summarised."""
     try:

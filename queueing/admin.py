@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -111,8 +112,14 @@ class HistoryInline(_Inline):
 
     @admin.display(description="details")
     def notes(self, row: GenerationJobEvent) -> SafeString | str:
-        """Why, and by whom."""
-        return brief(row.details)
+        """Why, and by whom; where Flower is known, the task leads there."""
+        details = row.details
+        task = details.get("task") if isinstance(details, dict) else None
+        if not task or not settings.FLOWER_URL:
+            return brief(details)
+        rest = brief({name: value for name, value in details.items() if name != "task"})
+        address = f"{settings.FLOWER_URL}/task/{task}"
+        return format_html('{}, task: <a href="{}">{}</a>', rest, address, task)
 
 
 class JobAdmin(ReadOnly[GenerationJob]):

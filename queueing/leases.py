@@ -73,17 +73,17 @@ class Settled:
     head: Head | None = None
 
 
-def claim(job_id: str, worker: str) -> Lease | None:
+def claim(job_id: str, worker: str, *, task: str = "") -> Lease | None:
     """Take the job if it is due, unleased and at the head of its lane; None if it is not.
 
     Queued jobs of the same kind behind it come along, up to the kind's limits. None is the normal
-    answer to a duplicate or late message.
+    answer to a duplicate or late message. `task` is the id of that message, for the history.
     """
     with transaction.atomic():
-        return _claim(job_id, worker)
+        return _claim(job_id, worker, task)
 
 
-def _claim(job_id: str, worker: str, how: str = "claim_head") -> Lease | None:
+def _claim(job_id: str, worker: str, task: str, how: str = "claim_head") -> Lease | None:
     rows = fetch(how, [seconds(settings.LEASE_SECONDS), worker, job_id])
     if not rows:
         return None
@@ -96,7 +96,7 @@ def _claim(job_id: str, worker: str, how: str = "claim_head") -> Lease | None:
     else:
         followers = _claim_followers(head, worker)
     jobs = (head, *followers)
-    details = {"worker": worker, "batch": len(jobs)}
+    details = {"worker": worker, "batch": len(jobs), **({"task": task} if task else {})}
     _record(states.CLAIMED, states.PROCESSING, {j.id: (j.attempts, details) for j in jobs})
     return Lease(jobs)
 
@@ -139,11 +139,14 @@ def renew(pairs: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
         return {(row[0], row[1]) for row in fetch("renew", params, items=len(pairs))}
 
 
-def settle(lease: Lease, store: Callable[[], Details], *, worker: str, go_on: bool) -> Settled:
+def settle(
+    lease: Lease, store: Callable[[], Details], *, worker: str, task: str = "", go_on: bool
+) -> Settled:
     """Complete the lease's jobs, in one transaction with what `store` writes.
 
     `store` returns details for each job's history. With `go_on` the lane's next job is claimed in
-    the same transaction. Raises LeaseLost, with nothing written, if any job is no longer held.
+    the same transaction, under the same `task`. Raises LeaseLost, with nothing written, if any job
+    is no longer held.
     """
     with transaction.atomic():
         _guarded("complete", [], lease)
@@ -152,7 +155,7 @@ def settle(lease: Lease, store: Callable[[], Details], *, worker: str, go_on: bo
         _record(states.COMPLETED, states.COMPLETED, record)
         head = advance(lease.head.lane_id)
         goes_on = go_on and head and head.kind == lease.head.kind
-        following = _claim(head.job_id, worker, "claim_next") if goes_on and head else None
+        following = _claim(head.job_id, worker, task, "claim_next") if goes_on and head else None
         return Settled(lease=following) if following else Settled(head=head)
 
 

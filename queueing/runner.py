@@ -47,6 +47,7 @@ class Handler(Protocol):
 class _Quantum:
     jobs: int
     ends_at: float
+    task: str
     probing: bool = False
 
     def answered(self) -> None:
@@ -61,21 +62,22 @@ class _Quantum:
         return self.jobs > 0 and time.monotonic() < self.ends_at and not stopping.is_set()
 
 
-def run(job_id: str, handler: Handler) -> int:
+def run(job_id: str, handler: Handler, *, task: str = "") -> int:
     """Work the job and those behind it in its lane, until the lane is idle or its turn is over.
 
     Returns how many jobs were settled. A message that comes twice, late or out of turn does
-    nothing.
+    nothing. `task` is the message's own id: with each claim it is written into the history, which
+    leads from a job to what Celery knows of its working.
     """
     try:
         close_old_connections()
-        return _run(job_id, handler)
+        return _run(job_id, handler, task)
     finally:
         close_old_connections()
 
 
-def _run(job_id: str, handler: Handler) -> int:
-    quantum = _Quantum(settings.QUANTUM_JOBS, time.monotonic() + settings.QUANTUM_SECONDS)
+def _run(job_id: str, handler: Handler, task: str) -> int:
+    quantum = _Quantum(settings.QUANTUM_JOBS, time.monotonic() + settings.QUANTUM_SECONDS, task)
     settled = 0
     lease = _begin(job_id, quantum)
     while lease:
@@ -92,7 +94,7 @@ def _begin(job_id: str, quantum: _Quantum) -> Lease | None:
     gate = pauses.gate()
     if gate is Gate.SHUT:
         return None
-    lease = leases.claim(job_id, WORKER)
+    lease = leases.claim(job_id, WORKER, task=quantum.task)
     if lease and gate is Gate.PROBE:
         quantum.probing = pauses.probe()
         if not quantum.probing:
@@ -104,7 +106,7 @@ def _begin(job_id: str, quantum: _Quantum) -> Lease | None:
 def _step(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
     """Work one lease; what follows. A lease that was lost ends the turn: another has the lane."""
     try:
-        settled = _work(lease, handler, go_on=quantum.spend(len(lease.jobs)))
+        settled = _work(lease, handler, quantum)
         quantum.answered()
         return settled
     except JobFailed as error:
@@ -129,7 +131,8 @@ def _step(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
     return Settled()
 
 
-def _work(lease: Lease, handler: Handler, *, go_on: bool) -> Settled:
+def _work(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
+    go_on = quantum.spend(len(lease.jobs))
     timeout = kinds.BY_NAME[lease.head.kind].timeout
     with heartbeat.keeping(lease, timeout):
         work = handler.prepare(lease.jobs)
@@ -137,7 +140,11 @@ def _work(lease: Lease, handler: Handler, *, go_on: bool) -> Settled:
         close_old_connections()
         result = handler.perform(work, timeout)
         return leases.settle(
-            lease, lambda: handler.store(lease.jobs, result), worker=WORKER, go_on=go_on
+            lease,
+            lambda: handler.store(lease.jobs, result),
+            worker=WORKER,
+            task=quantum.task,
+            go_on=go_on,
         )
 
 

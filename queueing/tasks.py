@@ -11,7 +11,8 @@ from queueing.reconcile import reconcile_quietly
 from queueing.runner import stopping
 
 
-@shared_task(name="queueing.reconcile")
+# No task events: one a second would bury what jobs have to tell.
+@shared_task(name="queueing.reconcile", send_events=False)
 def reconcile() -> int:
     """Publish what is due, rescue what is stalled."""
     try:

@@ -15,6 +15,7 @@ from shutil import rmtree
 from typing import Any
 
 import httpx
+from celery import Celery
 
 from queueing import access
 from queueing.pids import Mark
@@ -64,13 +65,16 @@ def free_port() -> int:
 class Stack:
     """A running server. `home` holds its data directory and what `up` printed."""
 
-    def __init__(self, home: Path, settings: Mapping[str, str] = {}) -> None:
+    def __init__(
+        self, home: Path, settings: Mapping[str, str] = {}, *, flower: bool = False
+    ) -> None:
         self.home = home
         self.data = home / "data"
         self.output = home / "up.log"
         self.settings = {**database_of(self.data), **settings}
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.flower = f"http://127.0.0.1:{free_port()}/flower/" if flower else ""
         self.key = ""
         self.project_id = ""
         self.http = httpx.Client(base_url=self.url, timeout=30.0)
@@ -87,13 +91,32 @@ class Stack:
 
     def wait_complete(self) -> None:
         """Wait until a process has each of the roles."""
-        until(lambda: set(self.pids()) == set(ROLES), 60)
+        roles = {*ROLES, *(["flower"] if self.flower else [])}
+        until(lambda: set(self.pids()) == roles, 60)
+        if self.flower:
+            self._wait_watched()
+
+    def _wait_watched(self) -> None:
+        """Wait until Flower hears of the worker, and the worker tells of its tasks.
+
+        Flower asks for that itself, every five seconds: here it need not be waited for.
+        """
+        until(lambda: self._answers(f"{self.flower}healthcheck"), 60)
+        with httpx.Client(base_url=self.flower, auth=("admin", self.flower_password)) as flower:
+            until(lambda: flower.get("workers?json=1").json()["data"], 60)
+        control = Celery(broker=self.store_access().url, set_as_current=False).control
+        until(lambda: control.enable_events(reply=True, timeout=1, limit=1), 60)
+
+    @property
+    def flower_password(self) -> str:
+        """The password that was made for Flower."""
+        return (self.data / "flower_password").read_text().strip()
 
     def launch(self) -> None:
         """Start `up`, without waiting for anything."""
         with self.output.open("ab") as log:
             self._up = subprocess.Popen(
-                self._command("up", "--port", str(self.port)),
+                self._command("up", "--port", str(self.port), *self._flower_options()),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT,
                 env=environment(self.settings), start_new_session=True,
             )  # fmt: skip
@@ -101,9 +124,18 @@ class Stack:
     def healthy(self) -> bool:
         """Whether the web answers. Fails if `up` has ended."""
         assert self._up is None or self._up.poll() is None, self.output.read_text()
+        return self._answers("/healthz")
+
+    def _answers(self, address: str) -> bool:
         with suppress(httpx.TransportError):
-            return bool(self.http.get("/healthz").is_success)
+            return bool(self.http.get(address).is_success)
         return False
+
+    def _flower_options(self) -> list[str]:
+        if not self.flower:
+            return []
+        self.settings["CLAUDE_MEM_FLOWER_PORT"] = str(httpx.URL(self.flower).port)
+        return ["--flower"]
 
     def make_key(self, project: str | None = PROJECT) -> None:
         """Make a key by the command line, for one project or for the whole team."""
@@ -267,10 +299,10 @@ class Stack:
 
 
 @contextmanager
-def stack(settings: Mapping[str, str] = {}) -> Iterator[Stack]:
+def stack(settings: Mapping[str, str] = {}, *, flower: bool = False) -> Iterator[Stack]:
     """A server with a key, stopped and gone at the end."""
     home = Path(tempfile.mkdtemp(prefix="claudemem-stack-"))
-    running = Stack(home, settings)
+    running = Stack(home, settings, flower=flower)
     try:
         running.start()
         running.make_key()

@@ -41,7 +41,8 @@ def createadmin(username: str, password_stdin: bool) -> None:
 
 
 @click.command(hidden=True)
-def first_run() -> None:
+@click.option("--flower", is_flag=True, help="Make Flower's password as well.")
+def first_run(flower: bool) -> None:
     """Bring the database up to date, and make the admin, team, project and key of a new one."""
     load_django()
     _refuse_contradictions()
@@ -49,6 +50,8 @@ def first_run() -> None:
     made = prepare()
     if made != Secrets(None, None):
         click.echo(_welcome(made))
+    if flower:
+        show_new_password()
 
 
 def _refuse_contradictions() -> None:
@@ -78,6 +81,18 @@ def prepare() -> Secrets:
             held = (scopes.MEMORIES_READ, scopes.MEMORIES_WRITE)
             api_key = keys.create("first key", held, team=team).raw
     return Secrets(password, api_key)
+
+
+def show_new_password() -> None:
+    """Make Flower's password if there is none, and show it."""
+    from claudemem import flower, settings
+
+    if flower.password_is_missing():
+        click.echo(
+            f"\n  Flower user      {settings.FLOWER_USER}\n"
+            f"  Flower password  {flower.password()}\n\n"
+            f"It is shown once, and kept in {settings.DATA_DIR.flower_password}.\n"
+        )
 
 
 def _migrate() -> bool:

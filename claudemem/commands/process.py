@@ -1,4 +1,4 @@
-"""`up`, and the processes that it runs: `web`, `worker start`, `beat`."""
+"""`up`, and the processes that it runs: `web`, `worker start`, `beat`, `flower`."""
 
 import os
 from socket import gethostname
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from claudemem.members import Program
     from claudemem.supervise import Plan
 
 # In the order in which a worker that gets one thread would want them; all are served in turn.
@@ -19,7 +20,8 @@ supervised = click.option(
 
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65535), help="Where the web listens.")
-def up(port: int | None) -> None:
+@click.option("--flower", "with_flower", is_flag=True, help="Run Flower as well.")
+def up(port: int | None, with_flower: bool) -> None:
     """Run everything in the foreground: queue store, database, web, worker and beat.
 
     Ctrl-C stops it all; a second Ctrl-C does not wait. On the first run an admin user and an API
@@ -33,9 +35,10 @@ def up(port: int | None) -> None:
     from claudemem.members import StartFailed
 
     try:
+        plan = _plan(with_flower)
         shown = board.choose()
         shown.say(_observing())
-        supervise.up(_plan(), shown)
+        supervise.up(plan, shown)
     except StartFailed as error:
         raise click.ClickException(str(error)) from error
 
@@ -101,6 +104,27 @@ def beat(supervised: bool) -> None:
     app.Beat(loglevel="WARNING", quiet=True, redirect_stdouts=False).run()
 
 
+@click.command()
+@supervised
+def flower(supervised: bool) -> None:
+    """Serve Flower, which shows Celery's workers, tasks and queues, behind a password.
+
+    On loopback a password is made and shown once where CLAUDE_MEM_FLOWER_PASSWORD names none.
+    """
+    _needs_store()
+    from claudemem.flower import door
+
+    opened = door()
+    if not supervised:  # whatever a supervised one prints goes into a log
+        from claudemem.commands.first_run import show_new_password
+
+        show_new_password()
+    _supervise("flower", supervised)
+    from claudemem.flower_server import serve
+
+    serve(opened)
+
+
 def _roles(settings: Any) -> list[tuple[str, tuple[str, ...]]]:
     worker = () if settings.GENERATION_DISABLED else (("worker", ("worker", "start")),)
     return [("web", ("web",)), *worker, ("beat", ("beat",))]
@@ -114,7 +138,19 @@ def _observing() -> str:
     return f"observations are made by the provider {settings.PROVIDER}"
 
 
-def _plan() -> "Plan":
+def _flower() -> "Program":
+    from claudemem import settings
+    from claudemem.flower import door
+    from claudemem.supervise import own
+
+    opened = door()
+    # The web leads from a job to its tasks.
+    os.environ["CLAUDE_MEM_FLOWER_URL"] = settings.FLOWER_URL or opened.url
+    place = (opened.host, opened.port)
+    return own("flower", "flower", "--supervised", detail=opened.url, listens=place)
+
+
+def _plan(with_flower: bool) -> "Plan":
     from claudemem import settings
     from claudemem.supervise import Plan, own
     from queueing import store
@@ -123,8 +159,11 @@ def _plan() -> "Plan":
         data=settings.DATA_DIR,
         host=settings.HOST,
         port=settings.PORT,
-        prepare=own("prepare", "first-run"),
-        children=tuple(own(name, *how, "--supervised") for name, how in _roles(settings)),
+        prepare=own("prepare", "first-run", *(["--flower"] if with_flower else [])),
+        children=(
+            *(own(name, *how, "--supervised") for name, how in _roles(settings)),
+            *([_flower()] if with_flower else []),
+        ),
         # An external one is neither started nor stopped by us.
         managed_store=settings.QUEUE_STORE_URL in {"", store.managed_url(settings.DATA_DIR.redis)},
     )

@@ -13,13 +13,17 @@ from claudemem.statefile import State
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process of a running `claudemem up`; `memory` in bytes, its share of shared pages."""
+    """One process of a running `claudemem up`; `memory` in bytes, its share of shared pages.
+
+    `detail` says where it is, for those that have an address of their own.
+    """
 
     name: str
     state: str
     pid: int | None
     restarts: int
     memory: int
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +101,8 @@ def _processes(state: State) -> list[Process]:
         mark = member.process if member.process and member.process.alive else None
         memory = pids.memory(mark.pid) if mark else 0
         shown = member.state if mark or member.state != RUNNING else "gone"
-        found.append(
-            Process(member.name, shown, mark.pid if mark else None, member.restarts, memory)
-        )
+        pid = mark.pid if mark else None
+        found.append(Process(member.name, shown, pid, member.restarts, memory, member.detail))
     return found
 
 
@@ -179,7 +182,7 @@ def _text(report: Report) -> str:
     ]
     lines += [
         f"{process.name:<12}{process.state:<9} pid {process.pid or '-':<8} "
-        f"{process.memory / 1e6:.0f} MB  {process.restarts} restarts"
+        f"{process.memory / 1e6:.0f} MB  {process.restarts} restarts  {process.detail}".rstrip()
         for process in report.processes
     ]
     return "\n".join([*lines, *(f"problem     {problem}" for problem in report.problems)])

@@ -7,7 +7,7 @@ from django.contrib.auth.models import Permission, User
 from django.core.paginator import Paginator
 from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
+from django.test.utils import CaptureQueriesContext, override_settings
 from django.utils import timezone
 
 from queueing import leases, states
@@ -227,3 +227,15 @@ def test_json_is_indented_escaped_and_cut() -> None:
         '<pre class="json">{\n  &quot;a&quot;: &quot;&lt;b&gt;é&quot;\n}</pre>'
     )
     assert "more characters" in pretty("x" * (LONGEST_JSON + 10))
+
+
+def test_a_claim_in_the_history_leads_to_its_task_where_flower_is_known(
+    browser: Client, enqueue: Enqueue
+) -> None:
+    (row,) = enqueue()
+    leases.claim(row.id, "worker", task="3f1c")
+    page = f"{LIST}{row.id}/change/"
+    assert "task: 3f1c" in browser.get(page).content.decode()
+    with override_settings(FLOWER_URL="https://memory.example/flower"):
+        shown = browser.get(page).content.decode()
+    assert 'task: <a href="https://memory.example/flower/task/3f1c">3f1c</a>' in shown

@@ -174,3 +174,14 @@ def test_every_transition_is_in_the_history(enqueue: Enqueue, published: list[st
         ("completed", "completed", 1),
     ]
     assert events[2].details == {"made": 1}
+
+
+def test_each_claim_of_a_turn_names_the_task_that_made_it(
+    enqueue: Enqueue, published: list[str]
+) -> None:
+    jobs = enqueue("lane", 2, kind=kinds.SUMMARY)
+    runner.run(jobs[0].id, Recorder(), task="a-task")
+    claims = GenerationJobEvent.objects.filter(event=states.CLAIMED)
+    assert [(claim.job_id, claim.details["task"]) for claim in claims] == [
+        (job.id, "a-task") for job in jobs
+    ]

@@ -23,7 +23,7 @@ class Replayed:
 @pytest.fixture(scope="package")
 def replayed() -> Iterator[Replayed]:
     """For tests that leave nothing behind."""
-    with stack() as running:
+    with stack(flower=True) as running:
         answers = running.replay()
         running.wait_settled()
         yield Replayed(running, answers)

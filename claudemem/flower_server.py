@@ -1,0 +1,120 @@
+"""The Flower process: Flower with every address but its health check behind the password.
+
+Flower's own handlers leave `/metrics` and unknown addresses open, so the door stands before all of
+them. It runs on a Celery app without tasks and without Django: all that it shows comes from events
+and from what workers answer.
+"""
+
+import hmac
+import logging.config
+import os
+import signal
+from base64 import b64encode
+from contextlib import suppress
+from typing import Any
+
+from celery import Celery
+from flower.app import Flower
+from flower.inspector import Inspector
+from flower.options import options
+from flower.urls import settings as defaults
+from flower.views import BaseHandler
+from flower.views.monitor import Healthcheck
+from kombu import Queue
+from kombu.exceptions import OperationalError
+from tornado.ioloop import IOLoop
+from tornado.web import HTTPError, RedirectHandler
+
+from claudemem import settings
+from claudemem.flower import Door, FlowerRefused, password
+
+# Tasks that it remembers, and so the memory that it grows by: 8 kB each.
+MAX_TASKS = 5_000
+# Workers have their process's number in their name: who is gone does not come back.
+GONE_SECONDS = 600
+
+
+class Refused(BaseHandler):
+    """What anyone gets who does not bring the password."""
+
+    def prepare(self) -> None:
+        """Answer 401, whatever is asked for."""
+        raise HTTPError(401)
+
+
+class Reticent(Inspector):
+    """Asks workers everything but their configuration: it names hosts and paths of ours."""
+
+    inspect_methods = tuple(method for method in Inspector.inspect_methods if method != "conf")
+
+
+class Guarded(Flower):
+    """Flower behind its door."""
+
+    def __init__(self, door: Door, app: Celery) -> None:
+        super().__init__(options=options, capp=app, io_loop=IOLoop.current(), **_paths(door))
+        self.inspector = Reticent(self.io_loop, app, options.inspect_timeout / 1000)
+        self._known = b"Basic " + b64encode(options.basic_auth[0].encode())
+        if door.prefix:
+            way = {"url": door.path, "permanent": False}
+            self.add_handlers(".*", [(rf"/(?:{door.prefix})?", RedirectHandler, way)])
+
+    def get_handler_delegate(
+        self, request: Any, target_class: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Whoever does not bring the password is refused; containers may ask whether it lives."""
+        brought = request.headers.get("Authorization", "").encode(errors="replace")
+        if target_class is not Healthcheck and not hmac.compare_digest(brought, self._known):
+            target_class, args, kwargs = Refused, (), {}
+        return super().get_handler_delegate(request, target_class, *args, **kwargs)
+
+
+def serve(door: Door) -> None:
+    """Serve until SIGTERM or SIGINT. Raises FlowerRefused if its port is taken."""
+    app = _celery()
+    _configure(door)
+    server = Guarded(door, app)
+    try:
+        server.start_http_server()
+    except OSError as error:
+        raise FlowerRefused(
+            f"Flower cannot listen at {door.host}, port {door.port} ({error.strerror}): choose "
+            "another port in CLAUDE_MEM_FLOWER_PORT"
+        ) from error
+    for number in (signal.SIGINT, signal.SIGTERM):
+        server.io_loop.asyncio_loop.add_signal_handler(number, server.io_loop.stop)
+    server.start()
+    _disable_events(app)
+    server.stop()
+
+
+def _celery() -> Celery:
+    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+    app = Celery("claudemem", set_as_current=True, amqp="queueing.transport:AMQP")
+    app.config_from_object("claudemem.settings", namespace="CELERY")
+    logging.config.dictConfig(settings.LOGGING)
+    # What it counts messages with knows this one name of the protocol, and queues as objects.
+    app.conf.broker_url = app.conf.broker_url.replace("valkey://", "redis://", 1)
+    app.conf.task_queues = [Queue(name) for name in app.conf.task_queues]
+    return app
+
+
+def _configure(door: Door) -> None:
+    options.address, options.port = door.host, door.port
+    options.basic_auth = [f"{door.user}:{password()}"]
+    options.url_prefix = door.prefix
+    options.read_only = door.read_only
+    options.max_tasks = MAX_TASKS
+    options.purge_offline_workers = GONE_SECONDS
+
+
+def _paths(door: Door) -> dict[str, Any]:
+    own = {"login_url": f"{door.path}login", "static_url_prefix": f"{door.path}static/"}
+    return {**defaults, **own}
+
+
+def _disable_events(app: Celery) -> None:
+    """Let workers save the cost of telling what they do; nobody listens now."""
+    with suppress(OperationalError, OSError), app.connection_for_write() as connection:
+        connection.ensure_connection(max_retries=1)
+        app.control.disable_events(connection=connection)

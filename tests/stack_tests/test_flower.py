@@ -1,0 +1,117 @@
+"""Flower beside the whole server: closed to strangers, and silent about secrets to all."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+
+import httpx
+import psutil
+import pytest
+
+from tests.stack import Stack
+from tests.stack_tests.conftest import Replayed
+from tests.waiting import until
+
+pytestmark = pytest.mark.stack
+
+ADDRESSES = (
+    "", "workers", "tasks", "tasks/datatable", "task/x", "broker", "metrics", "login", "logout",
+    "api/workers", "api/tasks", "api/queues/length", "static/css/flower.css", "nothing/at/all",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def running(replayed: Replayed) -> Stack:
+    return replayed.stack
+
+
+@pytest.fixture(scope="module")
+def flower(running: Stack) -> Iterator[httpx.Client]:
+    """One who knows the password."""
+    with httpx.Client(base_url=running.flower, auth=("admin", running.flower_password)) as client:
+        yield client
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_without_the_password_nothing_is_shown(running: Stack, address: str) -> None:
+    for wrong in (None, ("admin", "wrong"), ("", running.flower_password)):
+        for method in ("GET", "POST"):
+            answer = httpx.request(method, running.flower + address, auth=wrong)
+            assert (answer.status_code, answer.text) == (401, "Access denied")
+
+
+def test_whether_it_lives_may_be_asked_by_anyone(running: Stack) -> None:
+    answer = httpx.get(f"{running.flower}healthcheck")
+    assert (answer.status_code, answer.text) == (200, "OK")
+
+
+def test_its_port_leads_to_its_prefix(running: Stack, flower: httpx.Client) -> None:
+    for address in (running.flower.removesuffix("/"), running.flower.removesuffix("/flower/")):
+        assert flower.get(address).headers["Location"] == "/flower/"
+
+
+def test_measurements_are_for_those_who_know_the_password(flower: httpx.Client) -> None:
+    assert "flower_events_total" in flower.get("metrics").text
+
+
+def test_it_changes_nothing(running: Stack, flower: httpx.Client) -> None:
+    (worker,) = until(lambda: list(flower.get("api/workers?refresh=1").json()))
+    for deed in (f"api/worker/shutdown/{worker}", f"api/worker/pool/grow/{worker}",
+                 "api/task/send-task/queueing.reconcile", "api/task/revoke/x"):  # fmt: skip
+        answer = flower.post(deed, json={})
+        assert (answer.status_code, answer.text) == (403, "Read only mode is enabled"), deed
+
+
+def test_a_job_names_its_task_and_the_task_its_job(running: Stack, flower: httpx.Client) -> None:
+    tasks = flower.get("api/tasks").json()
+    claims = running.sql(
+        "SELECT job_id, details FROM queueing_generationjobevent WHERE event = 'processing'"
+    )
+    named = {job: (json.loads(it) if isinstance(it, str) else it)["task"] for job, it in claims}
+    woken = {match[1]: uuid for uuid, task in tasks.items()
+             if (match := re.fullmatch(r"\('([0-9a-f-]{36})',\)", task["args"]))}  # fmt: skip
+    assert woken
+    assert {job: named[job] for job in woken} == woken
+    assert set(named.values()) == set(woken.values())
+
+
+def test_upkeep_does_not_bury_the_tasks_of_jobs(flower: httpx.Client) -> None:
+    names = {task["name"] for task in flower.get("api/tasks").json().values()}
+    assert names == {"observations.generate_event", "observations.generate_summary"}
+
+
+def test_it_counts_the_messages_of_each_queue(flower: httpx.Client) -> None:
+    told = flower.get("api/queues/length").json()["active_queues"]
+    assert {queue["name"] for queue in told} == {"event", "event-batch", "summary", "upkeep"}
+    shown = flower.get("broker").text
+    assert "redis://:**@127.0.0.1" in shown
+    assert 'id="event-batch"' in shown
+
+
+def test_no_secret_is_on_its_pages_or_in_its_process(running: Stack, flower: httpx.Client) -> None:
+    (worker,) = until(lambda: list(flower.get("api/workers?refresh=1").json()))
+    (task, *_) = flower.get("api/tasks").json()
+    pages = (*ADDRESSES, "api/workers?refresh=1", f"worker/{worker}", f"task/{task}",
+             "tasks/datatable?draw=1&start=0&length=500&order[0][column]=0")  # fmt: skip
+    shown = "".join(flower.get(page).text for page in pages)
+    assert worker in shown
+    secrets = (running.store_access().password, running.flower_password, running.key,
+               (running.data / "secret_key").read_text().strip())  # fmt: skip
+    process = psutil.Process(running.pids()["flower"])
+    written = "".join(path.read_text() for path in running.data.glob("logs/flower-*"))
+    for secret in secrets:
+        assert secret not in shown
+        assert secret not in " ".join(process.cmdline())
+        assert secret not in written
+    assert running.flower_password in running.output.read_text()
+    # Workers would tell their whole configuration: hosts, paths, names of databases.
+    for private in (str(running.data), "ALLOWED_HOSTS", "DATABASES"):
+        assert private not in shown
+
+
+def test_status_says_where_it_is(running: Stack) -> None:
+    told = json.loads(running.cli("status", "--json"))
+    (flower,) = [process for process in told["processes"] if process["name"] == "flower"]
+    assert (flower["state"], flower["detail"]) == ("running", running.flower)
+    assert os.path.basename(str(running.data)) not in flower["detail"]
