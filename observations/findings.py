@@ -5,7 +5,7 @@ Other writers wait while a transaction is open, so what can be made before it is
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -50,6 +50,14 @@ class Finding:
     values: Mapping[str, object]
     occurred_at: datetime | None
     event_ids: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a job's findings: the ids and kinds of new observations; how many were known."""
+
+    made: list[tuple[str, str]] = field(default_factory=list)
+    merged: int = 0
 
 
 def prepared(
@@ -135,26 +143,29 @@ def _occurred_at(draft: Draft, source: Source) -> datetime | None:
     return max((e.occurred_at for e in told or cited), default=None)
 
 
-def write(findings: Sequence[Finding], source_type: str) -> dict[str, Counter[str]]:
-    """Write the findings with links to what they cite; how many were made or merged, a job.
+def write(findings: Sequence[Finding], source_type: str) -> dict[str, Outcome]:
+    """Write the findings with links to what they cite; what was made or merged, by job.
 
     Must be called inside a transaction. What is said again in the same words is the same memory
     with one more source: an agent that tries a thing five times must not fill five places of a
     search.
     """
-    counts: dict[str, Counter[str]] = {}
+    outcomes: dict[str, Outcome] = {}
     known = _said_before(findings)
     links: list[tuple[object, ...]] = []
     now = timezone.now()
     for finding in findings:
         number = known.get(finding.content)
-        count = counts.setdefault(finding.job.id, Counter())
-        count["made" if number is None else "merged"] += 1
+        outcome = outcomes.setdefault(finding.job.id, Outcome())
         if number is None:
-            number = known[finding.content] = _inserted(finding, now)
+            made_id = new_id()
+            number = known[finding.content] = _inserted(finding, made_id, now)
+            outcome.made.append((made_id, str(finding.values["kind"])))
+        else:
+            outcome.merged += 1
         links += _links(number, finding, source_type, now)
     direct.execute_many(_LINK, links)
-    return counts
+    return outcomes
 
 
 def _said_before(findings: Sequence[Finding]) -> dict[str, int]:
@@ -172,11 +183,11 @@ def _said_before(findings: Sequence[Finding]) -> dict[str, int]:
     return dict(rows)
 
 
-def _inserted(finding: Finding, now: datetime) -> int:
+def _inserted(finding: Finding, made_id: str, now: datetime) -> int:
     job = finding.job
     values = {
         **finding.values,
-        "id": new_id(),
+        "id": made_id,
         "team_id": job.team_id,
         "project_id": job.project_id,
         "session_id": job.session_id,

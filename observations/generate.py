@@ -15,9 +15,9 @@ from django.conf import settings
 from django.db.models import Max
 from django.utils import timezone
 
-from observations import evidence, findings, modes
+from observations import audit, entries, evidence, findings, modes
 from observations.drafts import Completion, Source, SourceEvent, SummaryDraft
-from observations.findings import Draft, Finding
+from observations.findings import Draft, Finding, Outcome
 from observations.models import Event, Observation, Project, Session
 from observations.modes import Mode
 from observations.providers import Options, Provider, ProviderError, UnknownProvider, provider_named
@@ -70,8 +70,8 @@ class ObserveEvents:
         return _made(work, timeout)
 
     def store(self, jobs: Sequence[Job], made: Made) -> dict[str, dict[str, Any]]:
-        """Write the observations; notes for each job's history."""
-        return _notes(jobs, made, findings.write(made.findings, "agent_event"))
+        """Write the observations and enter them in the audit; notes for each job's history."""
+        return _stored(jobs, made, "agent_event")
 
 
 class SummariseSession(ObserveEvents):
@@ -93,12 +93,12 @@ class SummariseSession(ObserveEvents):
         return Work(source, dict.fromkeys((event.id for event in events), job))
 
     def store(self, jobs: Sequence[Job], made: Made) -> dict[str, dict[str, Any]]:
-        """Write the summary; a note for the job's history."""
-        counts = findings.write(made.findings, "session_summary")
+        """Write the summary and enter it in the audit; a note for the job's history."""
+        notes = _stored(jobs, made, "session_summary")
         Session.objects.filter(pk=jobs[0].session_id).update(
             last_generated_at=timezone.now(), generation_status="completed"
         )
-        return _notes(jobs, made, counts)
+        return notes
 
 
 def _covered_before(job: Job) -> int:
@@ -173,15 +173,22 @@ def _validated(draft: Draft, source: Source) -> Draft | None:
     return evidence.supported(draft, source.events)
 
 
+def _stored(jobs: Sequence[Job], made: Made, source_type: str) -> dict[str, dict[str, Any]]:
+    outcomes = findings.write(made.findings, source_type)
+    audit.write(entries.settled(jobs, made.completion, outcomes))
+    return _notes(jobs, made, outcomes)
+
+
 def _notes(
-    jobs: Sequence[Job], made: Made, counts: Mapping[str, Mapping[str, int]]
+    jobs: Sequence[Job], made: Made, outcomes: Mapping[str, Outcome]
 ) -> dict[str, dict[str, Any]]:
+    nothing = Outcome()
     return {
         job.id: {
             "provider": made.completion.provider,
             "model": made.completion.model,
-            "observationCount": counts.get(job.id, {}).get("made", 0),
-            "mergedCount": counts.get(job.id, {}).get("merged", 0),
+            "observationCount": len(outcomes.get(job.id, nothing).made),
+            "mergedCount": outcomes.get(job.id, nothing).merged,
             **(_usage(made.completion) if job is jobs[0] else {}),
         }
         for job in jobs

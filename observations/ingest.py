@@ -11,9 +11,10 @@ from typing import Any
 from django.db import IntegrityError
 from django.utils import timezone
 
-from observations import commits, deliveries, hook_payloads, sessions
+from observations import audit, commits, deliveries, entries, hook_payloads, sessions
 from observations.deliveries import Delivery
 from observations.drafts import JSON
+from observations.entries import Entry
 from observations.errors import Forbidden
 from observations.hook_payloads import HookPayload
 from observations.identity import lane_key, platform
@@ -173,6 +174,8 @@ def _arrived(
             for one in fresh.values()
             if one.key not in silent
         ])  # fmt: skip
+        entered = entries.batch_captured if kind is kinds.EVENT_BATCH else entries.captured
+        audit.write(entered([one.event for one in fresh.values()], rows, origin))
         events = tuple(found.get(one.key) or fresh[one.key].event for one in asked)
         return _Written(events, frozenset(event.id for event in found.values()), rows)
 
@@ -282,12 +285,13 @@ def _arrived_hook(
     delivery = _hook_delivery(team_id, project, hook, removed, now)
 
     def write() -> _Written:
-        delivery.session = session or sessions.found_or_made(team_id, new, now)[0]
+        delivery.session = session or sessions.found_or_made(team_id, new, now, origin)[0]
         earlier = deliveries.known([delivery]).get(delivery.key)
         if earlier := earlier or deliveries.known_after_end(delivery):
             return _Written((earlier,), frozenset([earlier.id]), ())
         deliveries.write([delivery])
         rows = outbox.enqueue(_hook_jobs(hook, delivery, delivery.session, origin))
+        audit.write(_hook_entries(delivery, delivery.session, rows, origin))
         return _Written((delivery.event,), frozenset(), rows)
 
     return write
@@ -322,6 +326,13 @@ def _hook_jobs(
     if hook.makes == "summary" and sessions.has_news(session):
         return [sessions.summary(session, origin, delivery.event.id)]
     return []
+
+
+def _hook_entries(
+    delivery: Delivery, session: Session, rows: Sequence[Enqueued], origin: dict[str, Any]
+) -> list[Entry]:
+    ended = [entries.session(entries.SESSION_END, session, origin)] if delivery.ends else []
+    return [*entries.captured([delivery.event], rows, origin), *ended]
 
 
 def _hook_session(project_id: str, hook: HookPayload) -> NewSession:

@@ -13,6 +13,8 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from observations import audit, entries
+from observations.entries import BY_PROGRAM, Origin
 from observations.errors import Forbidden, InvalidInput, NotFound
 from observations.models import ApiKey, Project, Team
 from queueing import direct
@@ -53,19 +55,25 @@ def create(
     team: Team | None,
     project: Project | None = None,
     expires_at: datetime | None = None,
+    origin: Origin = BY_PROGRAM,
 ) -> Minted:
-    """Make a key bound to `team`, or to one `project` of it. Raises InvalidInput."""
+    """Make a key bound to `team`, or to one `project` of it, as `origin` asks.
+
+    Raises InvalidInput.
+    """
     if project is not None and (team is None or project.team_id != team.id):
         raise InvalidInput("The project does not belong to the team.", ("project",))
     raw = PREFIX + secrets.token_hex(24)
-    key = ApiKey.objects.create(
-        name=_named(name, "name", longest=120),
-        key_hash=_hash(raw),
-        team=team,
-        project=project,
-        scopes=list(scopes),
-        expires_at=expires_at,
-    )
+    with transaction.atomic():
+        key = ApiKey.objects.create(
+            name=_named(name, "name", longest=120),
+            key_hash=_hash(raw),
+            team=team,
+            project=project,
+            scopes=list(scopes),
+            expires_at=expires_at,
+        )
+        audit.write([entries.of_key(entries.KEY_CREATE, key, origin)])
     return Minted(key, raw)
 
 
@@ -87,11 +95,17 @@ def status(key: ApiKey, now: datetime) -> str:
     return "expired" if key.expires_at is not None and key.expires_at <= now else "active"
 
 
-def revoke(key_id: str) -> None:
-    """Make a key useless from the next request on. NotFound if there is none, or it is already."""
+def revoke(key_id: str, *, origin: Origin = BY_PROGRAM) -> None:
+    """Make a key useless from the next request on, as `origin` asks.
+
+    NotFound if there is none, or it is already.
+    """
     working = ApiKey.objects.filter(pk=key_id, revoked_at__isnull=True)
-    if not working.update(revoked_at=timezone.now()):
-        raise NotFound(f"API key not found or already revoked: {key_id}")
+    with transaction.atomic():
+        if not working.update(revoked_at=timezone.now()):
+            raise NotFound(f"API key not found or already revoked: {key_id}")
+        key = ApiKey.objects.get(pk=key_id)
+        audit.write([entries.of_key(entries.KEY_REVOKE, key, origin)])
 
 
 def authenticate(raw: str) -> Principal | None:

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from django.db import transaction
 from django.utils import timezone
 
+from observations import audit, entries
 from observations.drafts import JSON
+from observations.entries import BY_PROGRAM, Origin
 from observations.errors import Forbidden, InvalidInput
 from observations.identity import compact
 from observations.models import Observation, Session
@@ -26,9 +28,11 @@ def remember(
     title: str | None = None,
     session_id: str | None = None,
     metadata: Mapping[str, JSON] | None = None,
+    origin: Origin = BY_PROGRAM,
 ) -> Observation:
     """Store a memory as it is told, without what is private or secret in it.
 
+    `origin` is who asks.
     Raises Forbidden where the project is not the team's or the session not the project's, and
     InvalidInput for a content of which nothing may be kept, a kind that is too long and metadata
     that cannot be stored.
@@ -41,7 +45,7 @@ def remember(
         require_project(team_id, project_id)
         _require_session(project_id, session_id)
         now = timezone.now()
-        return Observation.objects.create(
+        memory = Observation.objects.create(
             team_id=team_id,
             project_id=project_id,
             session_id=session_id,
@@ -54,18 +58,30 @@ def remember(
             created_at=now,
             updated_at=now,
         )
+        audit.write([entries.memory(entries.MEMORY_WRITE, memory, origin)])
+        return memory
 
 
-def forget(team_id: str, project_id: str | None, observation_id: str) -> bool:
+def forget(
+    team_id: str,
+    project_id: str | None,
+    observation_id: str,
+    *,
+    origin: Origin = BY_PROGRAM,
+) -> bool:
     """Delete an observation, its sources and its place in the index. Whether there was one.
 
-    With a project only if it is that project's.
+    With a project only if it is that project's. `origin` is who asks.
     """
     rows = Observation.objects.filter(team_id=team_id, id=observation_id)
     if project_id is not None:
         rows = rows.filter(project_id=project_id)
     with transaction.atomic():
-        return rows.delete()[1].get(Observation._meta.label, 0) > 0
+        memory = rows.only("id", "team_id", "project_id").first()
+        if memory is None or not rows.delete()[1].get(Observation._meta.label, 0):
+            return False
+        audit.write([entries.memory(entries.OBSERVATION_DELETED, memory, origin)])
+        return True
 
 
 def _kind(kind: str) -> str:

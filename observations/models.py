@@ -253,3 +253,35 @@ class ObservationSource(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source_type} {self.source_id}"
+
+
+class AuditEntry(models.Model):
+    """Who did what: written with what it records, and never changed.
+
+    It outlives what it is about, so it names that by ids and points to nothing. Every capture
+    writes one and every job three: the only index is that of the number, whose order is time's.
+    """
+
+    created_at = models.DateTimeField()
+    action = models.CharField(max_length=60)
+    resource_type = models.CharField(max_length=40)
+    resource_id = models.CharField(max_length=36, null=True)
+    team_id = models.CharField(max_length=36, null=True)
+    project_id = models.CharField(max_length=36, null=True)
+    api_key_id = models.CharField(max_length=36, null=True)
+    actor_id = models.CharField(max_length=200, null=True)
+    details = models.JSONField(default=dict)
+
+    class Meta:
+        verbose_name = "audit entry"
+        verbose_name_plural = "audit"
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(project_id__isnull=True) | Q(team_id__isnull=False),
+                name="audit_project_needs_team",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.resource_id or ''}".rstrip()

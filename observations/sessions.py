@@ -9,8 +9,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from observations import identity
+from observations import audit, entries, identity
 from observations.drafts import JSON
+from observations.entries import BY_PROGRAM, Origin
 from observations.errors import Forbidden, NotFound
 from observations.models import Project, Session
 from observations.privacy import scrub, scrub_name
@@ -19,6 +20,7 @@ from queueing.models import GenerationJob
 from queueing.outbox import NewJob
 
 IDLE = "idle"
+BY_SILENCE: dict[str, Any] = {"source": IDLE}
 OTHER_PROJECT = "project_id must belong to team_id"
 
 
@@ -36,21 +38,22 @@ class NewSession:
     metadata: dict[str, JSON] = field(default_factory=dict)
 
 
-def start(team_id: str, new: NewSession) -> tuple[Session, bool]:
+def start(team_id: str, new: NewSession, *, origin: Origin = BY_PROGRAM) -> tuple[Session, bool]:
     """The session that `new` names, and whether it was made now.
 
-    A session that had ended is open again: agents resume. Raises Forbidden for a project of
-    another team.
+    A session that had ended is open again: agents resume. `origin` is who asks. Raises Forbidden
+    for a project of another team.
     """
     require_project(team_id, new.project_id)
     new = _clean(new)
     with transaction.atomic():
-        session, created = found_or_made(team_id, new, timezone.now())
+        session, created = found_or_made(team_id, new, timezone.now(), origin)
         if not created and session.ended_at:
             session.ended_at, session.end_reason = None, ""
             # Silence is counted from now.
             session.last_event_at = timezone.now()
             session.save(update_fields=["ended_at", "end_reason", "last_event_at"])
+            audit.write([entries.session(entries.SESSION_WRITE, session, origin)])
     return session, created
 
 
@@ -75,14 +78,21 @@ def require_project(team_id: str, project_id: str) -> None:
         raise Forbidden(OTHER_PROJECT)
 
 
-def found_or_made(team_id: str, new: NewSession, at: datetime) -> tuple[Session, bool]:
-    """The session row for `new`, and whether this call made it; two callers get the same one."""
+def found_or_made(
+    team_id: str, new: NewSession, at: datetime, origin: Origin
+) -> tuple[Session, bool]:
+    """The session row for `new`, and whether this call made it; two callers get the same one.
+
+    Must be called inside a transaction.
+    """
     key = _key(team_id, new)
     if key and (session := _found(key)):
         return session, False
     try:
         with transaction.atomic():
-            return _made(team_id, new, key, at), True
+            session = _made(team_id, new, key, at)
+            audit.write([entries.session(entries.SESSION_WRITE, session, origin)])
+            return session, True
     except IntegrityError:
         # Another caller made it between our look and our insert.
         return Session.objects.get(identity_key=key), False
@@ -167,6 +177,7 @@ def end(
         latest = _latest_summary(session)
         new = None if latest and not has_news(session) else summary(session, origin)
         rows = outbox.enqueue([new]) if new else ()
+        audit.write([entries.session(entries.SESSION_END, session, origin)])
     transport = outbox.publish_enqueued(rows)
     job = GenerationJob.objects.get(pk=rows[0].id) if rows else latest
     assert job is not None
@@ -226,7 +237,8 @@ def _close_if_idle(pk: str, limit: datetime, moment: datetime) -> int:
             return 0
         _close(session, moment, IDLE)
         news = has_news(session)
-        rows = outbox.enqueue([summary(session, {"source": "idle"})]) if news else ()
+        rows = outbox.enqueue([summary(session, BY_SILENCE)]) if news else ()
+        audit.write([entries.session(entries.SESSION_END, session, BY_SILENCE)])
     outbox.publish_enqueued(rows)
     return 1
 

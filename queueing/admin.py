@@ -24,6 +24,7 @@ from queueing.browsing import (
     Words,
     badge,
     brief,
+    by_user,
     list_link,
     pretty,
     shortened,
@@ -166,7 +167,7 @@ class JobAdmin(ReadOnly[GenerationJob]):
         """Queue failed and cancelled jobs again; say what was refused."""
 
         def one(job_id: str) -> str:
-            done = operations.retry(job_id)
+            done = operations.retry(job_id, by_user(request))
             return "queued already; nudged again" if done.already_queued else "queued again"
 
         return self._operate(request, queryset, one)
@@ -178,7 +179,7 @@ class JobAdmin(ReadOnly[GenerationJob]):
         """Cancel jobs that are not completed; say what was refused."""
 
         def one(job_id: str) -> str:
-            done = operations.cancel(job_id)
+            done = operations.cancel(job_id, by_user(request))
             return "cancelled already" if done.already_cancelled else "cancelled"
 
         return self._operate(request, queryset, one)

@@ -13,7 +13,7 @@ import orjson
 from django.conf import settings
 from django.db import transaction
 
-from queueing import kinds, states
+from queueing import kinds, states, witness
 from queueing.errors import LeaseLost
 from queueing.outbox import Head
 from queueing.statements import execute_many, fetch, seconds
@@ -23,7 +23,7 @@ Details = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A claimed job, as its row said when it was claimed."""
+    """A claimed job, as its row said when it was claimed. `origin` is JSON: who asked for it."""
 
     id: str
     queue_job_id: str
@@ -40,6 +40,7 @@ class Job:
     source_type: str
     source_id: str
     covers: int
+    origin: str = "{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +91,25 @@ def _claim(job_id: str, worker: str, task: str, how: str = "claim_head") -> Leas
     head = Job(*rows[0])
     if head.attempts > 1:
         # It failed or took its worker down before: whatever came along must not share its fate.
-        freed = fetch("free_followers", [head.lane_id, head.seq])
-        _record(states.RELEASED, states.QUEUED, {job: (left, {}) for job, left in freed})
+        _take_over(head)
         followers: list[Job] = []
     else:
         followers = _claim_followers(head, worker)
     jobs = (head, *followers)
     details = {"worker": worker, "batch": len(jobs), **({"task": task} if task else {})}
     _record(states.CLAIMED, states.PROCESSING, {j.id: (j.attempts, details) for j in jobs})
+    witness.tell(states.CLAIMED, jobs, {"batch": len(jobs)})
     return Lease(jobs)
+
+
+def _take_over(head: Job) -> None:
+    """Free what a worker that is gone left leased behind the head, and tell what had stalled."""
+    freed = [Job(*row) for row in fetch("free_followers", [head.lane_id, head.seq])]
+    _record(states.RELEASED, states.QUEUED, {job.id: (job.attempts, {}) for job in freed})
+    # Whoever fails a job says so; a claim that nothing followed is one whose worker fell silent.
+    held = fetch("last_event", [head.id]) == [(states.CLAIMED,)]
+    if stalled := [*([head] if held else []), *freed]:
+        witness.tell(states.STALLED, stalled, {})
 
 
 def _claim_followers(head: Job, worker: str) -> list[Job]:
@@ -174,6 +185,7 @@ def bury(lease: Lease, error: Mapping[str, Any]) -> Head | None:
     with transaction.atomic():
         _guarded("bury", [_json(error)], lease)
         _record(states.FAILED, states.FAILED, _alike(lease, error))
+        witness.tell(states.FAILED, lease.jobs, error)
         return advance(lease.head.lane_id)
 
 
@@ -200,9 +212,12 @@ def bury_exhausted(job_id: str) -> Head | None:
         "classification": "worker_lost",
     }
     with transaction.atomic():
-        for lane_id, attempts in fetch("bury_exhausted", [_json(error), job_id]):
-            _record(states.FAILED, states.FAILED, {job_id: (attempts, error)})
-            return advance(lane_id)
+        for row in fetch("bury_exhausted", [_json(error), job_id]):
+            job = Job(*row)
+            _record(states.FAILED, states.FAILED, {job.id: (job.attempts, error)})
+            witness.tell(states.STALLED, [job], {})
+            witness.tell(states.FAILED, [job], error)
+            return advance(job.lane_id)
     return None
 
 

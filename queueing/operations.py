@@ -1,14 +1,20 @@
 """What an operator does to a job: retry, cancel."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import orjson
 from django.db import transaction
 
-from queueing import leases, outbox, states
+from queueing import leases, outbox, states, witness
 from queueing.errors import JobConflict, JobNotFound
 from queueing.models import GenerationJob
 from queueing.outbox import ENQUEUED, QUEUED_ONLY, Head
 from queueing.statements import execute_many, fetch
+
+Origin = Mapping[str, Any]
+OPERATOR: Origin = {"source": "operator"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +34,11 @@ class Cancelled:
     already_cancelled: bool
 
 
-def retry(job_id: str) -> Retried:
+def retry(job_id: str, by: Origin = OPERATOR) -> Retried:
     """Queue a failed or cancelled job again, at the tail of its lane, with a fresh budget.
 
-    A queued job is left as it is, but nudged. Raises JobNotFound; JobConflict for a job that is
-    processing or completed.
+    A queued job is left as it is, but nudged. `by` says who asks, for the job's history. Raises
+    JobNotFound; JobConflict for a job that is processing or completed.
     """
     with transaction.atomic():
         job = _locked(job_id)
@@ -46,22 +52,24 @@ def retry(job_id: str) -> Retried:
                 "Generation job already completed; retrying would duplicate observations"
             )
         already_queued = job.state == states.QUEUED
-        head = _head_if_first(job) if already_queued else _requeue(job)
+        head = _head_if_first(job) if already_queued else _requeue(job, by)
+        _tell(states.RETRIED, job, states.QUEUED, by)
     published = outbox.publish([head]) if head else 1
     return Retried(_reloaded(job_id), already_queued, ENQUEUED if published else QUEUED_ONLY)
 
 
-def cancel(job_id: str) -> Cancelled:
+def cancel(job_id: str, by: Origin = OPERATOR) -> Cancelled:
     """Cancel a job that is not completed; a worker that has it loses its lease.
 
-    Raises JobNotFound; JobConflict for a completed job.
+    `by` says who asks, for the job's history. Raises JobNotFound; JobConflict for a completed job.
     """
     with transaction.atomic():
         job = _locked(job_id)
         if job.state == states.COMPLETED:
             raise JobConflict("Generation job already completed; cannot cancel")
         already = job.state == states.CANCELLED
-        head = None if already else _cancel(job)
+        head = None if already else _cancel(job, by)
+        _tell(states.CANCELLED, job, states.CANCELLED, by)
     if head:
         outbox.publish([head])
     return Cancelled(_reloaded(job_id), already)
@@ -84,20 +92,31 @@ def _head_if_first(job: GenerationJob) -> Head | None:
     return None
 
 
-def _requeue(job: GenerationJob) -> Head | None:
+def _requeue(job: GenerationJob, by: Origin) -> Head | None:
     ((_, head, tail, _),) = fetch("take_numbers", [job.lane.key, job.project_id, 1])
     for (count,) in fetch("requeue", [tail, job.id]):
-        _record(job.id, states.RETRIED, states.QUEUED, count)
+        _record(job.id, states.RETRIED, states.QUEUED, count, by)
     return Head(job.id, job.kind) if head == tail else None
 
 
-def _cancel(job: GenerationJob) -> Head | None:
+def _cancel(job: GenerationJob, by: Origin) -> Head | None:
     for lane_id, attempts in fetch("cancel", [job.id]):
-        _record(job.id, states.CANCELLED, states.CANCELLED, attempts)
+        _record(job.id, states.CANCELLED, states.CANCELLED, attempts, by)
         # A failed job lies behind its lane's head, which it must not move.
         return leases.advance(lane_id) if job.state in states.OPEN else None
     return None
 
 
-def _record(job_id: str, event: str, state: str, attempt: int) -> None:
-    execute_many("history", [(job_id, event, state, attempt, '{"source":"operator"}')])
+def _record(job_id: str, event: str, state: str, attempt: int, by: Origin) -> None:
+    execute_many("history", [(job_id, event, state, attempt, orjson.dumps(dict(by)).decode())])
+
+
+def _tell(deed: str, job: GenerationJob, state: str, by: Origin) -> None:
+    """`job` as it was before."""
+    changed = job.state != state
+    details: dict[str, Any] = {"previousStatus": job.state, "currentStatus": state}
+    if deed == states.RETRIED:
+        details["retriedCount"] = job.retried_count + changed
+    if not changed:
+        details["outcome"] = f"noop_already_{state}"
+    witness.tell(deed, [job], details, by=by)

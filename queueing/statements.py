@@ -27,7 +27,7 @@ _SKIP_LOCKED = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE OF lane SKIP LOCK
 
 _JOB = (
     "id, queue_job_id, lane_id, seq, kind, token, attempts, max_attempts, size, "
-    "team_id, project_id, session_id, source_type, source_id, covers"
+    "team_id, project_id, session_id, source_type, source_id, covers, origin"
 )
 
 _TEXTS = {
@@ -82,14 +82,17 @@ _TEXTS = {
             lease_until = NULL, leased_by = '', updated_at = {now}
         WHERE id IN (SELECT id FROM queueing_generationjob WHERE lane_id = %s AND seq > %s
             AND state = 'processing' AND lease_until < {now} {unlocked})
-        RETURNING id, attempts""",
+        RETURNING {job}""",
+    "last_event": """
+        SELECT event FROM queueing_generationjobevent WHERE job_id = %s
+        ORDER BY id DESC LIMIT 1""",
     # A head whose every start ended with its worker's death is dead-lettered, not tried for ever.
     "bury_exhausted": """
         UPDATE queueing_generationjob SET state = 'failed', lease_until = NULL, leased_by = '',
             last_error = %s, failed_at = {now}, updated_at = {now}
         WHERE id = %s AND attempts >= max_attempts AND state = 'processing' AND lease_until < {now}
             AND seq = (SELECT head FROM queueing_lane WHERE id = queueing_generationjob.lane_id)
-        RETURNING lane_id, attempts""",
+        RETURNING {job}""",
     "renew": """
         UPDATE queueing_generationjob SET lease_until = {later}
         WHERE id IN (SELECT id FROM queueing_generationjob WHERE state = 'processing'

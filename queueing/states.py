@@ -19,3 +19,6 @@ RETRY_SCHEDULED: Final = "retry_scheduled"
 RELEASED: Final = "released"
 RETRIED: Final = "retried"
 HISTORY: Final = (*ALL, RETRY_SCHEDULED, RELEASED, RETRIED)
+
+# Told of a job whose worker died or hung: its lease ran out. No history row says so.
+STALLED: Final = "stalled"

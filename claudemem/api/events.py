@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from ninja import Router
 from pydantic import AliasChoices, Field, TypeAdapter
 
-from claudemem.api import bodies, entities, reach, waiting
+from claudemem.api import audited, bodies, entities, reach, waiting
 from claudemem.api.answers import Answer, from_epoch
 from claudemem.api.calls import Call, Flags, Needs, flags, origin, team
 from claudemem.api.documents import takes
@@ -97,10 +97,15 @@ def show(request: Call, event_id: str) -> Answer:
 def observations(request: Call, event_id: str) -> Answer:
     """What was made of an event, oldest first."""
     event = reach.event(request.auth, event_id)
-    found = [
-        entities.sourced_observation(source.observation, source)
-        for source in recall.of_event(event.team_id, event.id)
-    ]
+    sources = recall.of_event(event.team_id, event.id)
+    found = [entities.sourced_observation(source.observation, source) for source in sources]
+    audited.shown(
+        request,
+        "event_observations",
+        [source.observation for source in sources],
+        project_id=event.project_id,
+        resource_id=event.id,
+    )
     return Answer({"eventId": event.id, "observations": found})
 
 

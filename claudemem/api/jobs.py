@@ -8,9 +8,9 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Router
 
-from claudemem.api import entities, reach
+from claudemem.api import audited, entities, reach
 from claudemem.api.answers import Answer
-from claudemem.api.calls import Call, Needs
+from claudemem.api.calls import Call, Needs, origin
 from observations import scopes
 from observations.errors import Forbidden
 from queueing import operations, states
@@ -31,6 +31,8 @@ def show_all(request: Call) -> Answer:
     limit = min(max(_number(request, "limit", USUAL), 1), MOST)
     offset = min(max(_number(request, "offset", 0), 0), _FARTHEST)
     jobs = [entry(row) for row in rows.order_by("-id")[offset : offset + limit]]
+    with_payload = {"payload": True} if entry is entities.job_entry_with_payload else {}
+    audited.listed(request, "jobs_list", len(jobs), limit=limit, offset=offset, **with_payload)
     page = {"jobs": jobs, "total": rows.count(), "limit": limit, "offset": offset}
     return Answer({**page, "requestId": request.request_id})
 
@@ -44,7 +46,8 @@ def show(request: Call, job_id: str) -> Answer:
 @router.post("/jobs/{job_id}/retry", auth=Needs(scopes.WRITE_MEMORY))
 def retry(request: Call, job_id: str) -> Answer:
     """Queue a failed or cancelled job again; one that waits already is left as it is."""
-    retried = operations.retry(reach.job(request.auth, job_id).id)
+    by = origin(request, "operator_retry")
+    retried = operations.retry(reach.job(request.auth, job_id).id, by)
     return Answer(
         {
             "generationJob": entities.job_status(retried.job),
@@ -58,7 +61,8 @@ def retry(request: Call, job_id: str) -> Answer:
 @router.post("/jobs/{job_id}/cancel", auth=Needs(scopes.WRITE_MEMORY))
 def cancel(request: Call, job_id: str) -> Answer:
     """Cancel a job that is not completed."""
-    cancelled = operations.cancel(reach.job(request.auth, job_id).id)
+    by = origin(request, "operator_cancel")
+    cancelled = operations.cancel(reach.job(request.auth, job_id).id, by)
     return Answer(
         {
             "generationJob": entities.job_status(cancelled.job),

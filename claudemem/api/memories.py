@@ -8,7 +8,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from claudemem.api import bodies, entities, reach
 from claudemem.api.answers import Answer
-from claudemem.api.calls import Call, Needs, team
+from claudemem.api.calls import Call, Needs, origin, team
 from claudemem.api.documents import takes
 from claudemem.api.shapes import Body, Metadata, Name, ShortName
 from observations import memories, scopes
@@ -65,6 +65,7 @@ def add(request: Call) -> Answer:
         title=body.title,
         session_id=body.server_session_id,
         metadata=body.details,
+        origin=origin(request, "http_post_v1_memories"),
     )
     return Answer({"memory": entities.observation(memory)}, status=201)
 
@@ -72,6 +73,7 @@ def add(request: Call) -> Answer:
 @router.delete("/memories/{memory_id}", auth=Needs(scopes.WRITE_MEMORY))
 def delete(request: Call, memory_id: str) -> Answer:
     """Delete a memory and its links; 404 where there is none in the caller's reach."""
-    if memories.forget(team(request), request.auth.project_id, memory_id):
+    source = origin(request, "http_delete_v1_memories")
+    if memories.forget(team(request), request.auth.project_id, memory_id, origin=source):
         return Answer({"deleted": True, "id": memory_id})
     return Answer({"error": "not_found"}, status=404)

@@ -1,12 +1,11 @@
 """Search, and context: the same found, and put into one text."""
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from ninja import Router
 from pydantic import Field, TypeAdapter
 
-from claudemem.api import bodies, entities, reach
+from claudemem.api import audited, bodies, entities, reach
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call, Needs
 from claudemem.api.documents import takes
@@ -39,25 +38,31 @@ CONTEXT = TypeAdapter(ContextBody)
 @router.post("/search", auth=Needs(scopes.READ_MEMORY), openapi_extra=takes(SEARCH))
 def search(request: Call) -> Answer:
     """What answers the question best, best first."""
-    page = _page(request, SEARCH, recall.search)
+    page = _page(request, "search", SEARCH)
     return Answer({"observations": _observations(page)})
 
 
 @router.post("/context", auth=Needs(scopes.READ_MEMORY), openapi_extra=takes(CONTEXT))
 def context(request: Call) -> Answer:
     """The same, and as one text."""
-    page = _page(request, CONTEXT, recall.context)
+    page = _page(request, "context", CONTEXT)
     return Answer({"observations": _observations(page), "context": page.text})
 
 
-def _page(request: Call, shape: TypeAdapter[Any], find: Callable[..., Page]) -> Page:
+_FIND = {"search": recall.search, "context": recall.context}
+
+
+def _page(request: Call, mode: str, shape: TypeAdapter[Any]) -> Page:
     body: SearchBody = bodies.read(request, shape)
-    return find(
+    page = _FIND[mode](
         reach.project(request.auth, body.project_id),
         body.query,
         limit=body.limit,
         platform_source=body.platform_source,
     )
+    # The question stays out of it: what people look for is theirs.
+    audited.shown(request, mode, page.observations, project_id=body.project_id, limit=body.limit)
+    return page
 
 
 def _observations(page: Page) -> list[entities.Wire]:

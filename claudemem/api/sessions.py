@@ -34,7 +34,11 @@ def start(request: Call) -> Answer:
     """Start a session, or find the one that was started under these names: 201 or 200."""
     body = bodies.read(request, START)
     reach.check_project(request.auth, body.project_id)
-    session, created = sessions.start(team(request), NewSession(**dict(body)))
+    session, created = sessions.start(
+        team(request),
+        NewSession(**dict(body)),
+        origin=origin(request, "http_post_v1_sessions_start"),
+    )
     return Answer({"session": entities.session(session)}, status=201 if created else 200)
 
 

@@ -2,6 +2,9 @@
 
 import click
 
+# Who acts, in histories and the audit, where somebody uses the command line.
+BY_OPERATOR = {"source": "cli_operator", "actor_id": "system:server-cli"}
+
 
 def load_django(*, existing: bool = False) -> None:
     """Make models and settings usable. Called by a command once its options are read.

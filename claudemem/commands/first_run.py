@@ -9,6 +9,7 @@ import click
 from claudemem.commands import load_django
 
 ADMIN = "admin"
+BY_BOOTSTRAP = {"source": "server-bootstrap", "actor_id": "system:server-bootstrap"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def prepare() -> Secrets:
         if not ApiKey.objects.exists():
             # Of the team and not of one project: an agent's events go to the project it works in.
             held = (scopes.MEMORIES_READ, scopes.MEMORIES_WRITE)
-            api_key = keys.create("first key", held, team=team).raw
+            api_key = keys.create("first key", held, team=team, origin=BY_BOOTSTRAP).raw
     return Secrets(password, api_key)
 
 

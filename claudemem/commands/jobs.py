@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from claudemem.commands import load_django
+from claudemem.commands import BY_OPERATOR, load_django
 from queueing import states
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.group
 def jobs() -> None:
-    """Look at jobs."""
+    """Look at jobs, retry and cancel them."""
 
 
 @jobs.command("list")
@@ -38,6 +38,40 @@ def list_jobs(status: str | None, limit: int, offset: int, as_json: bool) -> Non
     for entry in entries:
         click.echo(_line(entry))
     click.echo(f"{len(entries)} of {rows.count()} jobs")
+
+
+@jobs.command
+@click.argument("job_id", metavar="ID")
+def retry(job_id: str) -> None:
+    """Queue a failed or cancelled job again; show what became of it as JSON."""
+    load_django(existing=True)
+    from queueing import operations
+
+    done = operations.retry(job_id, BY_OPERATOR)
+    _show("retry", done.job, "noop_already_queued" if done.already_queued else "requeued")
+
+
+@jobs.command
+@click.argument("job_id", metavar="ID")
+def cancel(job_id: str) -> None:
+    """Cancel a job that is not completed; show what became of it as JSON."""
+    load_django(existing=True)
+    from queueing import operations
+
+    done = operations.cancel(job_id, BY_OPERATOR)
+    _show("cancel", done.job, "noop_already_cancelled" if done.already_cancelled else "cancelled")
+
+
+def _show(action: str, job: "GenerationJob", outcome: str) -> None:
+    told = {
+        "id": job.id,
+        "action": action,
+        "outcome": outcome,
+        "retriedCount": job.retried_count,
+        "status": job.state,
+        "attempts": job.attempts,
+    }
+    click.echo(json.dumps(told, indent=2))
 
 
 def _entry(row: "GenerationJob") -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from claudemem.commands import load_django
+from claudemem.commands import BY_OPERATOR, load_django
 from observations import scopes
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ def create(
     wanted = scopes.parse(scope)
     owner, about = keys.tenant(team, project)
     end = timezone.now() + timedelta(days=expires_in_days) if expires_in_days else None
-    minted = keys.create(name, wanted, team=owner, project=about, expires_at=end)
+    minted = keys.create(
+        name, wanted, team=owner, project=about, expires_at=end, origin=BY_OPERATOR
+    )
     _show(
         {
             "id": minted.key.id,
@@ -90,7 +92,7 @@ def revoke(key_id: str) -> None:
     load_django()
     from observations import keys
 
-    keys.revoke(key_id)
+    keys.revoke(key_id, origin=BY_OPERATOR)
     _show({"id": key_id, "status": "revoked"})
 
 

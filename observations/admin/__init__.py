@@ -2,9 +2,9 @@
 
 from django.contrib import admin
 
-from observations.admin import events, jobs, keys, observations, sessions, tenants
+from observations.admin import audit, events, jobs, keys, observations, sessions, tenants
 
-__all__ = ["events", "jobs", "keys", "observations", "sessions", "tenants"]
+__all__ = ["audit", "events", "jobs", "keys", "observations", "sessions", "tenants"]
 
 admin.site.site_header = "claudemem"
 admin.site.site_title = "claudemem"

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from observations import keys, scopes
 from observations.errors import NotFound
 from observations.models import ApiKey
-from queueing.browsing import Browsed, badge
+from queueing.browsing import Browsed, badge, by_user
 
 if TYPE_CHECKING:
     _Form = forms.ModelForm[ApiKey]
@@ -122,6 +122,7 @@ class KeyAdmin(Browsed[ApiKey]):
             team=obj.team,
             project=obj.project,
             expires_at=obj.expires_at,
+            origin=by_user(request),
         )
         obj.__dict__.update(minted.key.__dict__, raw=minted.raw)
 
@@ -147,7 +148,7 @@ class KeyAdmin(Browsed[ApiKey]):
         revoked = 0
         for key in queryset:
             try:
-                keys.revoke(key.pk)
+                keys.revoke(key.pk, origin=by_user(request))
             except NotFound:
                 self.message_user(request, f"Revoked already: {key}", messages.WARNING)
             else:

@@ -8,18 +8,30 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import Case, Q, QuerySet, Value, When
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from observations import memories
 from observations.admin.filters import EventPin, ProjectFilter, SessionPin
 from observations.admin.gist import event_link, session_link
 from observations.generate import mode
 from observations.models import Observation, Project
 from observations.search import Filters, keyword_index
 from observations.search.terms import query_terms
-from queueing.browsing import NOTHING, Browsed, Period, Words, badge, link, pretty, shortened
+from queueing.browsing import (
+    NOTHING,
+    Browsed,
+    Period,
+    Words,
+    badge,
+    by_user,
+    link,
+    pretty,
+    shortened,
+)
 from queueing.models import GenerationJob
 
 # So many matches are shown: who has not found it among them asks differently.
@@ -85,6 +97,16 @@ class ObservationAdmin(Browsed[Observation]):
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Observations are made of events, or through the API."""
         return False
+
+    def delete_model(self, request: HttpRequest, obj: Observation) -> None:
+        """Forget it as the API does."""
+        memories.forget(obj.team_id, None, obj.id, origin=by_user(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Observation]) -> None:
+        """Forget all of them, or none."""
+        with transaction.atomic():
+            for row in queryset:
+                self.delete_model(request, row)
 
     def has_change_permission(self, request: HttpRequest, obj: Observation | None = None) -> bool:
         """What was observed is not edited."""

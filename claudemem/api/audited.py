@@ -1,0 +1,33 @@
+"""Reads leave a trace: which answer showed what, to whom."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from claudemem.api.calls import Call, origin
+from observations import entries, readings
+from observations.models import Observation
+
+
+def shown(
+    request: Call,
+    mode: str,
+    rows: Sequence[Observation],
+    *,
+    project_id: str | None,
+    resource_id: str | None = None,
+    **details: Any,
+) -> None:
+    """Enter that the caller is about to be shown these observations."""
+    ids = [row.id for row in rows]
+    told = {"resultCount": len(ids), "observationIds": ids, **details}
+    _record(request, mode, project_id, resource_id=resource_id, **told)
+
+
+def listed(request: Call, mode: str, count: int, **details: Any) -> None:
+    """Enter that the caller is about to be shown so many jobs."""
+    _record(request, mode, request.auth.project_id, resultCount=count, **details)
+
+
+def _record(request: Call, mode: str, project_id: str | None, **details: Any) -> None:
+    asked = origin(request, "http")
+    readings.shared.record(entries.read(mode, request.auth.team_id, project_id, asked, **details))

@@ -1,0 +1,77 @@
+"""The only writer of the audit: many rows at once, in the transaction of what they record.
+
+A row that cannot be written undoes what it would have recorded. Rows are never changed.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from django.utils import timezone
+
+from observations import entries
+from observations.entries import Entry
+from queueing import direct, witness
+from queueing.direct import stored
+
+if TYPE_CHECKING:
+    from queueing.leases import Job
+    from queueing.models import GenerationJob
+
+_COLUMNS = (
+    "created_at", "action", "resource_type", "resource_id", "team_id", "project_id", "api_key_id",
+    "actor_id", "details",
+)  # fmt: skip
+_INSERT = (
+    f"INSERT INTO observations_auditentry ({', '.join(_COLUMNS)}) "  # noqa: S608
+    f"VALUES ({', '.join(['%s'] * len(_COLUMNS))})"
+)
+
+Row = tuple[object, ...]
+
+
+def write(made: Iterable[Entry]) -> None:
+    """Enter what was done. Must be called inside the transaction in which it was."""
+    insert(rows(made))
+
+
+def rows(made: Iterable[Entry]) -> list[Row]:
+    """The entries as they are stored, with the time of now."""
+    at = stored(timezone.now())
+    return [_row(entry, at) for entry in made]
+
+
+def insert(prepared: Sequence[Row]) -> None:
+    """Write rows that were made before."""
+    if prepared:
+        direct.execute_many(_INSERT, prepared)
+
+
+def _row(entry: Entry, at: object) -> Row:
+    origin = entry.origin
+    key = origin.get("api_key_id")
+    told = {
+        **entry.details,
+        "requestId": origin.get("request_id"),
+        # By what way somebody came who has no key.
+        "source": None if key else origin.get("source"),
+    }
+    details = {name: value for name, value in told.items() if value is not None}
+    return (
+        at, entry.action, entry.resource_type, entry.resource_id, entry.team_id, entry.project_id,
+        key, origin.get("actor_id"), orjson.dumps(details).decode(),
+    )  # fmt: skip
+
+
+def _witnessed(
+    deed: str,
+    jobs: "Sequence[Job | GenerationJob]",
+    details: Mapping[str, Any],
+    by: Mapping[str, Any] | None,
+) -> None:
+    write(entries.of_jobs(deed, jobs, details, by))
+
+
+def attend() -> None:
+    """Enter from now on what workers and operators do to jobs."""
+    witness.call(_witnessed)
