@@ -7,7 +7,7 @@ from django.db import transaction
 
 from claudemem.cli import cli
 from observations import keys
-from observations.models import ApiKey, Project, Team
+from observations.models import ApiKey, AuditEntry, Project, Team
 from queueing import kinds, outbox
 from queueing.models import GenerationJob
 from queueing.outbox import NewJob
@@ -104,6 +104,48 @@ def test_a_wrong_call_makes_no_key_and_says_why(arguments: list[str], code: int)
     assert result.exit_code == code
     assert result.stderr
     assert not ApiKey.objects.exists()
+
+
+def test_keys_that_the_command_line_makes_and_revokes_are_entered_in_the_audit() -> None:
+    made = told("api-key", "create")
+    told("api-key", "revoke", made["id"])
+    rows = AuditEntry.objects.order_by("id")
+    assert [row.action for row in rows] == ["api_key.create", "api_key.revoke"]
+    for row in rows:
+        assert (row.resource_id, row.actor_id) == (made["id"], "system:server-cli")
+        assert row.details["source"] == "cli_operator"
+        assert made["key"] not in str(row.details)
+
+
+def test_a_job_is_cancelled_and_retried_and_that_is_entered_in_the_audit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("queueing.broker.publish", lambda job_id, kind: None)
+    new = NewJob(kinds.EVENT, "lane", kinds.EVENT.job_id("1"), "event-1", "team", "p")
+    with transaction.atomic():
+        (job,) = outbox.enqueue([new])
+    cancelled = told("jobs", "cancel", job.id)
+    assert (cancelled["action"], cancelled["outcome"]) == ("cancel", "cancelled")
+    assert told("jobs", "cancel", job.id)["outcome"] == "noop_already_cancelled"
+    retried = told("jobs", "retry", job.id)
+    assert (retried["outcome"], retried["retriedCount"], retried["status"]) == (
+        "requeued", 1, "queued",
+    )  # fmt: skip
+    assert told("jobs", "retry", job.id)["outcome"] == "noop_already_queued"
+    rows = AuditEntry.objects.order_by("id")
+    assert [row.action.partition(".")[2] for row in rows] == [
+        "cancelled_by_operator", "cancelled_by_operator", "retried_by_operator",
+        "retried_by_operator",
+    ]  # fmt: skip
+    assert {(row.details["source"], row.actor_id) for row in rows} == {
+        ("cli_operator", "system:server-cli")
+    }
+
+
+def test_an_operation_on_no_job_or_a_completed_one_is_told() -> None:
+    missing = run("jobs", "retry", "none")
+    assert (missing.exit_code, missing.stdout) == (1, "")
+    assert "Generation job not found" in missing.stderr
 
 
 def test_jobs_are_listed_for_people_and_for_programs() -> None:

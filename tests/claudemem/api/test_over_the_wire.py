@@ -7,12 +7,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from tests.claudemem.api.conftest import Server
 from tests.postgres import on_postgresql
+from tests.waiting import until
 
 MEGABYTE = 1024 * 1024
 ROUTES = ["/v1/events", "/v1/hooks/claude-code"]
@@ -97,6 +99,7 @@ def test_head_sends_no_body(server: Server) -> None:
 
 @pytest.mark.skipif(on_postgresql(), reason="nobody can lock a whole PostgreSQL by a file")
 def test_while_the_database_is_locked_events_are_503_and_the_rest_goes_on(server: Server) -> None:
+    before = len(_reads(server))
     lock = sqlite3.connect(server.data_dir / "claude-mem.sqlite3", isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
     try:
@@ -106,12 +109,28 @@ def test_while_the_database_is_locked_events_are_503_and_the_rest_goes_on(server
             assert answer.json()["error"] == "ServiceUnavailable"
             assert answer.headers["Retry-After"]
             assert client.get("/healthz").status_code == 200
+            begun = time.monotonic()
             assert client.get("/v1/jobs").status_code == 200
+            question = {"projectId": server.project_id, "query": "lock"}
+            assert client.post("/v1/search", json=question).status_code == 200
+            assert time.monotonic() - begun < 5
+            assert len(_reads(server)) == before
     finally:
         lock.execute("ROLLBACK")
         lock.close()
     with server.client(Authorization=f"Bearer {server.key}") as client:
         assert client.post("/v1/events", json=_event(server, "locked")).status_code == 201
+    # What was read meanwhile is entered in the audit as soon as that can be.
+    until(lambda: _reads(server)[before:] == ["jobs_list", "search"])
+
+
+def _reads(server: Server) -> list[str]:
+    with closing(sqlite3.connect(server.data_dir / "claude-mem.sqlite3")) as database:
+        rows = database.execute(
+            "SELECT details ->> 'mode' FROM observations_auditentry"
+            " WHERE action = 'observation.read' ORDER BY id"
+        )
+        return [row[0] for row in rows]
 
 
 def test_those_who_wait_never_take_every_thread(server: Server) -> None:
