@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
-from observations import keys, scopes
-from observations.models import Team
+from observations import entries, keys, scopes
+from observations.models import AuditEntry, Team
 from queueing import states
 from tests.docs import pages
 
@@ -109,3 +109,11 @@ def test_the_hooks_on_a_page_are_taken_by_the_server(page: str, team: Team) -> N
         )
         assert (hook["type"], answer.status_code) == ("http", 201)
         assert answer.json() == {}
+
+
+def test_the_reference_has_every_action_of_the_audit_and_every_field() -> None:
+    sections = pages.sections(DOCS / "reference" / "audit.md")
+    fields = {word for row in pages.rows(sections["Fields"]) for word in pages.inline(row[0])}
+
+    assert [pages.code(row[0]) for row in pages.rows(sections["Actions"])] == list(entries.ACTIONS)
+    assert fields == {field.name for field in AuditEntry._meta.get_fields()}
