@@ -1,6 +1,7 @@
 """`claudemem jobs …`: what became of the work."""
 
 import json
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -44,9 +45,7 @@ def list_jobs(status: str | None, limit: int, offset: int, as_json: bool) -> Non
 @click.argument("job_id", metavar="ID")
 def retry(job_id: str) -> None:
     """Queue a failed or cancelled job again; show what became of it as JSON."""
-    load_django(existing=True)
-    from queueing import operations
-
+    operations = _operations()
     done = operations.retry(job_id, BY_OPERATOR)
     _show("retry", done.job, "noop_already_queued" if done.already_queued else "requeued")
 
@@ -55,11 +54,18 @@ def retry(job_id: str) -> None:
 @click.argument("job_id", metavar="ID")
 def cancel(job_id: str) -> None:
     """Cancel a job that is not completed; show what became of it as JSON."""
-    load_django(existing=True)
-    from queueing import operations
-
+    operations = _operations()
     done = operations.cancel(job_id, BY_OPERATOR)
     _show("cancel", done.job, "noop_already_cancelled" if done.already_cancelled else "cancelled")
+
+
+def _operations() -> ModuleType:
+    load_django(existing=True)
+    # Celery's app must exist before anything publishes.
+    from claudemem import celery  # noqa: F401
+    from queueing import operations
+
+    return operations
 
 
 def _show(action: str, job: "GenerationJob", outcome: str) -> None:

@@ -1,5 +1,6 @@
 """Processes that die, and stores that go away, in the middle of a backlog."""
 
+import json
 import signal
 import time
 from collections.abc import Callable
@@ -61,6 +62,13 @@ def prove(stack: Stack) -> None:
     with closing(stack.connect()) as database:
         assert proofs.violations(database) == []
     assert stack.jobs("state <> 'completed'") == 0
+    entered = "observations_auditentry"
+    assert stack.count(entered, "action = 'generation_job.completed'") == stack.jobs(
+        "state = 'completed'"
+    )
+    assert stack.count(entered, "action = 'observation.created'") == stack.count(
+        "observations_observation"
+    )
 
 
 def test_a_killed_worker_loses_nothing(recovered: Stack) -> None:
@@ -156,4 +164,20 @@ def test_a_worker_that_stood_still_finds_its_work_done(recovered: Stack) -> None
 def test_a_worker_is_stopped_gently_in_the_middle(recovered: Stack) -> None:
     in_the_middle(recovered, 200, send_hooks)
     recovered.wait_replaced("worker", recovered.kill("worker", signal.SIGTERM))
+    prove(recovered)
+
+
+def test_an_operators_cancel_and_retry_from_the_command_line_reach_the_worker(
+    recovered: Stack,
+) -> None:
+    # Without beat nothing but the command itself nudges the worker.
+    with recovered.frozen("beat"):
+        with recovered.frozen("worker"):
+            job = recovered.post(HOOK, tool_calls(1)[0]).headers["X-Job-Id"]
+            assert json.loads(recovered.cli("jobs", "cancel", job))["outcome"] == "cancelled"
+        # Its message stands behind that of the cancelled job.
+        send_hooks(recovered, 1)
+        recovered.wait_settled()
+        assert json.loads(recovered.cli("jobs", "retry", job))["outcome"] == "requeued"
+        until(lambda: recovered.jobs(f"state = 'completed' AND id = '{job}'") == 1)
     prove(recovered)
