@@ -24,6 +24,7 @@ COMMANDS = {
     "api-key": "claudemem.commands.keys:api_key",
     "createadmin": "claudemem.commands.first_run:createadmin",
     "migrate": "claudemem.commands.first_run:migrate",
+    "db": "claudemem.commands.db:db",
     "first-run": "claudemem.commands.first_run:first_run",
     "web": "claudemem.commands.process:web",
     "worker": "claudemem.commands.process:worker",

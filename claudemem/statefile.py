@@ -1,11 +1,13 @@
 """`up.json`: what runs in a data directory, for `claudemem status` and for a second `up`."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from claudemem.members import Status
+from claudemem.members import StartFailed, Status
 from queueing.pids import Mark
 
 NAME = "up.json"
@@ -38,6 +40,31 @@ def read(root: Path) -> State | None:
 def remove(root: Path) -> None:
     """Nothing runs here any more."""
     (root / NAME).unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Hold the data directory for as long as this block lasts; the lock dies with its holder.
+
+    Raises StartFailed if a supervisor runs in it.
+    """
+    import fcntl  # there is none on Windows
+
+    with (root / "up.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StartFailed(_taken(root)) from None
+        yield
+
+
+def _taken(root: Path) -> str:
+    state = read(root)
+    where = f" at {state.url} (process {state.supervisor.pid})" if state else ""
+    return (
+        f"claudemem already runs in {root}{where}: stop it with Ctrl-C in its terminal, or name "
+        "another directory with --data-dir"
+    )
 
 
 def _encoded(state: State) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +54,7 @@ def up(plan: Plan, board: Board) -> None:
     nothing running, if it cannot start.
     """
     plan.data.create()
-    with _alone(plan), Interrupts() as interrupts:
+    with statefile.alone(plan.data.root), Interrupts() as interrupts:
         _check_ports(plan)
         gauge = Gauge(plan.host, plan.port, with_jobs=board.wants_jobs)
         started: list[Member] = []
@@ -147,25 +146,3 @@ def _check_ports(plan: Plan) -> None:
                 f"port {program.listens[1]} of {program.name} is taken by another program: choose "
                 f"another one in CLAUDE_MEM_{program.name.upper()}_PORT, or stop that program"
             )
-
-
-@contextmanager
-def _alone(plan: Plan) -> Iterator[None]:
-    """Hold the data directory for as long as this block lasts; the lock dies with its holder."""
-    import fcntl  # there is none on Windows
-
-    with (plan.data.root / "up.lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StartFailed(_taken(plan)) from None
-        yield
-
-
-def _taken(plan: Plan) -> str:
-    state = statefile.read(plan.data.root)
-    where = f" at {state.url} (process {state.supervisor.pid})" if state else ""
-    return (
-        f"claudemem already runs in {plan.data.root}{where}: stop it with Ctrl-C in its terminal, "
-        "or name another directory with --data-dir"
-    )
