@@ -27,4 +27,6 @@ if os.environ.get("CLAUDE_MEM_TEST_DATABASE") == "postgresql":
         _server = postgres.Server()
         atexit.register(_server.stop)
         os.environ["CLAUDE_MEM_TEST_POSTGRES_URL"] = _server.url()
+    # Before the server is stopped: what is registered last comes first.
+    atexit.register(postgres.forget_databases)
     os.environ["CLAUDE_MEM_SERVER_DATABASE_URL"] = os.environ["CLAUDE_MEM_TEST_POSTGRES_URL"]

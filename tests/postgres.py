@@ -3,7 +3,6 @@
 Nothing of it is kept, so it never waits for the disk.
 """
 
-import atexit
 import ctypes
 import importlib.util
 import os
@@ -145,9 +144,6 @@ def forget_databases() -> None:
     while _made:
         server = os.environ["CLAUDE_MEM_TEST_POSTGRES_URL"]
         _ask(server, f"DROP DATABASE {_made.pop()} WITH (FORCE)")
-
-
-atexit.register(forget_databases)
 
 
 def _ask(url: str, statement: str) -> None:

@@ -41,13 +41,12 @@ class Kind:
 
 def digest(values: Sequence[Any]) -> bytes:
     """The SHA-256 of a row, given what each of its values means."""
-    text = json.dumps(values, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return sha256(text.encode("utf-8", "surrogatepass")).digest()
+    return sha256(_WRITER.encode(values).encode("utf-8", "surrogatepass")).digest()
 
 
 def meaning(text: str) -> list[Any]:
     """What a JSON text means, in a list: null is a value, which no value is not."""
-    return [json.loads(text, parse_int=_number, parse_float=_number)]
+    return [_READER.decode(text)]
 
 
 def storable_text(text: str) -> str:
@@ -73,7 +72,13 @@ def _moment(text: str) -> datetime:
 
 
 def _spelt(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="microseconds")
+    in_utc = time if time.tzinfo is UTC else time.astimezone(UTC)
+    return in_utc.isoformat(timespec="microseconds")
+
+
+# Making them costs more than a small row does.
+_READER: Final = json.JSONDecoder(parse_int=_number, parse_float=_number)
+_WRITER: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def _same(value: Any) -> Any:
