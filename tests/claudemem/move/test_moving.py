@@ -225,16 +225,31 @@ def test_numbers_keep_their_value(store: Store) -> None:
 # --- what stops it ----------------------------------------------------------------------------
 
 
-def test_a_move_that_is_killed_leaves_the_target_empty_and_can_be_made_again(store: Store) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_move_that_is_stopped_leaves_the_target_empty_and_can_be_made_again(
+    store: Store, number: signal.Signals
+) -> None:
     with store.held_up() as process:
-        process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=30)
+        process.send_signal(number)
+    process.communicate(timeout=60)
     until(lambda: not store.ask("SELECT 1 FROM pg_stat_activity WHERE datname = "
                                 "current_database() AND pid <> pg_backend_pid()"))  # fmt: skip
+    assert process.returncode != 0
     assert store.filled() == []
     store.ask("DROP TRIGGER meddle ON observations_event")
 
     assert store.moved()["moved"]
+
+
+def test_a_target_that_goes_away_meanwhile_is_told_in_a_sentence(store: Store) -> None:
+    with store.held_up() as process:
+        store.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                  "WHERE wait_event = 'advisory' AND datname = current_database()")  # fmt: skip
+        _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert re.fullmatch(r"Error: the target refused the rows \(.+\): nothing was moved\n", said)
+    assert store.filled() == []
 
 
 def test_what_is_written_to_the_source_meanwhile_stops_it(store: Store) -> None:
