@@ -207,8 +207,11 @@ def test_what_lies_in_the_log_of_a_killed_server_is_moved_too(store: Store, tmp_
         database.execute("PRAGMA wal_autocheckpoint = 0")
         database.execute("UPDATE observations_team SET name = 'of the log'")
         crashed = Store(Path(shutil.copytree(store.data, tmp_path / "crashed")))
+    log = crashed.data / "claude-mem.sqlite3-wal"
+    before = crashed.file.read_bytes(), log.read_bytes()
     crashed.moved()
 
+    assert (crashed.file.read_bytes(), log.read_bytes()) == before
     assert crashed.ask("SELECT name FROM observations_team") == [("of the log",)]
 
 
