@@ -11,7 +11,8 @@ from environ import Env
 _SCHEMES = ("postgres", "postgresql", "pgsql", "psql")
 _NO_URL = (
     "CLAUDE_MEM_SERVER_DATABASE_URL must be a PostgreSQL URL such as "
-    "postgres://user:password@host:5432/name; leave it unset for SQLite in the data directory"
+    "postgres://user:password@host:5432/name, in which characters of user and password other than "
+    "letters and digits are percent-encoded; leave it unset for SQLite in the data directory"
 )
 
 
@@ -60,11 +61,7 @@ def postgresql(url: str, limits: Limits, *, sslmode: str) -> dict[str, Any]:
     `sslmode` holds where the URL says nothing; empty leaves it to libpq. Raises
     ImproperlyConfigured for what is no such URL.
     """
-    if url.partition("://")[0] not in _SCHEMES:
-        raise ImproperlyConfigured(_NO_URL)
-    config: dict[str, Any] = Env.db_url_config(url, engine="claudemem.postgresql")
-    if not config.get("NAME"):
-        raise ImproperlyConfigured(_NO_URL)
+    config = _parsed(url)
     # A socket's directory is written as a host, percent-encoded, as libpq has it.
     config["HOST"] = unquote(config["HOST"])
     given = config.pop("OPTIONS", {})
@@ -87,3 +84,19 @@ def postgresql(url: str, limits: Limits, *, sslmode: str) -> dict[str, Any]:
     }
     # A thread keeps its connection for a request or a step of a job; the pool keeps it open.
     return {**config, "CONN_MAX_AGE": 0, "OPTIONS": given}
+
+
+def _parsed(url: str) -> dict[str, Any]:
+    scheme, _, rest = url.partition("://")
+    # Behind the first slash of all stands a name. With an @ in it, that was the password's slash.
+    name = rest.partition("?")[0].partition("/")[2]
+    if scheme not in _SCHEMES or not name or "@" in name:
+        raise ImproperlyConfigured(_NO_URL)
+    try:
+        config: dict[str, Any] = Env.db_url_config(url, engine="claudemem.postgresql")
+    except ValueError:
+        # It repeats what it took for the port, which may be a piece of the password.
+        raise ImproperlyConfigured(_NO_URL) from None
+    if not config.get("NAME"):
+        raise ImproperlyConfigured(_NO_URL)
+    return config

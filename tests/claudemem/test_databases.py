@@ -1,7 +1,13 @@
 """Which database the settings name, and how."""
 
+from typing import Any
+from urllib.parse import quote
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from hypothesis import given
+from hypothesis import strategies as st
+from psycopg.conninfo import conninfo_to_dict
 
 from claudemem.databases import Limits, postgresql
 
@@ -36,8 +42,73 @@ def test_options_of_the_url_are_kept_beside_ours() -> None:
     assert made["OPTIONS"]["options"].startswith("-c work_mem=8MB -c statement_timeout=")
 
 
-@pytest.mark.parametrize("url", ["mysql://db/memory", "memory.sqlite3", "postgres://db", "http://"])
+def connected(url: str) -> dict[str, Any]:
+    """What the driver is told to connect to, in libpq's words."""
+    made = postgresql(url, LIMITS, sslmode="")
+    words = {"HOST": "host", "PORT": "port", "USER": "user", "PASSWORD": "password",
+             "NAME": "dbname"}  # fmt: skip
+    placed = {word: str(made[name]) for name, word in words.items() if made[name]}
+    return placed | {name: str(value) for name, value in made["OPTIONS"].items()}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://db/memory",
+        "postgresql://ada@db/memory",
+        "postgres://ada:p%40s%2Fs%3Aw%23%3F%25@db:5433/memory",
+        "postgres://a%2Bb:c+d@db/memory",
+        "postgres://ada:$HOME#1@db/memory",
+        "postgres://ada:@db:/memory",
+        "postgres://db/mem%2Fory%20two",
+        "postgres://[::1]:5432/memory",
+        "postgres://[2001:db8::1]/memory",
+        "postgres:///memory",
+        "postgres://ada@%2Fvar%2Frun%2FPg:5433/memory",
+        "postgres:///memory?host=/var/run/Pg&port=6000&user=ada&password=a%26b",
+        "postgres://one:5432,two:5433/memory?target_session_attrs=read-write",
+        "postgres://db/memory?sslmode=verify-full&sslrootcert=%2Fhome%2Fada%2Fca.pem",
+        "postgres://db/memory?connect_timeout=9&application_name=mine&keepalives_idle=30",
+    ],
+)
+def test_a_url_means_what_it_means_to_libpq(url: str) -> None:
+    ours, libpq = connected(url), conninfo_to_dict(url)
+    assert {name: ours.get(name) for name in libpq} == libpq
+    places = {"host", "port", "user", "password", "dbname"}
+    assert places & set(ours) == places & set(libpq)
+
+
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
+
+
+# No database is called so that a slash comes first.
+@given(TEXTS, TEXTS, TEXTS.filter(lambda name: not name.startswith("/")))
+def test_whatever_is_percent_encoded_arrives(user: str, password: str, name: str) -> None:
+    where = [quote(each, safe="") for each in (user, password, name)]
+    made = postgresql("postgres://{}:{}@db/{}".format(*where), LIMITS, sslmode="")
+    assert (made["USER"], made["PASSWORD"], made["NAME"]) == (user, password, name)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://db/memory",
+        "memory.sqlite3",
+        "postgres://db",
+        "postgres://db/",
+        "http://",
+        "postgres://db:port/memory",
+        "postgres://db:99999/memory",
+        "postgres://ada:hid/den@db/memory",
+        "postgres://ada:1/den@db/memory",
+        "postgres://ada:hid?den@db/memory",
+        "postgres://[::1/memory",
+    ],
+)
 def test_what_is_no_such_url_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="CLAUDE_MEM_SERVER_DATABASE_URL") as error:
         postgresql(url, LIMITS, sslmode="")
     assert url not in str(error.value)
+    assert "hid" not in str(error.value)
+    assert "den" not in str(error.value)
+    assert error.value.__cause__ is None
