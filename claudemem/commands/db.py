@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +61,7 @@ def move(to: str | None, dry_run: bool, replace: bool, as_json: bool) -> None:
 
 def _rehearse(replace: bool, as_json: bool) -> None:
     with _prepared(replace) as (source, target, todo):
-        told = {**_ends(source, target), "moved": False, "rows": todo.counts}
+        told = {**_known(source, target, todo), "moved": False, "rows": todo.counts}
         rows = [(name, f"{count:,}") for name, count in todo.counts.items()]
         lines = [_table(("table", "rows"), rows), "", *_notes(todo)]
         lines += [f"{source.path} would be moved to {target.place}; nothing was written"]
@@ -80,17 +79,17 @@ def _move(replace: bool, as_json: bool) -> None:
         _refuse_users(settings.DATA_DIR.database)
         with _prepared(replace) as (source, target, todo), _progress() as told:
             checks = moving.move(source, target, todo, replace=replace, told=told)
-            ends, notes = _ends(source, target), _notes(todo)
+            known, notes = _known(source, target, todo), _notes(todo)
     seconds = time.monotonic() - start
     if as_json:
-        tables = [asdict(check) for check in checks]
-        answer = {**ends, "moved": True, "seconds": round(seconds, 1), "tables": tables}
+        tables = [_wire(check) for check in checks]
+        answer = {**known, "moved": True, "seconds": round(seconds, 1), "tables": tables}
         click.echo(json.dumps(answer, indent=2))
         return
     rows = sum(check.rows for check in checks)
     click.echo(_checks(checks) + "\n")
     click.echo("\n".join([*notes, f"{rows:,} rows were moved and verified in {seconds:.0f} s"]))
-    click.echo(_what_next(ends["source"]))
+    click.echo(_what_next(known["source"]))
 
 
 @contextmanager
@@ -136,8 +135,26 @@ def _progress() -> "Iterator[Told]":
         )
 
 
-def _ends(source: "Source", target: "Target") -> dict[str, Any]:
-    return {"source": str(source.path), "target": target.place}
+def _known(source: "Source", target: "Target", todo: "Plan") -> dict[str, Any]:
+    return {
+        "source": str(source.path),
+        "target": target.place,
+        "leftBehind": list(todo.strangers),
+        "replaced": [
+            {"table": fault.table, "key": fault.key, "column": fault.column}
+            for fault in todo.faults
+        ],
+    }
+
+
+def _wire(check: "Check") -> dict[str, Any]:
+    return {
+        "table": check.table,
+        "rows": check.rows,
+        "rowsFound": check.rows_found,
+        "sha256": check.sha256,
+        "sha256Found": check.sha256_found,
+    }
 
 
 def _notes(todo: "Plan") -> list[str]:

@@ -42,7 +42,7 @@ class Target:
 
     def check(self) -> None:
         """Raise MoveFailed unless it can be reached, can hold a store of ours, and is empty."""
-        with _spoken("cannot be reached"):
+        with _spoken("cannot be used"):
             self._connection.ensure_connection()
             version = self._connection.pg_version
             if version < OLDEST * 10_000:
@@ -74,7 +74,8 @@ class Target:
                 for setting in _PATIENCE:
                     cursor.execute(setting)
                 names = ", ".join(f'"{table.name}"' for table in tables)
-                cursor.execute(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")
+                with _spoken("is in use: stop what works on it"):
+                    cursor.execute(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")
                 self._refuse_rows()
                 for table in reversed(tables):
                     if table.name in BOOKKEEPING:
