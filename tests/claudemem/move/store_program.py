@@ -41,7 +41,7 @@ def _leave_one_in_hand() -> None:
     lease = leases.claim(GenerationJob.objects.filter(seq=1).latest("id").id, "gone")
     assert lease is not None
     long_ago = "2020-01-01T00:00:00+00:00"
-    # Not due before the lease is out, so that `fill` does not take it over itself.
+    # Out, so that anybody may take it over; but not due, so that `fill` does not do so itself.
     GenerationJob.objects.filter(id=lease.head.id).update(lease_until=long_ago)
     GenerationJob.objects.filter(lane_id=lease.head.lane_id).update(due_at="2100-01-01T00:00+00:00")
 
