@@ -30,6 +30,7 @@ COMMANDS = {
     "worker": "claudemem.commands.process:worker",
     "beat": "claudemem.commands.process:beat",
     "flower": "claudemem.commands.process:flower",
+    "healthcheck": "claudemem.commands.healthcheck:healthcheck",
 }
 
 _DEBUG = "claudemem.debug"

@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from django.core.exceptions import ImproperlyConfigured
 from environ import Env
 
 _SCHEMES = ("postgres", "postgresql", "pgsql", "psql")
+# Those of libpq, in the order of their strictness.
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _NO_URL = (
-    "CLAUDE_MEM_SERVER_DATABASE_URL must be a PostgreSQL URL such as "
-    "postgres://user:password@host:5432/name, in which characters of user and password other than "
-    "letters and digits are percent-encoded; leave it unset for SQLite in the data directory"
+    "must be a PostgreSQL URL such as postgres://user:password@host:5432/name, with what is "
+    "neither letter nor digit in user and password percent-encoded; unset, it is SQLite in the "
+    "data directory"
 )
 
 
@@ -55,11 +56,16 @@ def sqlite(path: Path, *, timeout: float) -> dict[str, Any]:
     }
 
 
+def wrong_url(url: str) -> str:
+    """What is wrong with the URL of a PostgreSQL database, without repeating it, or ""."""
+    return "" if _parsed(url) else _NO_URL
+
+
 def postgresql(url: str, limits: Limits, *, sslmode: str) -> dict[str, Any]:
     """Django's settings for the server at `url`, whose query may hold any option of libpq.
 
-    `sslmode` holds where the URL says nothing; empty leaves it to libpq. Raises
-    ImproperlyConfigured for what is no such URL.
+    `sslmode` holds where the URL says nothing; empty leaves it to libpq. The URL is one that
+    `wrong_url` finds nothing wrong with.
     """
     config = _parsed(url)
     # A socket's directory is written as a host, percent-encoded, as libpq has it.
@@ -87,16 +93,14 @@ def postgresql(url: str, limits: Limits, *, sslmode: str) -> dict[str, Any]:
 
 
 def _parsed(url: str) -> dict[str, Any]:
+    """Django's words for where it is; empty where it is no such URL."""
     scheme, _, rest = url.partition("://")
     # Behind the first slash of all stands a name. With an @ in it, that was the password's slash.
     name = rest.partition("?")[0].partition("/")[2]
     if scheme not in _SCHEMES or not name or "@" in name:
-        raise ImproperlyConfigured(_NO_URL)
+        return {}
     try:
         config: dict[str, Any] = Env.db_url_config(url, engine="claudemem.postgresql")
     except ValueError:
-        # It repeats what it took for the port, which may be a piece of the password.
-        raise ImproperlyConfigured(_NO_URL) from None
-    if not config.get("NAME"):
-        raise ImproperlyConfigured(_NO_URL)
-    return config
+        return {}
+    return config if config.get("NAME") else {}

@@ -28,10 +28,10 @@ def get(host: str, port: int, path: str, *, timeout: float = 1.0) -> tuple[int, 
     return int(head.split(None, 2)[1]) if head.startswith(b"HTTP/") else 0, body
 
 
-def healthy(host: str, port: int) -> bool:
-    """Whether the web process answers that it is well."""
+def healthy(host: str, port: int, path: str = "/healthz") -> bool:
+    """Whether the process that listens there answers that it is well."""
     try:
-        return get(host, port, "/healthz")[0] == 200
+        return get(host, port, path)[0] == 200
     except (OSError, ValueError):
         return False
 

@@ -1,22 +1,38 @@
 """Every setting, flat, each with its reason. The only module that reads the environment."""
 
 import os
+import ssl
 from pathlib import Path
 
-import environ
+from django.core.exceptions import ImproperlyConfigured
 
-from claudemem import databases, datadir
+from claudemem import databases, datadir, deployment
+from claudemem.environment import Environment
 from queueing import store
 
-env = environ.Env()
+env = Environment(os.environ)
+
+# --- where this runs ----------------------------------------------------------------------------
+# Our image says so of itself: one of several containers, which share what is named to them.
+DEPLOYED = env.flag("CLAUDE_MEM_DOCKER")
+AUTH_MODE = env.choice("CLAUDE_MEM_AUTH_MODE", "api-key", "api-key", "local-dev")
+# The tables, leases and messages are the same whatever it is called; there is one engine.
+QUEUE_ENGINE = env.choice("CLAUDE_MEM_QUEUE_ENGINE", "celery", "celery", "bullmq")
 
 # --- the data directory -------------------------------------------------------------------------
-DATA_DIR = datadir.locate(env.str("CLAUDE_MEM_DATA_DIR", ""))
+DATA_DIR = datadir.locate(env.text("CLAUDE_MEM_DATA_DIR"))
 
 # --- Django -------------------------------------------------------------------------------------
-SECRET_KEY = env.str("CLAUDE_MEM_SECRET_KEY", "") or datadir.django_secret(DATA_DIR)
+SECRET_KEY = env.text("CLAUDE_MEM_SECRET_KEY", check=deployment.weak_key)
 DEBUG = False
-ALLOWED_HOSTS = env.list("CLAUDE_MEM_ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+# The address at which browsers and clients reach the server, where a proxy stands in front.
+PUBLIC_URL = env.url("CLAUDE_MEM_PUBLIC_URL", schemes=("https", "http")).rstrip("/")
+ALLOWED_HOSTS = env.words(
+    "CLAUDE_MEM_ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"], check=deployment.wrong_host
+) + [host for host in [deployment.host(PUBLIC_URL)] if host]
+# Forms of the admin come from there; the proxy ends TLS, so the cookies must say it themselves.
+CSRF_TRUSTED_ORIGINS = [deployment.origin(PUBLIC_URL)] if PUBLIC_URL else []
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https:")
 ROOT_URLCONF = "claudemem.urls"
 WSGI_APPLICATION = "claudemem.wsgi.application"
 INSTALLED_APPS = [
@@ -76,41 +92,45 @@ MAX_BODY_BYTES = 5 * 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 # --- the database -------------------------------------------------------------------------------
-DATABASE_URL = env.str("CLAUDE_MEM_SERVER_DATABASE_URL", "")
+DATABASE_URL = env.text("CLAUDE_MEM_SERVER_DATABASE_URL", check=databases.wrong_url)
+DATABASE_LIMITS = databases.Limits(
+    pool=env.whole("CLAUDE_MEM_POSTGRES_POOL_MAX", 10),
+    idle=env.whole("CLAUDE_MEM_POSTGRES_IDLE_TIMEOUT_MS", 30_000),
+    connect=env.whole("CLAUDE_MEM_POSTGRES_CONNECTION_TIMEOUT_MS", 5_000),
+    statement=env.whole("CLAUDE_MEM_POSTGRES_STATEMENT_TIMEOUT_MS", 30_000),
+)
+DATABASE_SSL = env.choice("CLAUDE_MEM_POSTGRES_SSL", "", *databases.SSL_MODES)
+# Seconds to wait for SQLite's lock. Clients give up after 30: they are told 503 before that.
+DATABASE_TIMEOUT = env.number("CLAUDE_MEM_DATABASE_TIMEOUT", 5.0)
 DATABASES = {
-    "default": databases.postgresql(
-        DATABASE_URL,
-        databases.Limits(
-            pool=env.int("CLAUDE_MEM_POSTGRES_POOL_MAX", 10),
-            idle=env.int("CLAUDE_MEM_POSTGRES_IDLE_TIMEOUT_MS", 30_000),
-            connect=env.int("CLAUDE_MEM_POSTGRES_CONNECTION_TIMEOUT_MS", 5_000),
-            statement=env.int("CLAUDE_MEM_POSTGRES_STATEMENT_TIMEOUT_MS", 30_000),
-        ),
-        sslmode=env.str("CLAUDE_MEM_POSTGRES_SSL", ""),
-    )
+    "default": databases.postgresql(DATABASE_URL, DATABASE_LIMITS, sslmode=DATABASE_SSL)
     if DATABASE_URL
-    # Seconds to wait for the lock. Clients give up after 30: they are told 503 before that.
-    else databases.sqlite(DATA_DIR.database, timeout=env.float("CLAUDE_MEM_DATABASE_TIMEOUT", 5.0))
+    else databases.sqlite(DATA_DIR.database, timeout=DATABASE_TIMEOUT)
 }
 
 # --- the queue store ----------------------------------------------------------------------------
 # Empty until one was started in this data directory, or an external one is named.
-QUEUE_STORE_URL = env.str("CLAUDE_MEM_REDIS_URL", "") or store.managed_url(DATA_DIR.redis)
+EXTERNAL_STORE_URL = env.url("CLAUDE_MEM_REDIS_URL", schemes=("redis", "rediss"))
+QUEUE_STORE_URL = EXTERNAL_STORE_URL or store.managed_url(DATA_DIR.redis)
 
 # --- delivery (docs/architecture.md, "Delivery") ------------------------------------------------
-LEASE_SECONDS = env.float("CLAUDE_MEM_LEASE_SECONDS", 8.0)
-HEARTBEAT_SECONDS = env.float("CLAUDE_MEM_HEARTBEAT_SECONDS", 2.0)
-RECONCILE_SECONDS = env.float("CLAUDE_MEM_RECONCILE_SECONDS", 1.0)
-RETRY_BASE_SECONDS = env.float("CLAUDE_MEM_RETRY_BASE_SECONDS", 5.0)
+LEASE_SECONDS = env.number("CLAUDE_MEM_LEASE_SECONDS", 8.0)
+HEARTBEAT_SECONDS = env.number("CLAUDE_MEM_HEARTBEAT_SECONDS", 2.0)
+RECONCILE_SECONDS = env.number("CLAUDE_MEM_RECONCILE_SECONDS", 1.0)
+RETRY_BASE_SECONDS = env.number("CLAUDE_MEM_RETRY_BASE_SECONDS", 5.0)
 # Nothing is asked of a provider that refuses its key for so long, then twice as long, and so on.
-PAUSE_SECONDS = env.float("CLAUDE_MEM_PAUSE_SECONDS", 30.0)
+PAUSE_SECONDS = env.number("CLAUDE_MEM_PAUSE_SECONDS", 30.0)
 # A lane gives way to others after so many jobs or seconds, whichever comes first.
 QUANTUM_JOBS = 16
 QUANTUM_SECONDS = 5.0
 # A session that says nothing for so long is closed, and summarised if there is something new.
-SESSION_IDLE_SECONDS = env.float("CLAUDE_MEM_SESSION_IDLE_SECONDS", 1800.0)
+SESSION_IDLE_SECONDS = env.number("CLAUDE_MEM_SESSION_IDLE_SECONDS", 1800.0)
 
 CELERY_BROKER_URL = QUEUE_STORE_URL or "memory://"
+# Kombu would take any certificate.
+CELERY_BROKER_USE_SSL = (
+    {"ssl_cert_reqs": ssl.CERT_REQUIRED} if QUEUE_STORE_URL.startswith("rediss:") else None
+)
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     # The row's lease drives recovery, not this: longer than any job, or running ones come twice.
     "visibility_timeout": 900,
@@ -145,7 +165,7 @@ CELERY_TASK_ACKS_ON_TIMEOUT = True
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_POOL = "threads"
-CELERY_WORKER_CONCURRENCY = env.int("CLAUDE_MEM_WORKER_THREADS", 32)
+CELERY_WORKER_CONCURRENCY = env.whole("CLAUDE_MEM_WORKER_THREADS", 32)
 # The claim makes redeliveries harmless; cancelling would throw paid provider calls away.
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 # Events cost more than the task itself; Flower switches them on while it runs.
@@ -171,57 +191,63 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"queue": "upkeep", "expires": 60},
     },
 }
-CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR.root / "beat-schedule")
+# Nothing is due less often than each minute, so nothing need be remembered: no file, and so no
+# directory that a container would have to bring.
+CELERY_BEAT_SCHEDULER = "claudemem.pulse:Scheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = RECONCILE_SECONDS
 
 # --- generation ---------------------------------------------------------------------------------
 # A key alone chooses nothing: that another program has one is no leave to send events there.
-PROVIDER = (env.str("CLAUDE_MEM_SERVER_PROVIDER", "") or "offline").strip().lower()
-# Empty is unset: compose files pass on variables that nobody gave a value.
+PROVIDER = env.text("CLAUDE_MEM_SERVER_PROVIDER", "offline").lower()
+_HTTP = ("https", "http")
+_OUR_BASE_URL = env.url("CLAUDE_MEM_OPENROUTER_BASE_URL", schemes=_HTTP)
+_BASE_URL = env.url("OPENROUTER_BASE_URL", schemes=_HTTP)
+_OUR_KEY = env.text("CLAUDE_MEM_OPENROUTER_API_KEY")
 PROVIDER_OPTIONS = {
-    "base_url": env.str("CLAUDE_MEM_OPENROUTER_BASE_URL", "").strip()
-    or env.str("OPENROUTER_BASE_URL", "").strip(),
-    "model": env.str("CLAUDE_MEM_SERVER_MODEL", "").strip(),
-    "key": env.str("OPENROUTER_API_KEY", "").strip()
-    or env.str("CLAUDE_MEM_OPENROUTER_API_KEY", "").strip(),
+    "base_url": _OUR_BASE_URL or _BASE_URL,
+    "model": env.text("CLAUDE_MEM_SERVER_MODEL"),
+    "key": env.text("OPENROUTER_API_KEY") or _OUR_KEY,
 }
-MODE = env.str("CLAUDE_MEM_MODE", "") or "code"
+MODE = env.text("CLAUDE_MEM_MODE", "code")
 MODE_DIRECTORIES = [
-    *(Path(p) for p in [env.str("CLAUDE_MEM_MODES_DIR", "")] if p),
+    *(Path(p) for p in [env.text("CLAUDE_MEM_MODES_DIR")] if p),
     DATA_DIR.root / "modes",
 ]
-GENERATION_DISABLED = env.str("CLAUDE_MEM_GENERATION_DISABLED", "").lower() in {"1", "true"}
+GENERATION_DISABLED = env.flag("CLAUDE_MEM_GENERATION_DISABLED")
 # Makes each provider call take so many milliseconds longer; only benchmarks and drills set it.
-PROVIDER_DELAY_MS = env.float("CLAUDE_MEM_PROVIDER_DELAY_MS", 0.0)
+PROVIDER_DELAY_MS = env.number("CLAUDE_MEM_PROVIDER_DELAY_MS", 0.0, zero=True)
 
 # --- the server ---------------------------------------------------------------------------------
-HOST = env.str("CLAUDE_MEM_SERVER_HOST", "127.0.0.1")
-PORT = env.int(
-    "CLAUDE_MEM_SERVER_PORT", 37877 + (os.getuid() if hasattr(os, "getuid") else 77) % 100
+HOST = env.text("CLAUDE_MEM_SERVER_HOST", "127.0.0.1")
+# Two users of a machine must not collide; a container has its ports to itself.
+PORT = env.whole(
+    "CLAUDE_MEM_SERVER_PORT",
+    37877 + (0 if DEPLOYED else os.getuid() if hasattr(os, "getuid") else 77) % 100,
+    most=65535,
 )
-WEB_THREADS = env.int("CLAUDE_MEM_WEB_THREADS", 8)
+WEB_THREADS = env.whole("CLAUDE_MEM_WEB_THREADS", 8)
 # A request that waits for its job waits at most so long: clients give up after 30 s themselves.
-WAIT_SECONDS = env.float("CLAUDE_MEM_WAIT_SECONDS", 25.0)
+WAIT_SECONDS = env.number("CLAUDE_MEM_WAIT_SECONDS", 25.0, zero=True)
+# Where a role says that it is alive, for `claudemem healthcheck`; nothing is written without it.
+ALIVE_FILE = env.text("CLAUDE_MEM_ALIVE_FILE")
 
 # --- Flower -------------------------------------------------------------------------------------
-FLOWER_HOST = env.str("CLAUDE_MEM_FLOWER_HOST", "") or "127.0.0.1"
-FLOWER_PORT = int(env.str("CLAUDE_MEM_FLOWER_PORT", "") or "5555")
-FLOWER_USER = env.str("CLAUDE_MEM_FLOWER_USER", "") or "admin"
-FLOWER_PASSWORD = env.str("CLAUDE_MEM_FLOWER_PASSWORD", "")
-FLOWER_PREFIX = (env.str("CLAUDE_MEM_FLOWER_PREFIX", "") or "flower").strip("/")
-# Whatever is not plainly a no leaves it read-only.
-FLOWER_READ_ONLY = env.str("CLAUDE_MEM_FLOWER_READ_ONLY", "").lower() not in {
-    "0", "false", "no", "off",
-}  # fmt: skip
+FLOWER_HOST = env.text("CLAUDE_MEM_FLOWER_HOST", "127.0.0.1")
+FLOWER_PORT = env.whole("CLAUDE_MEM_FLOWER_PORT", 5555, most=65535)
+FLOWER_USER = env.text("CLAUDE_MEM_FLOWER_USER", "admin")
+FLOWER_PASSWORD = env.text("CLAUDE_MEM_FLOWER_PASSWORD")
+FLOWER_PREFIX = env.text("CLAUDE_MEM_FLOWER_PREFIX", "flower").strip("/")
+FLOWER_READ_ONLY = env.flag("CLAUDE_MEM_FLOWER_READ_ONLY", True)
 # Where people's browsers find it; the admin leads from a job to its tasks where it is known.
-FLOWER_URL = env.str("CLAUDE_MEM_FLOWER_URL", "").rstrip("/")
+FLOWER_URL = env.url("CLAUDE_MEM_FLOWER_URL", schemes=_HTTP).rstrip("/")
 
+LOG_LEVEL = env.choice("CLAUDE_MEM_LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.str("CLAUDE_MEM_LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "celery": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
@@ -233,3 +259,29 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
     },
 }
+
+# --- all faults at once -------------------------------------------------------------------------
+env.refuse(
+    deployment.faults(
+        deployment.Deployment(
+            contained=DEPLOYED or Path("/.dockerenv").exists(),
+            deployed=DEPLOYED,
+            auth_mode=AUTH_MODE,
+            bypass=env.flag("CLAUDE_MEM_ALLOW_LOCAL_DEV_BYPASS"),
+            runtime=env.text("CLAUDE_MEM_RUNTIME"),
+            database=env.given("CLAUDE_MEM_SERVER_DATABASE_URL"),
+            store=env.given("CLAUDE_MEM_REDIS_URL"),
+            signing_key=env.given("CLAUDE_MEM_SECRET_KEY"),
+        )
+    )
+)
+env.refuse(deployment.hasty_leases(LEASE_SECONDS, HEARTBEAT_SECONDS))
+# On a machine that many programs share, what looks like a misspelt setting may be another's.
+UNKNOWN_SETTINGS = env.strangers()
+if DEPLOYED:
+    env.refuse(UNKNOWN_SETTINGS)
+if said := env.verdict():
+    raise ImproperlyConfigured(said)
+
+# Made only once nothing stands in the way.
+SECRET_KEY = SECRET_KEY or datadir.django_secret(DATA_DIR)

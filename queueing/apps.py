@@ -5,6 +5,3 @@ class QueueingConfig(AppConfig):
     name = "queueing"
     verbose_name = "Delivery"
     default_auto_field = "django.db.models.BigAutoField"
-
-    def ready(self) -> None:
-        from queueing import checks  # noqa: F401

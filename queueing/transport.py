@@ -1,6 +1,7 @@
 """The worker's way to the queue store: kombu's Redis transport, with four of its habits changed.
 
-Importing this module puts it in the place of the stock one, for `redis://` and `valkey://` URLs.
+Importing this module puts it in the place of the stock one, for `redis://`,
+`rediss://` and `valkey://` URLs.
 
 - What a lost connection held is not put back: the rows are the truth, reconcile publishes again.
 - A task that ends after its connection was lost acknowledges over a new one. In the stock channel
@@ -69,5 +70,5 @@ class AMQP(amqp.AMQP):
     Connection = QuickConnection
 
 
-for scheme in ("redis", "valkey"):
+for scheme in ("redis", "rediss", "valkey"):
     TRANSPORT_ALIASES[scheme] = f"{Transport.__module__}:{Transport.__name__}"

@@ -24,9 +24,10 @@ class Secrets:
 def migrate() -> None:
     """Bring the database up to date."""
     load_django()
-    click.echo(
-        "the database was brought up to date" if _migrate() else "the database is up to date"
-    )
+    from claudemem import upgrade
+
+    done = upgrade.bring_up_to_date()
+    click.echo("the database was brought up to date" if done else "the database is up to date")
 
 
 @click.command()
@@ -46,8 +47,10 @@ def createadmin(username: str, password_stdin: bool) -> None:
 def first_run(flower: bool) -> None:
     """Bring the database up to date, and make the admin, team, project and key of a new one."""
     load_django()
-    _refuse_contradictions()
-    _migrate()
+    from claudemem import upgrade
+
+    _examine_store()
+    upgrade.bring_up_to_date()
     made = prepare()
     if made != Secrets(None, None):
         click.echo(_welcome(made))
@@ -55,12 +58,20 @@ def first_run(flower: bool) -> None:
         show_new_password()
 
 
-def _refuse_contradictions() -> None:
-    from django.core.checks import ERROR, run_checks
+def _examine_store() -> None:
+    """Refuse a queue store of the user's that must not be used; one that is away may come back."""
+    from django.conf import settings
 
-    for found in run_checks():
-        if found.level >= ERROR:
-            raise click.ClickException(f"{found.msg}. {found.hint or ''}".strip())
+    from queueing import external
+    from queueing.errors import QueueStoreAway
+
+    if settings.EXTERNAL_STORE_URL:
+        try:
+            warnings = external.examine(settings.EXTERNAL_STORE_URL)
+        except QueueStoreAway as away:
+            warnings = (str(away),)
+        for warning in warnings:
+            click.echo(f"Warning: {warning}", err=True)
 
 
 def prepare() -> Secrets:
@@ -94,19 +105,6 @@ def show_new_password() -> None:
             f"  Flower password  {flower.password()}\n\n"
             f"It is shown once, and kept in {settings.DATA_DIR.flower_password}.\n"
         )
-
-
-def _migrate() -> bool:
-    """Apply what is due; False if nothing was. Looking costs a tenth of running the command."""
-    from django.core.management import call_command
-    from django.db import connection
-    from django.db.migrations.executor import MigrationExecutor
-
-    executor = MigrationExecutor(connection)
-    if not executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        return False
-    call_command("migrate", verbosity=0, interactive=False)
-    return True
 
 
 def _create_admin(username: str, password: str) -> None:

@@ -1,6 +1,8 @@
 """`up`, and the processes that it runs: `web`, `worker start`, `beat`, `flower`."""
 
 import os
+import signal
+import time
 from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
 
 # In the order in which a worker that gets one thread would want them; all are served in turn.
 QUEUES = "event,summary,event-batch,upkeep"
+
+_LOOK_SECONDS = 1.0
 
 supervised = click.option(
     "--supervised", is_flag=True, hidden=True, help="End when standard input is closed."
@@ -37,7 +41,8 @@ def up(port: int | None, with_flower: bool) -> None:
     try:
         plan = _plan(with_flower)
         shown = board.choose()
-        shown.say(_observing())
+        for line in (*_warnings(), _observing()):
+            shown.say(line)
         supervise.up(plan, shown)
     except StartFailed as error:
         raise click.ClickException(str(error)) from error
@@ -47,7 +52,7 @@ def up(port: int | None, with_flower: bool) -> None:
 @supervised
 def web(supervised: bool) -> None:
     """Serve the API, the hooks and the admin."""
-    _supervise("web", supervised)
+    _begin("web", supervised)
     from claudemem.web import serve
 
     serve()
@@ -65,14 +70,16 @@ def worker() -> None:
 def worker_start(queues: str, concurrency: int | None, supervised: bool) -> None:
     """Work jobs until it is stopped."""
     _known(queues)
-    _needs_store()
-    _supervise("worker", supervised)
+    _begin("worker", supervised)
+    _await_store()
     # Celery would run Django's checks, which load the whole web: 20 MB.
     os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
     from claudemem.celery import app
     from claudemem.interpreter import favour_writers
+    from claudemem.pulse import Pulse
 
     favour_writers()
+    app.steps["consumer"].add(Pulse)
     # Not worker_main: the command line of Celery brings a shell and 20 MB along.
     process = app.Worker(
         # Several workers on a host must not share a name: Flower would see one of them.
@@ -93,8 +100,8 @@ def worker_start(queues: str, concurrency: int | None, supervised: bool) -> None
 @supervised
 def beat(supervised: bool) -> None:
     """Start what is due by the clock: reconcile, closing of idle sessions."""
-    _needs_store()
-    _supervise("beat", supervised)
+    _begin("beat", supervised)
+    _await_store()
     from celery import Celery
 
     # It sends names of tasks and runs none, so it needs neither the tasks nor Django.
@@ -111,15 +118,15 @@ def flower(supervised: bool) -> None:
 
     On loopback a password is made and shown once where CLAUDE_MEM_FLOWER_PASSWORD names none.
     """
-    _needs_store()
     from claudemem.flower import door
 
     opened = door()
+    _begin("flower", supervised)
+    _await_store()
     if not supervised:  # whatever a supervised one prints goes into a log
         from claudemem.commands.first_run import show_new_password
 
         show_new_password()
-    _supervise("flower", supervised)
     from claudemem.flower_server import serve
 
     serve(opened)
@@ -178,18 +185,52 @@ def _known(queues: str) -> None:
             raise click.UsageError(f"There is no queue {name!r}; there is: {there}.")
 
 
-def _needs_store() -> None:
+def _begin(role: str, supervised: bool) -> None:
+    """What every role does first."""
+    from claudemem import alive, leash, settings
+
+    # The first process of a container does not even hear it until it says so.
+    signal.signal(signal.SIGTERM, _end)
+    if supervised:
+        leash.hold(settings.DATA_DIR.logs, role)
+    else:
+        for line in _warnings():
+            click.echo(line, err=True)
+    alive.announce(settings.ALIVE_FILE, role)
+
+
+def _end(number: int, frame: object) -> None:  # noqa: ARG001
+    raise SystemExit(0)
+
+
+def _warnings() -> tuple[str, ...]:
     from claudemem import settings
+
+    return tuple(f"Warning: {each}" for each in settings.UNKNOWN_SETTINGS)
+
+
+def _await_store() -> None:
+    """Wait until the queue store answers; say why and end if it must not be used.
+
+    Ours was looked after by whoever started it.
+    """
+    from claudemem import settings
+    from queueing import external
+    from queueing.errors import QueueStoreAway
 
     if not settings.QUEUE_STORE_URL:
         raise click.ClickException(
             f"there is no queue store in {settings.DATA_DIR.root}: run `claudemem up`, or name a "
             "server of yours in CLAUDE_MEM_REDIS_URL"
         )
-
-
-def _supervise(name: str, supervised: bool) -> None:
-    if supervised:
-        from claudemem import leash, settings
-
-        leash.hold(settings.DATA_DIR.logs, name)
+    said = ""
+    while settings.EXTERNAL_STORE_URL:
+        try:
+            for warning in external.examine(settings.EXTERNAL_STORE_URL):
+                click.echo(f"Warning: {warning}", err=True)
+            return
+        except QueueStoreAway as away:
+            if str(away) != said:
+                click.echo(f"Warning: {away}; it is tried until it does", err=True)
+            said = str(away)
+            time.sleep(_LOOK_SECONDS)

@@ -16,6 +16,7 @@ import pytest
 from claudemem import cli, leash, peek
 from queueing import access, pids, store
 from tests.postgres import database_of
+from tests.queueing.test_external import serving
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -220,6 +221,14 @@ def test_without_a_queue_store_a_worker_says_what_to_do(
     assert "run `claudemem up`" in told.stderr
 
 
+def test_what_looks_like_a_misspelt_setting_is_mentioned_at_the_start(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_MEM_SEVER_PORT", "1")
+    said = run("beat", data=data).stderr
+    assert said.startswith("Warning: CLAUDE_MEM_SEVER_PORT is no setting: CLAUDE_MEM_SERVER_PORT")
+
+
 def test_settings_that_contradict_one_another_stop_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +237,17 @@ def test_settings_that_contradict_one_another_stop_the_start(
     assert refused.returncode == 1
     assert "CLAUDE_MEM_LEASE_SECONDS" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_a_queue_store_that_would_drop_messages_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(tmp_path, "--maxmemory-policy", "allkeys-lru") as url:
+        monkeypatch.setenv("CLAUDE_MEM_REDIS_URL", url)
+        for command in (("first-run",), ("worker", "start"), ("beat",)):
+            refused = run(*command, data=tmp_path / "data")
+            assert (refused.returncode, refused.stdout) == (1, "")
+            assert "set it to noeviction" in refused.stderr
 
 
 def test_migrate_says_when_there_is_nothing_to_do(data: Path) -> None:

@@ -4,12 +4,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from django.core.exceptions import ImproperlyConfigured
 from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 
-from claudemem.databases import Limits, postgresql
+from claudemem.databases import Limits, postgresql, wrong_url
 
 LIMITS = Limits(pool=7, idle=20_000, connect=3_000, statement=9_000)
 
@@ -105,10 +104,12 @@ def test_whatever_is_percent_encoded_arrives(user: str, password: str, name: str
         "postgres://[::1/memory",
     ],
 )
-def test_what_is_no_such_url_is_refused_without_repeating_it(url: str) -> None:
-    with pytest.raises(ImproperlyConfigured, match="CLAUDE_MEM_SERVER_DATABASE_URL") as error:
-        postgresql(url, LIMITS, sslmode="")
-    assert url not in str(error.value)
-    assert "hid" not in str(error.value)
-    assert "den" not in str(error.value)
-    assert error.value.__cause__ is None
+def test_what_is_no_such_url_is_wrong_without_being_repeated(url: str) -> None:
+    said = wrong_url(url)
+    assert "must be a PostgreSQL URL" in said
+    assert not [piece for piece in (url, "hid", "den") if piece in said]
+
+
+@pytest.mark.parametrize("url", ["postgres://db/memory", "postgres://one:1,two:2/memory"])
+def test_nothing_is_wrong_with_one_that_is(url: str) -> None:
+    assert wrong_url(url) == ""

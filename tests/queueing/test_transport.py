@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from ssl import CERT_REQUIRED
 
 import pytest
 from kombu import Connection
@@ -24,6 +25,12 @@ def test_both_schemes_lead_to_our_channel(url: str, scheme: str) -> None:
         channel = connection.default_channel
         assert isinstance(channel, Channel)
         assert channel.client.ping()
+
+
+def test_an_encrypted_store_is_reached_through_our_channel_too() -> None:
+    ssl = {"ssl_cert_reqs": CERT_REQUIRED}
+    with Connection("rediss://:hidden@store:6380/0", ssl=ssl) as connection:
+        assert connection.transport.Channel is Channel
 
 
 def test_a_task_that_ends_after_its_connection_was_lost_can_still_acknowledge(url: str) -> None:

@@ -1,0 +1,111 @@
+"""What a server in containers must be told, and what it must not do there. Pure.
+
+Any container refuses what would open it to strangers. One that says that it is part of a
+deployment (`CLAUDE_MEM_DOCKER=1`, as our image does) shares database, queue store and signing key
+with others, so they must be named to it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+RUNTIMES = frozenset({"server", "server-beta"})
+# Shorter than this, a signing key can be guessed from one cookie.
+KEY_LENGTH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What the environment says of where and how this process runs.
+
+    `contained`: in a container, `deployed`: as part of a deployment; `database`, `store` and
+    `signing_key`: whether they are named to it. `runtime` may be empty.
+    """
+
+    contained: bool
+    deployed: bool
+    auth_mode: str
+    bypass: bool
+    runtime: str
+    database: bool
+    store: bool
+    signing_key: bool
+
+
+def faults(about: Deployment) -> Iterator[str]:
+    """A sentence about everything that must be mended, with the variable and what to do."""
+    if about.contained:
+        yield from _unsafe(about)
+    elif about.auth_mode == "local-dev":
+        yield "CLAUDE_MEM_AUTH_MODE: this server has no local-dev mode: unset it, and use API keys"
+    if about.deployed:
+        yield from _missing(about)
+
+
+def hasty_leases(lease: float, heartbeat: float) -> Iterator[str]:
+    """A sentence where a lease (in seconds) would not survive two lost heartbeats."""
+    if lease <= 3 * heartbeat:
+        yield (
+            f"a lease of {lease:g} s is not longer than three heartbeats of {heartbeat:g} s: raise "
+            "CLAUDE_MEM_LEASE_SECONDS or lower CLAUDE_MEM_HEARTBEAT_SECONDS"
+        )
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port of a URL, as browsers name where a form comes from."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}".lower()
+
+
+def host(url: str) -> str:
+    """The host of a URL, as browsers name whom they call; empty where there is no URL."""
+    name = urlsplit(url).hostname or ""
+    return f"[{name}]" if ":" in name else name
+
+
+def weak_key(key: str) -> str:
+    """What is wrong with a signing key, or ""."""
+    if len(key) >= KEY_LENGTH and len(set(key)) > 5:
+        return ""
+    return (
+        f"must have at least {KEY_LENGTH} random characters: take those of `openssl rand -hex 32`"
+    )
+
+
+def wrong_host(name: str) -> str:
+    """What is wrong with a name under which the admin may be called, or ""."""
+    bare = name[1:-1] if name.startswith("[") and name.endswith("]") else name.replace(":", "/")
+    if not set(bare) & set("/@?# []"):
+        return ""
+    return "must have host names alone, with commas between them: no scheme, port or path"
+
+
+def _unsafe(about: Deployment) -> Iterator[str]:
+    if about.auth_mode == "local-dev":
+        yield (
+            "CLAUDE_MEM_AUTH_MODE: local-dev is not allowed in Docker: unset it, and use API keys"
+        )
+    if about.bypass:
+        yield (
+            "CLAUDE_MEM_ALLOW_LOCAL_DEV_BYPASS is not allowed in Docker: unset it, and use API keys"
+        )
+    if about.runtime and about.runtime not in RUNTIMES:
+        yield "CLAUDE_MEM_RUNTIME must be server or server-beta in Docker, or not be set"
+
+
+def _missing(about: Deployment) -> Iterator[str]:
+    if not about.database:
+        yield (
+            "CLAUDE_MEM_SERVER_DATABASE_URL is required in Docker: name the PostgreSQL server as "
+            "postgres://user:password@host:5432/name"
+        )
+    if not about.store:
+        yield (
+            "CLAUDE_MEM_REDIS_URL is required in Docker: name the Valkey or Redis server as "
+            "redis://:password@host:6379/0"
+        )
+    if not about.signing_key:
+        yield (
+            "CLAUDE_MEM_SECRET_KEY is required in Docker, the same for all containers: take what "
+            "`openssl rand -hex 32` prints"
+        )

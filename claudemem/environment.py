@@ -1,0 +1,149 @@
+"""Settings read from a mapping of variables, and every fault in them. Pure.
+
+A value that cannot be used is noted, and the default stands in for it, so that one look finds all
+the faults. No sentence repeats a value: what was put into a wrong variable may be a secret.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import isfinite
+from urllib.parse import urlsplit
+
+OURS = "CLAUDE_MEM_"
+# So alike are a name and the setting that was meant by it, of 1.
+_ALIKE = 0.8
+# Variables of clients and programs that share a machine with this server.
+ELSEWHERE = """
+ANTHROPIC_API_KEY API_TIMEOUT_MS CONTAINER_MODE CREDENTIALS_FILE EXCLUDED_PROJECTS GEMINI_API_KEY
+HEALTH_TIMEOUT_MS HOOK_FAIL_LOUD_THRESHOLD HOOK_READINESS_TIMEOUT_MS INTERNAL MANAGED MODEL
+MONTHLY_REQUEST_CAP MONTHLY_TOKEN_CAP PROVIDER QUEUE_ENCRYPT_PAYLOADS QUEUE_REDIS_PREFIX
+RATE_LIMIT_PER_MIN REDIS_HOST REDIS_MODE REDIS_PORT SEMANTIC_INJECT SERVER_ADMIN SERVER_API_KEY
+SERVER_BETA_API_KEY SERVER_BETA_PROJECT_ID SERVER_BETA_URL SERVER_PROJECT_ID SERVER_URL SKIP_TOOLS
+USAGE_METERING WELCOME_HINT_ENABLED WORKER_HOST WORKER_PORT
+"""
+_FAMILIES = (f"{OURS}TEST_", f"{OURS}CONTEXT_")
+_YES, _NO = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
+
+
+class Environment:
+    """What `given` says, one method a kind of value. An empty value counts as one not given."""
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self.faults: list[str] = []
+        self._given = given
+        self._read: set[str] = set()
+
+    def text(
+        self, name: str, default: str = "", *, check: Callable[[str], str] = lambda _: ""
+    ) -> str:
+        """A text; `check` says what is wrong with it and what to do, or ""."""
+        value = self._value(name)
+        if value and (wrong := check(value)):
+            self.faults.append(f"{name} {wrong}")
+            return default
+        return value or default
+
+    def whole(self, name: str, default: int, *, least: int = 1, most: int | None = None) -> int:
+        """A whole number in the range."""
+        number: int | None
+        try:
+            number = int(self._value(name) or default)
+        except ValueError:
+            number = None
+        if number is not None and least <= number and (most is None or number <= most):
+            return number
+        span = f"of at least {least}" if most is None else f"from {least} to {most}"
+        self.faults.append(f"{name} must be a whole number {span}")
+        return default
+
+    def number(self, name: str, default: float, *, zero: bool = False) -> float:
+        """A positive number; zero too, where that has a meaning."""
+        try:
+            number = float(self._value(name) or default)
+        except ValueError:
+            number = -1.0
+        if isfinite(number) and (number > 0 or (zero and number == 0)):
+            return number
+        kind = "a number that is not negative" if zero else "a number above 0"
+        self.faults.append(f"{name} must be {kind}")
+        return default
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """Whether it is switched on."""
+        value = self._value(name).lower()
+        if value and value not in _YES | _NO:
+            self.faults.append(f"{name} must be 1 or 0, or not be set")
+        return default if value not in _YES | _NO else value in _YES
+
+    def choice(self, name: str, default: str, *among: str) -> str:
+        """One of a few words, in capitals or not."""
+        words = {word.lower(): word for word in among}
+        value = self._value(name).lower()
+        if value and value not in words:
+            self.faults.append(f"{name} must be one of: {', '.join(among)}")
+        return words.get(value, default)
+
+    def words(
+        self, name: str, default: list[str], *, check: Callable[[str], str] = lambda _: ""
+    ) -> list[str]:
+        """Words with commas between them; `check` looks at each."""
+        words = [word.strip() for word in self._value(name).split(",")]
+        wrong = {said for word in words if word and (said := check(word))}
+        self.faults += [f"{name} {said}" for said in sorted(wrong)]
+        return [word for word in words if word] or default
+
+    def url(self, name: str, default: str = "", *, schemes: tuple[str, ...]) -> str:
+        """A URL with a host, of one of the schemes."""
+        shape = " or ".join(f"{scheme}://" for scheme in schemes)
+
+        def check(value: str) -> str:
+            wrong = value.partition("://")[0] not in schemes or not _has_host(value)
+            return f"must be a URL that begins with {shape} and names a host" if wrong else ""
+
+        return self.text(name, default, check=check)
+
+    @property
+    def known(self) -> frozenset[str]:
+        """The names that were asked for."""
+        return frozenset(self._read)
+
+    def given(self, name: str) -> bool:
+        """Whether it has a value, be it a good one or not."""
+        return bool(self._value(name))
+
+    def refuse(self, faults: Iterable[str]) -> None:
+        """Note faults that are in no one variable alone."""
+        self.faults += faults
+
+    def strangers(self) -> tuple[str, ...]:
+        """A sentence about each variable that nobody reads and that looks like a setting."""
+        return tuple(self._strangers())
+
+    def verdict(self) -> str:
+        """All faults in one message; empty where there are none."""
+        if len(self.faults) < 2:
+            return "".join(self.faults)
+        lines = "".join(f"\n- {fault}" for fault in self.faults)
+        return f"{len(self.faults)} settings must be mended:{lines}"
+
+    def _value(self, name: str) -> str:
+        self._read.add(name)
+        return self._given.get(name, "").strip()
+
+    def _strangers(self) -> Iterator[str]:
+        from difflib import get_close_matches  # hardly ever needed
+
+        known = {name.removeprefix(OURS) for name in self._read} | set(ELSEWHERE.split())
+        ours = (name for name in sorted(self._given) if name.startswith(OURS))
+        for name in (name.removeprefix(OURS) for name in ours if not name.startswith(_FAMILIES)):
+            if name not in known and (meant := get_close_matches(name, known, 1, _ALIKE)):
+                yield (
+                    f"{OURS}{name} is no setting: {OURS}{meant[0]} may be meant; rename or unset it"
+                )
+
+
+def _has_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

@@ -1,0 +1,45 @@
+"""Worker and beat show that they are alive, from the very loops that could hang."""
+
+import time
+from typing import Any
+
+from celery import beat, bootsteps
+
+from claudemem import alive, settings
+
+
+class Scheduler(beat.Scheduler):
+    """Beat's schedule, kept in memory."""
+
+    _touched = 0.0
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """Send what is due; the seconds until it must be called again."""
+        if settings.ALIVE_FILE and time.monotonic() - self._touched > alive.PULSE_SECONDS:
+            self._touched = time.monotonic()
+            alive.beat(settings.ALIVE_FILE)
+        delay: float = super().tick(*args, **kwargs)
+        return delay
+
+
+class Pulse(bootsteps.StartStopStep):
+    """Part of the loop in which a worker takes messages; gone while it has no connection."""
+
+    requires = ("celery.worker.consumer.connection:Connection",)
+
+    def __init__(self, consumer: Any, **kwargs: Any) -> None:
+        super().__init__(consumer, **kwargs)
+        self.enabled = bool(settings.ALIVE_FILE)
+        self._entry: Any = None
+
+    def start(self, consumer: Any) -> None:
+        """Show life now, and again and again from the worker's timer."""
+        alive.beat(settings.ALIVE_FILE)
+        self._entry = consumer.timer.call_repeatedly(
+            alive.PULSE_SECONDS, alive.beat, (settings.ALIVE_FILE,)
+        )
+
+    def stop(self, consumer: Any) -> None:  # noqa: ARG002
+        """Show no more life."""
+        if self._entry is not None:
+            self._entry.cancel()
