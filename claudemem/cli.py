@@ -114,9 +114,7 @@ def sentence(error: Exception) -> str:
     if type(error).__module__ == "django.core.exceptions":
         return str(error)
     if type(error).__module__.startswith("django.db"):
-        # PostgreSQL goes on with the statement, line by line.
-        said = str(error).partition("\n")[0]
-        return f"the database cannot be used ({said}): bring it up to date with `claudemem migrate`"
+        return _of_database(error)
     if isinstance(error, OSError) and error.strerror:
         where = f" ({error.filename})" if error.filename else ""
         return f"{error.strerror}{where}; run it again with --debug to see where this comes from"
@@ -124,6 +122,18 @@ def sentence(error: Exception) -> str:
         f"this should not have happened: {type(error).__name__}: {error}; run it again with "
         "--debug to see where it comes from"
     )
+
+
+def _of_database(error: Exception) -> str:
+    # PostgreSQL goes on with hints, or the statement, line by line.
+    said = str(error).partition("\n")[0]
+    psycopg = type(error.__cause__).__module__.startswith(("psycopg", "claudemem.postgresql"))
+    if psycopg and type(error).__name__ in ("OperationalError", "InterfaceError"):
+        return (
+            f"the database cannot be used ({said}): see that PostgreSQL runs and takes connections "
+            "of this role, and that CLAUDE_MEM_SERVER_DATABASE_URL names it rightly"
+        )
+    return f"the database cannot be used ({said}): bring it up to date with `claudemem migrate`"
 
 
 def _sharing(command: click.Command) -> click.Command:

@@ -1,8 +1,10 @@
 """Which database: the file in the data directory, or a PostgreSQL server named by a URL. Pure."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote
 
 from environ import Env
@@ -10,6 +12,12 @@ from environ import Env
 _SCHEMES = ("postgres", "postgresql", "pgsql", "psql")
 # Those of libpq, in the order of their strictness.
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+# Compiling a statement costs more than any of ours takes. Row locks count on seeing what others
+# committed while they were waited for, whatever the role or the database prefers.
+_SESSION = r"-c jit=off -c default_transaction_isolation=read\ committed"
+# Beyond its statement timeout, a server has so long (seconds) to say that it ended a statement.
+GRACE = 5.0
 _NO_URL = (
     "must be a PostgreSQL URL such as postgres://user:password@host:5432/name, with what is "
     "neither letter nor digit in user and password percent-encoded; unset, it is SQLite in the "
@@ -58,14 +66,31 @@ def sqlite(path: Path, *, timeout: float) -> dict[str, Any]:
 
 def wrong_url(url: str) -> str:
     """What is wrong with the URL of a PostgreSQL database, without repeating it, or ""."""
-    return "" if _parsed(url) else _NO_URL
+    if not (config := _parsed(url)):
+        return _NO_URL
+    options = config.get("OPTIONS", {})
+    if options.get("sslmode", "prefer") not in SSL_MODES:
+        return f"has an sslmode that there is not: it must be one of {', '.join(SSL_MODES)}"
+    if _threshold(options) == "wrong":
+        return (
+            "has a prepare_threshold that is none: it must be the number of uses after which a "
+            "statement is prepared, or `none` for poolers that cannot keep any"
+        )
+    return ""
 
 
-def postgresql(url: str, limits: Limits, *, sslmode: str) -> dict[str, Any]:
+def wrong_schema(name: str) -> str:
+    """What is wrong with the name of a schema, or ""."""
+    if _SCHEMA.fullmatch(name):
+        return ""
+    return "must be a name of lower-case letters, digits and underscores, 63 at most"
+
+
+def postgresql(url: str, limits: Limits, *, sslmode: str, schema: str = "") -> dict[str, Any]:
     """Django's settings for the server at `url`, whose query may hold any option of libpq.
 
-    `sslmode` holds where the URL says nothing; empty leaves it to libpq. The URL is one that
-    `wrong_url` finds nothing wrong with.
+    `sslmode` holds where the URL says nothing; empty leaves it to libpq. `schema` is where tables
+    lie; empty leaves that to the role. `wrong_url` and `wrong_schema` find nothing wrong with them.
     """
     config = _parsed(url)
     # A socket's directory is written as a host, percent-encoded, as libpq has it.
@@ -74,12 +99,12 @@ def postgresql(url: str, limits: Limits, *, sslmode: str) -> dict[str, Any]:
     if sslmode:
         given.setdefault("sslmode", sslmode)
     given.setdefault("application_name", "claudemem")
-    # The hot path's statements are planned once a connection (queueing/direct.py), not each time.
-    given.setdefault("prepare_threshold", 3)
+    given["prepare_threshold"] = _threshold(given)
     given.setdefault("connect_timeout", max(1, limits.connect // 1000))
-    # Compiling a statement costs more than any of ours takes.
-    timeout = f"-c statement_timeout={limits.statement} -c jit=off"
-    given["options"] = f"{given['options']} {timeout}" if "options" in given else timeout
+    place = f" -c search_path={schema}" if schema else ""
+    ours = f"-c statement_timeout={limits.statement} {_SESSION}{place}"
+    given["options"] = _appended(given.get("options", ""), ours)
+    given["patience"] = limits.statement / 1000 + GRACE
     given["pool"] = {
         "min_size": 1,
         "max_size": limits.pool,
@@ -88,8 +113,51 @@ def postgresql(url: str, limits: Limits, *, sslmode: str) -> dict[str, Any]:
         # After an outage the next who needs a connection tries at once, not after a long pause.
         "reconnect_timeout": 2.0,
     }
-    # A thread keeps its connection for a request or a step of a job; the pool keeps it open.
-    return {**config, "CONN_MAX_AGE": 0, "OPTIONS": given}
+    return {
+        **config,
+        # A thread keeps its connection for a request or a step of a job; the pool keeps it open.
+        "CONN_MAX_AGE": 0,
+        # A pooler that gives a connection away after each transaction loses what is kept in one.
+        "DISABLE_SERVER_SIDE_CURSORS": True,
+        "OPTIONS": given,
+    }
+
+
+def hurried(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The `options` of PostgreSQL's settings, for a probe: no pool, and a second for an answer."""
+    return {
+        **options,
+        "pool": None,
+        "connect_timeout": 1,
+        "patience": 1.5,
+        "options": _appended(options.get("options", ""), "-c statement_timeout=1000"),
+    }
+
+
+def unhurried(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The `options` of PostgreSQL's settings, for work on whole tables: no pool and no limit."""
+    return {
+        **options,
+        "pool": None,
+        "patience": 0,
+        "options": _appended(options.get("options", ""), "-c statement_timeout=0"),
+    }
+
+
+def _threshold(options: Mapping[str, Any]) -> int | Literal["wrong"] | None:
+    """The hot path's statements are planned once a connection (queueing/direct.py), not each time.
+
+    Some poolers cannot keep them: for those it is `none` in the URL.
+    """
+    given = options.get("prepare_threshold", 3)
+    if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
+        return given
+    return None if str(given).lower() == "none" else "wrong"
+
+
+def _appended(options: str, more: str) -> str:
+    """Of two that say the same, the last holds."""
+    return f"{options} {more}".strip()
 
 
 def _parsed(url: str) -> dict[str, Any]:

@@ -12,13 +12,14 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+from django.db import DEFAULT_DB_ALIAS, Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Count, F
 from django.utils import timezone
 
+from claudemem import databases, upgrade
 from observations import commits
 from queueing import broker, kinds, pauses, states, store
 from queueing.errors import QueueStoreAway
@@ -29,12 +30,8 @@ RUNTIME: Final = "server-beta"
 ENGINE: Final = "bullmq"
 TRANSPORT: Final = "celery"
 
-# How long a probe waits for a database that is locked or away, by vendor.
-_IMPATIENT: dict[str, dict[str, Any]] = {
-    "sqlite": {"timeout": 0.5},
-    # The pool may be empty because all wait for a database that is away.
-    "postgresql": {"connect_timeout": 1, "options": "-c statement_timeout=1000", "pool": None},
-}
+# How long a probe waits (seconds) for a SQLite that is locked.
+_IMPATIENT: Final = {"timeout": 0.5}
 # A job that is due begins within this, unless all who could begin it are at work.
 _TAKEN_WITHIN = timedelta(seconds=15)
 _STARTED = time.monotonic()
@@ -90,7 +87,7 @@ def database() -> Database:
     probe = _probe()
     try:
         return _migrated(probe)
-    except DatabaseError as error:
+    except Error as error:
         return Database(False, 0, f"the database does not answer: {type(error).__name__}")
     finally:
         probe.close()
@@ -115,7 +112,7 @@ def workers() -> Boundary:
         leased, overdue = _leased(), _overdue()
     except QueueStoreAway as error:
         return Boundary("errored", f"workers cannot be reached: {error}", details)
-    except DatabaseError:
+    except Error:
         return Boundary("errored", "workers have no database to work with", details)
     if leased:
         return Boundary("active", f"{leased} jobs are being worked", details)
@@ -146,7 +143,7 @@ def pause() -> str:
     """Why nothing is asked of the provider just now, and until when; empty where it is."""
     try:
         paused = pauses.current()
-    except DatabaseError:
+    except Error:
         return ""
     if paused is None:
         return ""
@@ -162,7 +159,7 @@ def lanes() -> list[QueueLane]:
     """Each kind's jobs, counted by state."""
     try:
         counted = _counts()
-    except DatabaseError:
+    except Error:
         return [QueueLane(name, name, 0, 0, 0, 0, 0, 0, True) for name in kinds.BY_NAME]
     return [_lane(name, counted) for name in kinds.BY_NAME]
 
@@ -233,13 +230,17 @@ def _statuses(known: Database, store_state: Boundary) -> list[dict[str, str]]:
 
 def _probe() -> BaseDatabaseWrapper:
     probe = connections[DEFAULT_DB_ALIAS].copy()
-    probe.settings_dict["OPTIONS"].update(_IMPATIENT[probe.vendor])
+    options = probe.settings_dict["OPTIONS"]
+    on_sqlite = probe.vendor == "sqlite"
+    options.update(_IMPATIENT if on_sqlite else databases.hurried(options))
     return probe
 
 
 def _migrated(probe: BaseDatabaseWrapper) -> Database:
     applied = MigrationRecorder(probe).applied_migrations().keys()
-    ours = sum(app in ("observations", "queueing") for app, _ in applied)
+    ours = sum(app in upgrade.OURS for app, _ in applied)
+    if unknown := upgrade.newer(applied, _migrations()):
+        return Database(False, ours, f"a newer claudemem has prepared it (it has {unknown[-1]})")
     missing = _migrations() - applied
     if missing:
         return Database(False, ours, f"{len(missing)} migrations are missing: `claudemem migrate`")

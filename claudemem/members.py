@@ -114,6 +114,7 @@ class Child(Member):
         self._logs = logs
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
+        self._known: Mark | None = None
 
     def stop(self, interrupts: Interrupts) -> None:
         self._state = STOPPED
@@ -143,6 +144,8 @@ class Child(Member):
             )
         finally:
             os.close(log)
+        # Now, while it lives: of one that has just died nothing but the number could be told.
+        self._known = pids.mark(self._process.pid)
 
     def _ending(self) -> str:
         if self._process is None or self._process.poll() is None:
@@ -156,12 +159,12 @@ class Child(Member):
         )
 
     def _mark(self) -> Mark | None:
-        return pids.mark(self._process.pid) if self._process else None
+        return self._known
 
     def _drop(self) -> None:
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
-        self._process = None
+        self._process = self._known = None
 
 
 class ManagedStore(Member):

@@ -99,11 +99,14 @@ DATABASE_LIMITS = databases.Limits(
     connect=env.whole("CLAUDE_MEM_POSTGRES_CONNECTION_TIMEOUT_MS", 5_000),
     statement=env.whole("CLAUDE_MEM_POSTGRES_STATEMENT_TIMEOUT_MS", 30_000),
 )
+DATABASE_SCHEMA = env.text("CLAUDE_MEM_POSTGRES_SCHEMA", check=databases.wrong_schema)
 DATABASE_SSL = env.choice("CLAUDE_MEM_POSTGRES_SSL", "", *databases.SSL_MODES)
 # Seconds to wait for SQLite's lock. Clients give up after 30: they are told 503 before that.
 DATABASE_TIMEOUT = env.number("CLAUDE_MEM_DATABASE_TIMEOUT", 5.0)
 DATABASES = {
-    "default": databases.postgresql(DATABASE_URL, DATABASE_LIMITS, sslmode=DATABASE_SSL)
+    "default": databases.postgresql(
+        DATABASE_URL, DATABASE_LIMITS, sslmode=DATABASE_SSL, schema=DATABASE_SCHEMA
+    )
     if DATABASE_URL
     else databases.sqlite(DATA_DIR.database, timeout=DATABASE_TIMEOUT)
 }

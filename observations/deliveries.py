@@ -117,9 +117,7 @@ def known_after_end(delivery: Delivery) -> Event | None:
         return None
     if session.end_reason == "idle" or delivery.event.event_type == "SessionStart":
         return None
-    alike = Event.objects.filter(
-        dedupe_key__gte=delivery.likeness, dedupe_key__lt=f"{delivery.likeness};"
-    )
+    alike = Event.objects.filter(dedupe_key__range=identity.likeness_range(delivery.likeness))
     return alike.order_by("-dedupe_key").first()
 
 

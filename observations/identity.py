@@ -15,6 +15,8 @@ _FAMILIES = ("codex", "cursor", "claude")
 
 # Deliveries without an id of their own are the same when they are alike and so close in time.
 WINDOW_SECONDS = 10
+# Of the number of a window, in a key.
+_DIGITS = 13
 
 
 def digest(parts: Sequence[JSON]) -> str:
@@ -110,7 +112,11 @@ def likeness_keys(
     """
     stem = likeness_stem(project_id, source_adapter, session, event_type, payload_text)
     window = int(occurred_at.timestamp() // WINDOW_SECONDS)
-    return (f"{stem}{window:013d}", f"{stem}{window - 1:013d}", f"{stem}{window + 1:013d}")
+    return (
+        f"{stem}{window:0{_DIGITS}d}",
+        f"{stem}{window - 1:0{_DIGITS}d}",
+        f"{stem}{window + 1:0{_DIGITS}d}",
+    )
 
 
 def likeness_stem(
@@ -118,6 +124,15 @@ def likeness_stem(
 ) -> str:
     """What the keys of all alike deliveries begin with, whenever they occurred."""
     return f"as:{digest([project_id, source_adapter, session, event_type, payload_text])}:"
+
+
+def likeness_range(stem: str) -> tuple[str, str]:
+    """The first and the last key that may begin with `stem`.
+
+    They differ in digits alone: what else comes before or after those depends on the language by
+    which a database sorts.
+    """
+    return f"{stem}{'0' * _DIGITS}", f"{stem}{'9' * _DIGITS}"
 
 
 def generation_key(job_id: str, index: int, content: str) -> str:

@@ -73,6 +73,7 @@ class Heartbeat:
                 try:
                     # On a connection that it keeps: leases must not wait where all are in use.
                     self.beat()
+                    leave_the_last()
                 except Exception:
                     # The leases run out by themselves if this lasts; nothing may stop the thread.
                     log.exception("leases could not be renewed")
@@ -90,6 +91,13 @@ class Heartbeat:
             if not self._held:
                 self._thread = None
             return bool(self._held)
+
+
+def leave_the_last() -> None:
+    """Give the connection back if its pool has no other: without it no job could be settled."""
+    pool = getattr(connection, "pool", None)
+    if pool and pool.max_size == 1:
+        connection.close()
 
 
 heartbeat = Heartbeat(settings.HEARTBEAT_SECONDS)

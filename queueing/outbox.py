@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Any
 
 import orjson
+from django.db import transaction
 
 from queueing import broker, states
 from queueing.direct import moment
@@ -134,11 +135,27 @@ def forget(lane_keys: Sequence[str]) -> int:
 
     Must be called inside a transaction.
     """
-    # Jobs before lanes, as everywhere: a worker that settles one has it and wants the lane.
-    fetch("lock_jobs", sorted(lane_keys), items=len(lane_keys))
-    lanes = [row[0] for row in fetch("lanes_of", sorted(lane_keys), items=len(lane_keys))]
-    if not lanes:
-        return 0
-    for name in ("forget_history", "forget_jobs", "forget_lanes"):
+    while (lanes := _held(sorted(lane_keys))) is None:
+        continue
+    for name in ("forget_history", "forget_jobs", "forget_lanes") if lanes else ():
         fetch(name, lanes, items=len(lanes))
     return len(lanes)
+
+
+def _held(lane_keys: list[str]) -> list[int] | None:
+    """The lanes, locked with all their jobs; None if a worker took one of those in between.
+
+    Jobs before lanes, as everywhere: a worker that settles one has it and wants the lane. One that
+    came when the others were locked already may be such a worker's: waiting for it here, with the
+    lanes held, would never end. With the savepoint all locks go back, and the next try waits.
+    """
+    savepoint = transaction.savepoint()
+    fetch("lock_jobs", lane_keys, items=len(lane_keys))
+    lanes = [row[0] for row in fetch("lanes_of", lane_keys, items=len(lane_keys))]
+    if lanes:
+        there = fetch("jobs_in", lanes, items=len(lanes))
+        if len(fetch("jobs_to_be_had", lanes, items=len(lanes))) < len(there):
+            transaction.savepoint_rollback(savepoint)
+            return None
+    transaction.savepoint_commit(savepoint)
+    return lanes

@@ -7,7 +7,7 @@ changes no job but those that used up their attempts: the claim itself takes exp
 import logging
 from collections.abc import Mapping
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from queueing import broker, leases, outbox, pauses
 from queueing.errors import QueueStoreAway
@@ -62,9 +62,11 @@ def _wanting(kinds: list[str]) -> list[tuple[Head, bool]]:
 
 
 def reconcile_quietly() -> int:
-    """As `reconcile`, but a store that is away is only logged: the next tick tries again."""
+    """As `reconcile`, but what is away is only logged: the next tick tries again."""
     try:
         return reconcile()
     except QueueStoreAway as error:
         log.warning("nothing was reconciled: %s", error)
-        return 0
+    except (OperationalError, InterfaceError) as error:
+        log.warning("nothing was reconciled, the database failed: %s", error)
+    return 0

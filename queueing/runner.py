@@ -119,16 +119,22 @@ def _step(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
         log.info("%s", error)
         leases.release(lease)
     except (OperationalError, InterfaceError):
-        log.exception(
-            "the database failed while job %s was worked; it is given back", lease.head.id
-        )
-        close_old_connections()
-        # Not at once: what lasts would be paid for again and again.
-        leases.release(lease, delay=settings.RETRY_BASE_SECONDS)
+        log.exception("the database failed while job %s was worked", lease.head.id)
+        _give_back(lease)
     except Exception as error:  # a row that the database refuses is one too
         log.exception("job %s met a defect", lease.head.id)
         return _failed(lease, handler, quantum, _defect(error, handler))
     return Settled()
+
+
+def _give_back(lease: Lease) -> None:
+    """Not to be worked at once: what lasts would be paid for again and again."""
+    close_old_connections()
+    try:
+        leases.release(lease, delay=settings.RETRY_BASE_SECONDS)
+    except (OperationalError, InterfaceError) as error:
+        # Whoever finds the lease expired takes it over.
+        log.warning("job %s could not be given back: %s", lease.head.id, error)
 
 
 def _work(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:

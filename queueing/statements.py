@@ -22,6 +22,9 @@ _CLOCK = {
 # wanted while its lane may be held already, or many at once, one that another has is passed over.
 _FOR_UPDATE = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE"}
 _FOR_REMOVAL = {"sqlite": "", "postgresql": "FOR UPDATE"}
+# As Python sorts, whatever the database's language.
+_BYTEWISE = {"sqlite": "", "postgresql": 'COLLATE "C"'}
+_REMOVABLE = {"sqlite": "", "postgresql": "FOR UPDATE SKIP LOCKED"}
 _UNLOCKED = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE SKIP LOCKED"}
 _SKIP_LOCKED = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE OF lane SKIP LOCKED"}
 
@@ -154,7 +157,7 @@ _TEXTS = {
             AND (lane.woken_at IS NULL OR lane.woken_at < job.lease_until
                  OR lane.woken_at < {later}
                  OR (lane.woken_at < {later} AND job.kind IN ({list})))
-        ORDER BY lane.woken_at LIMIT %s {skip_locked}""",
+        ORDER BY lane.woken_at NULLS FIRST LIMIT %s {skip_locked}""",
     # How many heads of each kind were nudged longer than a grace ago and not taken since.
     "overdue": """
         SELECT job.kind, count(*) FROM queueing_lane lane
@@ -179,12 +182,19 @@ _TEXTS = {
     "probe": "UPDATE queueing_pause SET until = {later} WHERE until <= {now} RETURNING id",
     "look_again": "UPDATE queueing_pause SET until = {now}",
     "lift": "DELETE FROM queueing_pause",
-    "all_unwoken": "UPDATE queueing_lane SET woken_at = NULL WHERE head <= tail",
+    "all_unwoken": """
+        UPDATE queueing_lane SET woken_at = NULL WHERE id IN
+            (SELECT id FROM queueing_lane WHERE head <= tail
+             ORDER BY key {bytewise} {for_update})""",
     "lock_jobs": """
         SELECT id FROM queueing_generationjob WHERE lane_id IN
             (SELECT id FROM queueing_lane WHERE key IN ({list}))
         ORDER BY lane_id, seq {for_removal}""",
-    "lanes_of": "SELECT id FROM queueing_lane WHERE key IN ({list}) {for_removal}",
+    "lanes_of": """
+        SELECT id FROM queueing_lane WHERE key IN ({list}) ORDER BY key {bytewise} {for_removal}""",
+    "jobs_in": "SELECT id FROM queueing_generationjob WHERE lane_id IN ({list})",
+    "jobs_to_be_had": """
+        SELECT id FROM queueing_generationjob WHERE lane_id IN ({list}) {removable}""",
     "forget_history": """
         DELETE FROM queueing_generationjobevent WHERE job_id IN
             (SELECT id FROM queueing_generationjob WHERE lane_id IN ({list}))""",
@@ -205,6 +215,8 @@ def _template(name: str, vendor: str) -> str:
         ("{skip_locked}", _SKIP_LOCKED[vendor]),
         ("{unlocked}", _UNLOCKED[vendor]),
         ("{for_removal}", _FOR_REMOVAL[vendor]),
+        ("{removable}", _REMOVABLE[vendor]),
+        ("{bytewise}", _BYTEWISE[vendor]),
     ):
         text = text.replace(mark, value)
     return " ".join(text.split())

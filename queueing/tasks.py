@@ -1,14 +1,17 @@
 """This package's own Celery tasks: upkeep, from beat and at every worker's start."""
 
+import logging
 from typing import Any
 
 from celery import shared_task
 from celery.signals import worker_ready, worker_shutting_down
-from django.db import close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 
 from queueing import pauses
 from queueing.reconcile import reconcile_quietly
 from queueing.runner import stopping
+
+log = logging.getLogger(__name__)
 
 
 # No task events: one a second would bury what jobs have to tell.
@@ -24,10 +27,14 @@ def reconcile() -> int:
 
 @worker_ready.connect
 def _reconcile_at_start(**_: Any) -> None:
-    # A worker that starts anew may have been given the right key.
-    pauses.look_again()
-    reconcile_quietly()
-    close_old_connections()
+    try:
+        # A worker that starts anew may have been given the right key.
+        pauses.look_again()
+        reconcile_quietly()
+    except (OperationalError, InterfaceError) as error:
+        log.warning("the database failed at the worker's start: %s", error)
+    finally:
+        close_old_connections()
 
 
 @worker_shutting_down.connect

@@ -26,7 +26,6 @@ if os.environ.get("CLAUDE_MEM_TEST_DATABASE") == "postgresql":
     if "CLAUDE_MEM_TEST_POSTGRES_URL" not in os.environ:
         _server = postgres.Server()
         atexit.register(_server.stop)
-        atexit.register(postgres.forget_databases)  # before that
         os.environ["CLAUDE_MEM_TEST_POSTGRES_URL"] = _server.url()
     # Before the server is stopped: what is registered last comes first.
     atexit.register(postgres.forget_databases)

@@ -12,60 +12,126 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
+
+import psutil
 
 # The oldest that is supported; the wheel also brings 18.
 VERSION = os.environ.get("CLAUDE_MEM_TEST_POSTGRES_VERSION", "16")
 _PLACES = {"16": "pginstall", "18": "pginstall18"}
 _HASTY = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
-_SETTINGS = ("listen_addresses=", "max_connections=200", "shared_buffers=128MB", "jit=on")
+_SETTINGS = ("max_connections=200", "shared_buffers=128MB", "jit=on")
 
 
 class Server:
-    """A running server. `url(name)` is that of a database on it."""
+    """A running server. `url(name)` is that of a database on it.
 
-    def __init__(self, *, durable: bool = False) -> None:
+    A durable one keeps what it has committed when it is killed. With a `port` it listens at
+    127.0.0.1 too.
+    """
+
+    def __init__(self, *, durable: bool = False, port: int = 0) -> None:
         # Short: a socket's path may have no more than about 100 characters.
         self.home = Path(tempfile.mkdtemp(prefix="cm-pg-"))
         self._owner = _unprivileged()
         if self._owner:
             os.chown(self.home, *self._owner)
         self._log = (self.home / "log").open("a")
-        binaries = self._reachable(_installed())
-        self._run(binaries / "initdb", "-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8",
-                  "--no-locale", "--no-sync")  # fmt: skip
-        settings = (*_SETTINGS, *(() if durable else _HASTY))
-        flags = [part for each in settings for part in ("-c", each)]
+        self.port = port or 5432
+        listening = "listen_addresses=127.0.0.1" if port else "listen_addresses="
+        hasty = () if durable else _HASTY
+        self._settings = (*_SETTINGS, *hasty, listening, f"port={self.port}")
+        self._binaries = self._reachable(_installed())
+        self._run(self._binaries / "initdb", "-D", "data", "-U", "postgres", "-A", "trust",
+                  "-E", "UTF8", "--no-locale", "--no-sync")  # fmt: skip
+        self.start()
+
+    def start(self) -> None:
+        """Start it, again too, and wait until it takes connections.
+
+        On Linux it ends with the thread that started it.
+        """
+        flags = [part for each in self._settings for part in ("-c", each)]
         self._process = subprocess.Popen(
-            [binaries / "postgres", "-D", "data", "-k", str(self.home), *flags],
+            [self._binaries / "postgres", "-D", "data", "-k", str(self.home), *flags],
             **self._as_owner(), preexec_fn=_die_with_parent(), start_new_session=True,
         )  # fmt: skip
         try:
-            self._await(binaries)
+            self._await(self._binaries)
         except BaseException:
             self.stop()
             raise
 
-    def url(self, name: str = "postgres") -> str:
-        """The URL of the database of that name."""
-        return f"postgres://postgres@{quote(str(self.home), safe='')}/{name}"
+    def url(self, name: str = "postgres", role: str = "postgres") -> str:
+        """The URL of the database of that name; `role` may have a password behind a colon."""
+        return f"postgres://{role}@{quote(str(self.home), safe='')}:{self.port}/{name}"
+
+    def ask(self, statement: str, name: str = "postgres") -> None:
+        """Run a statement in the database of that name, as its superuser."""
+        _ask(self.url(name), statement)
+
+    def guard(self, role: str) -> None:
+        """Have this role give its password."""
+        rules = self.home / "data" / "pg_hba.conf"
+        asked = f"local all {role} scram-sha-256\nhost all {role} 127.0.0.1/32 scram-sha-256\n"
+        rules.write_text(asked + rules.read_text())
+        self.ask("SELECT pg_reload_conf()")
+
+    def kill(self) -> None:
+        """kill -9 of all of it; it may be started again."""
+        everything = self._processes()
+        for process in everything:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._process.wait()
+        # Until the last has gone, the next could not have its shared memory.
+        psutil.wait_procs(everything, 20)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Within this block all of it stands still: it takes connections and says nothing."""
+        everything = self._processes()
+        try:
+            for process in everything:
+                with suppress(psutil.NoSuchProcess):
+                    process.suspend()
+            yield
+        finally:
+            for process in everything:
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
+
+    def restart(self) -> None:
+        """Stop it as an operator does, and start it again."""
+        self._end()
+        self.start()
 
     def stop(self) -> None:
         """Stop it and remove all that it kept."""
+        self._end()
+        self._log.close()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def _end(self) -> None:
         self._process.send_signal(signal.SIGINT)  # "fast": it does not wait for its clients
         try:
             self._process.wait(20)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._log.close()
-        shutil.rmtree(self.home, ignore_errors=True)
+
+    def _processes(self) -> list[psutil.Process]:
+        """The postmaster first, that it starts none after we looked."""
+        first = psutil.Process(self._process.pid)
+        return [first, *first.children()]
 
     def _await(self, binaries: Path) -> None:
-        probe = [binaries / "pg_isready", "-q", "-t", "1", "-h", str(self.home)]
+        probe = [binaries / "pg_isready", "-q", "-t", "1", "-h", str(self.home),
+                 "-p", str(self.port)]  # fmt: skip
         while subprocess.run(probe, check=False).returncode:
             if self._process.poll() is not None:
                 raise RuntimeError((self.home / "log").read_text())
@@ -106,7 +172,7 @@ def _unprivileged() -> tuple[int, int] | None:
 
 
 def _die_with_parent() -> Callable[[], None] | None:
-    """On Linux the server ends even if this test run is killed."""
+    """On Linux the server ends even if this test run is killed: with the thread that starts it."""
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None).prctl

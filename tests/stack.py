@@ -71,7 +71,8 @@ class Stack:
         self.home = home
         self.data = home / "data"
         self.output = home / "up.log"
-        self.settings = {**database_of(self.data), **settings}
+        named = "CLAUDE_MEM_SERVER_DATABASE_URL" in settings
+        self.settings = {**({} if named else database_of(self.data)), **settings}
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.flower = f"http://127.0.0.1:{free_port()}/flower/" if flower else ""

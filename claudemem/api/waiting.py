@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.db import close_old_connections, connection
 
 from queueing import states
 from queueing.models import GenerationJob
@@ -39,6 +40,8 @@ def wait(job_ids: Collection[str]) -> Waited:
 def _poll(job_ids: Collection[str], until: float) -> None:
     pause = _FIRST_PAUSE
     while (left := until - time.monotonic()) > 0 and _open(job_ids):
+        if not connection.in_atomic_block:
+            close_old_connections()  # back into the pool, where there is one: others need it
         time.sleep(min(pause, left))
         pause = min(pause * 1.5, _LONGEST_PAUSE)
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 
 import click
 import httpx
@@ -52,12 +53,26 @@ def demo(recordings: Path) -> None:
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
+    """A data directory with a queue store of its own, and on PostgreSQL a schema, gone at the end.
+
+    What the settings name may be in use by others, whose data and workers are none of the demo's.
+    """
     directory = Path(tempfile.mkdtemp(prefix="claudemem-demo-"))
     os.environ["CLAUDE_MEM_DATA_DIR"] = str(directory)
+    os.environ["CLAUDE_MEM_POSTGRES_SCHEMA"] = f"claudemem_demo_{token_hex(8)}"
+    os.environ.pop("CLAUDE_MEM_REDIS_URL", None)
     try:
         yield directory
     finally:
+        _drop_schema()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _drop_schema() -> None:
+    load_django()
+    from claudemem import upgrade
+
+    upgrade.drop()
 
 
 @contextmanager

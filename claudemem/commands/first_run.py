@@ -26,7 +26,8 @@ def migrate() -> None:
     load_django()
     from claudemem import upgrade
 
-    done = upgrade.bring_up_to_date()
+    with upgrade.alone(click.echo):
+        done = upgrade.bring_up_to_date()
     click.echo("the database was brought up to date" if done else "the database is up to date")
 
 
@@ -50,8 +51,9 @@ def first_run(flower: bool) -> None:
     from claudemem import upgrade
 
     _examine_store()
-    upgrade.bring_up_to_date()
-    made = prepare()
+    with upgrade.alone(click.echo):
+        upgrade.bring_up_to_date()
+        made = prepare()
     if made != Secrets(None, None):
         click.echo(_welcome(made))
     if flower:

@@ -2,17 +2,18 @@
 
     python -m tests.benchmarks.faults --jobs 2000 --lanes 50 --workers 3 --kills 20 --seed 1
 
-Real SQLite, a real Valkey, real `claudemem worker start` processes and beat. Jobs are enqueued in
-waves; in the middle of each wave something is killed, stopped for longer than a lease, or flushed,
-and the next wave does not wait for the recovery. Exits with 1 if anything was lost, done twice,
-done out of order, or claimed while another claim of its lane was in flight.
+A real database (`--database sqlite` or `postgresql`), a real Valkey, real `claudemem worker start`
+processes and beat. Jobs are enqueued in waves; in the middle of each wave something is killed,
+stopped for longer than a lease, or flushed, and the next wave does not wait for the recovery: what
+a database that is away refuses is sent again until it is taken, as clients do. Exits with 1 if
+anything was lost, done twice, done out of order, or claimed while another claim of its lane was in
+flight.
 """
 
 import argparse
 import os
 import random
 import signal
-import sqlite3
 import statistics
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from shutil import rmtree
 from typing import Any, TypeVar
@@ -30,8 +32,10 @@ from uuid import uuid4
 
 from claudemem.datadir import DataDir
 from queueing import store
+from queueing.direct import moment
 from queueing.pids import Mark, mark
 from tests import proofs
+from tests.benchmarks.rows import Postgresql, Rows, Sqlite
 from tests.stack import OPEN, ROOT, SHORT_LEASES, environment, payloads
 from tests.waiting import until
 
@@ -45,17 +49,13 @@ SETTINGS = {
 PATIENCE = 120.0
 Found = TypeVar("Found")
 
-_WORKER_LOST = """
-    SELECT id FROM queueing_generationjob
-    WHERE state = 'failed' AND json_extract(last_error, '$.classification') = 'worker_lost'"""
-
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What was done, when (by the database's clock, in text), and to which jobs it mattered."""
+    """What was done, when (by the database's clock, as it tells it), and which jobs it touched."""
 
     kind: str
-    at: str
+    at: object
     touched: tuple[str, ...]
 
 
@@ -65,6 +65,7 @@ class Program:
 
     arguments: tuple[str, ...]
     data: DataDir
+    settings: dict[str, str]
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -73,7 +74,8 @@ class Program:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "claudemem", "--data-dir", str(self.data.root),
                  *self.arguments, "--supervised"],
-                stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=ROOT, env=environment(SETTINGS),
+                stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=ROOT,
+                env=environment({**SETTINGS, **self.settings}),
             )  # fmt: skip
 
     @property
@@ -107,6 +109,7 @@ class Scene:
     """Everything that runs, and what was done to it so far."""
 
     data: DataDir
+    rows: Rows
     chance: random.Random
     workers: list[Program]
     beat: Program
@@ -125,9 +128,7 @@ class Scene:
         return until(tended, PATIENCE)
 
     def query(self, text: str, *values: object) -> list[tuple[Any, ...]]:
-        path = f"file:{self.data.database}?mode=ro"
-        with closing(sqlite3.connect(path, uri=True, timeout=20)) as database:
-            return database.execute(text, values).fetchall()
+        return self.rows.query(text, *values)
 
     def open_jobs(self) -> int:
         return int(self.query(f"SELECT count(*) FROM queueing_generationjob WHERE {OPEN}")[0][0])
@@ -148,8 +149,10 @@ class Scene:
         )
         return tuple(row[0] for row in rows)
 
-    def now(self) -> str:
-        return str(self.query("SELECT strftime('%Y-%m-%d %H:%M:%f000', 'now')")[0][0])
+    def in_hand(self) -> tuple[str, ...]:
+        """The jobs that any worker has in hand."""
+        rows = self.query("SELECT id FROM queueing_generationjob WHERE state = 'processing'")
+        return tuple(row[0] for row in rows)
 
 
 # --- what is done to it -------------------------------------------------------------------------
@@ -171,7 +174,7 @@ def kill(scene: Scene) -> None:
     worker = _busy_worker(scene)
     pid = worker.pid
     worker.replace(signal.SIGKILL)
-    scene.faults.append(Fault("worker killed", scene.now(), scene.held_by(pid)))
+    scene.faults.append(Fault("worker killed", scene.rows.now(), scene.held_by(pid)))
 
 
 def stop(scene: Scene) -> None:
@@ -180,7 +183,7 @@ def stop(scene: Scene) -> None:
     stopped = mark(worker.pid)
     scene.stopped.add(stopped.pid)
     stopped.signal(signal.SIGSTOP)
-    scene.faults.append(Fault("worker stopped", scene.now(), scene.held_by(stopped.pid)))
+    scene.faults.append(Fault("worker stopped", scene.rows.now(), scene.held_by(stopped.pid)))
     timer = threading.Timer(LEASE + 1.5, _go_on, [scene, stopped])
     timer.start()
     scene.timers.append(timer)
@@ -196,7 +199,7 @@ def kill_store(scene: Scene) -> None:
     process = store.process(scene.data.redis)
     assert process is not None
     process.signal(signal.SIGKILL)
-    scene.faults.append(Fault("store killed", scene.now(), scene.waiting_heads()))
+    scene.faults.append(Fault("store killed", scene.rows.now(), scene.waiting_heads()))
     timer = threading.Timer(
         scene.chance.uniform(0.1, 1.0), store.start, [scene.data.redis, scene.data.logs],
         {"may_move": False},
@@ -211,18 +214,35 @@ def flush(scene: Scene) -> None:
 
     with closing(redis.Redis.from_url(store.managed_url(scene.data.redis))) as client:
         client.flushall()
-    scene.faults.append(Fault("store flushed", scene.now(), scene.waiting_heads()))
+    scene.faults.append(Fault("store flushed", scene.rows.now(), scene.waiting_heads()))
+
+
+def kill_database(scene: Scene) -> None:
+    """kill -9 of all of PostgreSQL; the next wave comes while it is down."""
+    scene.faults.append(Fault("database killed", scene.rows.now(), scene.in_hand()))
+    _postgresql(scene).kill(back_in=scene.chance.uniform(0.1, 3.0))
+
+
+def restart_database(scene: Scene) -> None:
+    """PostgreSQL ends all connections, stops and starts, as at an upgrade."""
+    scene.faults.append(Fault("database restarted", scene.rows.now(), scene.in_hand()))
+    _postgresql(scene).restart()
+
+
+def _postgresql(scene: Scene) -> Postgresql:
+    assert isinstance(scene.rows, Postgresql)
+    return scene.rows
 
 
 # --- the run ------------------------------------------------------------------------------------
 
 
-def _start(home: Path, workers: int, seed: int) -> Scene:
+def _start(home: Path, rows: Rows, workers: int, seed: int) -> Scene:
     """Everything runs, and this process is one that can enqueue."""
     data = DataDir(home)
     data.create()
     store.start(data.redis, data.logs)
-    os.environ.update({**SETTINGS, "CLAUDE_MEM_DATA_DIR": str(home)})
+    os.environ.update({**SETTINGS, **rows.settings, "CLAUDE_MEM_DATA_DIR": str(home)})
     os.environ["DJANGO_SETTINGS_MODULE"] = "claudemem.settings"
     # The web's way to enqueue, with Celery's app as its publisher has it.
     import django
@@ -234,8 +254,9 @@ def _start(home: Path, workers: int, seed: int) -> Scene:
 
     call_command("migrate", verbosity=0)
     scene = Scene(
-        data, random.Random(seed), [Program(("worker", "start"), data) for _ in range(workers)],
-        Program(("beat",), data),
+        data, rows, random.Random(seed),
+        [Program(("worker", "start"), data, rows.settings) for _ in range(workers)],
+        Program(("beat",), data, rows.settings),
     )  # fmt: skip
     for program in (*scene.workers, scene.beat):
         program.start()
@@ -254,6 +275,9 @@ def _run(scene: Scene, given: argparse.Namespace) -> float:
     """Waves of jobs with a fault in each; the seconds that it took until all were settled."""
     plan = [kill] * given.kills + [stop] * given.stops
     plan += [kill_store] * given.store_kills + [flush] * given.flushes
+    if given.database == "postgresql":
+        plan += [kill_database] * given.database_kills
+        plan += [restart_database] * given.database_restarts
     scene.chance.shuffle(plan)
     wave = Waves(given.lanes, scene.chance)
     each, rest = divmod(given.jobs, len(plan) + 1)
@@ -278,9 +302,11 @@ def _settle(scene: Scene) -> None:
     # Faults that strike three times at the same job look like a job that kills its workers.
     from queueing import operations
 
-    for (job,) in scene.query(_WORKER_LOST):
-        print(f"  {job} met three faults; an operator retries it")
-        operations.retry(job)
+    failed = "SELECT id, last_error FROM queueing_generationjob WHERE state = 'failed'"
+    for job, error in scene.query(failed):
+        if proofs.details_of(error).get("classification") == "worker_lost":
+            print(f"  {job} met three faults; an operator retries it")
+            operations.retry(job)
     scene.until(lambda: not scene.open_jobs())
 
 
@@ -303,13 +329,23 @@ class Waves:
             jobs -= size
 
     def _capture(self, size: int) -> None:
+        from django.db import InterfaceError, OperationalError, close_old_connections
+
         from observations import ingest
         from queueing import kinds
 
-        ingest.capture(
-            self._team.id, [self._event() for _ in range(size)], origin={"source": "faults"},
-            kind=kinds.EVENT if size == 1 else kinds.EVENT_BATCH,
-        )  # fmt: skip
+        kind = kinds.EVENT if size == 1 else kinds.EVENT_BATCH
+        events = [self._event() for _ in range(size)]
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            close_old_connections()
+            try:
+                ingest.capture(self._team.id, events, origin={"source": "faults"}, kind=kind)
+                return
+            except (OperationalError, InterfaceError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
     def _event(self) -> Any:
         from observations.ingest import NewEvent, SessionRef
@@ -329,7 +365,7 @@ class Waves:
 
 def _report(scene: Scene, asked: int, seconds: float) -> list[str]:
     """Print the tables; everything that is wrong."""
-    with closing(sqlite3.connect(scene.data.database)) as database:
+    with closing(scene.rows.connect()) as database:
         checks = {
             "lost": proofs.lost(database),
             "done twice": proofs.twice(database),
@@ -358,10 +394,10 @@ def _report_recovery(scene: Scene) -> None:
     for fault in scene.faults:
         counts[fault.kind] += 1
         recoveries[fault.kind] += _recovery(scene, fault)
-    print("\n  fault            times  jobs touched  until they went on: median s   most s")
+    print("\n  fault               times  jobs touched  until they went on: median s   most s")
     for kind, count in sorted(counts.items()):
         values = recoveries[kind] or [0.0]
-        print(f"  {kind:<16}{count:>6}{len(recoveries[kind]):>14}"
+        print(f"  {kind:<19}{count:>6}{len(recoveries[kind]):>14}"
               f"{statistics.median(values):>30.1f}{max(values):>9.1f}")  # fmt: skip
 
 
@@ -369,31 +405,41 @@ def _recovery(scene: Scene, fault: Fault) -> Sequence[float]:
     """For each job that was touched, the seconds until the next line of its history."""
     rows = (
         scene.query(
-            "SELECT (julianday(min(created_at)) - julianday(?)) * 86400 "
-            "FROM queueing_generationjobevent WHERE job_id = ? AND created_at > ?",
-            fault.at, job, fault.at,
+            "SELECT min(created_at) FROM queueing_generationjobevent "
+            "WHERE job_id = ? AND created_at > ?", job, fault.at,
         )
         for job in fault.touched
     )  # fmt: skip
-    return [found for ((found,),) in rows if found is not None]
+    struck = _moment(fault.at)
+    return [(_moment(found) - struck).total_seconds() for ((found,),) in rows if found is not None]
+
+
+def _moment(stored: object) -> datetime:
+    assert isinstance(stored, str | datetime)
+    return moment(stored)
 
 
 def main() -> int:
     """Run it; 1 if the promise was broken."""
     parser = argparse.ArgumentParser(description="Random faults under real load.")
     for name, usual in {"jobs": 2000, "lanes": 50, "workers": 3, "kills": 20, "stops": 10,
-                        "store-kills": 3, "flushes": 1, "seed": 1}.items():  # fmt: skip
+                        "store-kills": 3, "flushes": 1, "database-kills": 3,
+                        "database-restarts": 3, "seed": 1}.items():  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=usual, help=f"[default: {usual}]")
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite",
+                        help="[default: sqlite]; its own faults are for PostgreSQL")  # fmt: skip
     given = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="claudemem-faults-"))
+    rows = Sqlite(DataDir(home).database) if given.database == "sqlite" else Postgresql()
     scene = None
     try:
-        scene = _start(home, given.workers, given.seed)
+        scene = _start(home, rows, given.workers, given.seed)
         seconds = _run(scene, given)
         found = _report(scene, given.jobs, seconds)
     finally:
         if scene:
             _end(scene)
+        rows.end()
         rmtree(home, ignore_errors=True)
     for fault in found[:50]:
         print(f"  {fault}")

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 
-from claudemem.databases import Limits, postgresql, wrong_url
+from claudemem.databases import (
+    Limits,
+    hurried,
+    postgresql,
+    unhurried,
+    wrong_schema,
+    wrong_url,
+)
 
 LIMITS = Limits(pool=7, idle=20_000, connect=3_000, statement=9_000)
 
@@ -113,3 +120,44 @@ def test_what_is_no_such_url_is_wrong_without_being_repeated(url: str) -> None:
 @pytest.mark.parametrize("url", ["postgres://db/memory", "postgres://one:1,two:2/memory"])
 def test_nothing_is_wrong_with_one_that_is(url: str) -> None:
     assert wrong_url(url) == ""
+
+
+def test_a_way_to_use_tls_that_there_is_not_is_wrong() -> None:
+    assert "verify-full" in wrong_url("postgres://db/memory?sslmode=hid")
+    assert "hid" not in wrong_url("postgres://db/memory?sslmode=hid")
+
+
+@pytest.mark.parametrize(("given", "meant"), [("0", 0), ("7", 7), ("none", None), ("None", None)])
+def test_preparing_statements_can_be_switched_off_for_a_pooler(
+    given: str, meant: int | None
+) -> None:
+    url = f"postgres://db/memory?prepare_threshold={given}"
+    assert wrong_url(url) == ""
+    made = postgresql(url, LIMITS, sslmode="")
+    assert made["OPTIONS"]["prepare_threshold"] == meant
+    assert made["DISABLE_SERVER_SIDE_CURSORS"]
+
+
+@pytest.mark.parametrize("given", ["never", "-1", "true"])
+def test_a_threshold_that_is_no_number_is_wrong(given: str) -> None:
+    assert "prepare_threshold" in wrong_url(f"postgres://db/memory?prepare_threshold={given}")
+
+
+def test_a_probe_and_a_migration_keep_the_options_of_the_url() -> None:
+    made = postgresql("postgres://db/memory?options=-c%20search_path%3Dours", LIMITS, sslmode="")
+    for changed, said in [(hurried, "1000"), (unhurried, "0")]:
+        options = changed(made["OPTIONS"])
+        assert options["options"].startswith("-c search_path=ours ")
+        assert options["options"].endswith(f"-c statement_timeout={said}")
+        assert options["pool"] is None
+
+
+def test_a_schema_is_looked_for_in_no_other_place() -> None:
+    assert wrong_schema("ours_2") == ""
+    made = postgresql("postgres://db/memory", LIMITS, sslmode="", schema="ours_2")
+    assert made["OPTIONS"]["options"].endswith("-c search_path=ours_2")
+
+
+@pytest.mark.parametrize("name", ["Ours", "a b", "a-b", "1a", "a" * 64, "a;b", 'a"b', "\u00e9"])
+def test_a_name_that_would_have_to_be_quoted_is_no_schema(name: str) -> None:
+    assert "lower-case" in wrong_schema(name)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from claudemem import statefile
+from claudemem.members import Child, Program
 from claudemem.restarts import Restarts, backoff
 from queueing import access, pids, store
 from queueing.pids import Mark
@@ -294,3 +295,15 @@ def test_a_mark_is_of_one_process_only() -> None:
     assert not Mark(mine.pid, mine.token + "1").alive
     assert not Mark(mine.pid, "").alive
     assert not Mark(mine.pid, "another").signal(signal.SIGKILL)
+
+
+def test_a_child_that_has_died_is_known_by_its_mark_until_that_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    child = Child(Program("brief", (sys.executable, "-c", "")), tmp_path / "logs", tmp_path)
+    child.start()
+    first = child.status().process
+    assert first is not None
+    until(lambda: not first.alive)
+    assert child.status().process == first
+    assert "exit code 0" in child.tend()
+    assert child.status().process is None

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from django.db import OperationalError, close_old_connections, connection
+from django.db import OperationalError, close_old_connections, connection, transaction
 
-from queueing import runner
+from queueing import outbox, runner, statements
 from queueing.direct import fetch
+from queueing.heartbeat import leave_the_last
 from queueing.leases import Details, Job
 from tests.queueing.conftest import Enqueue
 
@@ -67,6 +68,51 @@ def test_a_statement_that_runs_too_long_is_ended() -> None:
     with pytest.raises(OperationalError, match="statement timeout"):
         fetch("SELECT pg_sleep(10)")
     fetch("RESET statement_timeout")
+
+
+def test_lanes_are_forgotten_though_a_worker_has_a_job_that_came_in_between(
+    enqueue: Enqueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueue("lane")
+    has_job, wants_lane = threading.Event(), threading.Event()
+
+    def work() -> None:
+        late = enqueue("lane")[0]
+        with transaction.atomic():
+            fetch("SELECT id FROM queueing_generationjob WHERE id = %s FOR UPDATE", [late.id])
+            has_job.set()
+            wants_lane.wait(30)
+            fetch("SELECT id FROM queueing_lane WHERE key = 'lane' FOR UPDATE")
+
+    worker = threading.Thread(target=in_thread, args=(work,))
+
+    def slowly(name: str, params: Sequence[Any], *, items: int = 0) -> list[tuple[Any, ...]]:
+        rows = statements.fetch(name, params, items=items)
+        if name == "lock_jobs" and not worker.ident:
+            worker.start()
+            has_job.wait(30)
+        if name == "lanes_of":
+            wants_lane.set()
+        return rows
+
+    monkeypatch.setattr(outbox, "fetch", slowly)
+    with transaction.atomic():
+        assert outbox.forget(["lane"]) == 1
+    worker.join()
+    assert fetch("SELECT id FROM queueing_generationjob") == []
+
+
+def test_the_heartbeat_keeps_its_connection_unless_it_is_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def kept() -> bool:
+        fetch("SELECT 1")
+        leave_the_last()
+        return connection.connection is not None
+
+    assert in_thread(kept)
+    monkeypatch.setattr(connection.pool, "_max_size", 1)
+    assert not in_thread(kept)
 
 
 class Provider:

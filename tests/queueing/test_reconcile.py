@@ -109,6 +109,18 @@ def test_a_job_out_of_attempts_is_buried_and_the_next_one_published(
     assert published == [other.id]
 
 
+def test_a_head_that_was_never_nudged_comes_before_those_that_were(
+    enqueue: Enqueue, published: list[str], depths: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "LIMIT", 1)
+    nudged, never = enqueue("one")[0], enqueue("two")[0]
+    time_passes()
+    Lane.objects.filter(key="two").update(woken_at=None)
+    reconcile.reconcile()
+    reconcile.reconcile()
+    assert published == [never.id, nudged.id]
+
+
 def test_idle_lanes_are_never_published(
     enqueue: Enqueue, published: list[str], depths: dict[str, int]
 ) -> None:

@@ -5,17 +5,20 @@ import sys
 
 import pytest
 
+from tests.postgres import VERSION, on_postgresql
 from tests.stack import ROOT, environment
 
 pytestmark = pytest.mark.stack
 
 SMALL = ["--jobs=200", "--lanes=10", "--workers=2", "--kills=3", "--stops=1", "--store-kills=1",
-         "--flushes=1"]  # fmt: skip
+         "--flushes=1", "--database-kills=1", "--database-restarts=1"]  # fmt: skip
 
 
 def test_random_faults_lose_nothing_double_nothing_and_keep_the_order() -> None:
+    database = "postgresql" if on_postgresql() else "sqlite"
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.faults", *SMALL], cwd=ROOT, env=environment(),
+        [sys.executable, "-m", "tests.benchmarks.faults", *SMALL, f"--database={database}"],
+        cwd=ROOT, env=environment({"CLAUDE_MEM_TEST_POSTGRES_VERSION": VERSION}),
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr

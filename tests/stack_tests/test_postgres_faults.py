@@ -1,0 +1,266 @@
+"""A PostgreSQL that is killed, stands still, hangs up or is full, under a running server."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from queueing import store
+from tests import proofs
+from tests.postgres import Server, on_postgresql
+from tests.stack import HOOK, ROOT, SHORT_LEASES, Stack, environment, free_port, stack
+from tests.stack_tests.conftest import SLOW
+from tests.stack_tests.test_faults import in_the_middle, send_batch, tool_calls
+from tests.waiting import until
+
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.skipif(not on_postgresql(), reason="about PostgreSQL alone"),
+]
+
+# A request may wait for a connection, then for an answer, then for whether there will be one.
+BOUND = 20.0
+PASSWORD = "p@ss/%#: word"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """A server that may be killed."""
+    made = Server(durable=True, port=free_port())
+    try:
+        made.ask("CREATE ROLE worker LOGIN")
+        made.ask("CREATE DATABASE memory OWNER worker")
+        made.ask(f"CREATE ROLE guarded LOGIN PASSWORD '{PASSWORD}'")
+        made.ask("CREATE DATABASE guarded OWNER guarded")
+        made.guard("guarded")
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="module")
+def running(server: Server) -> Iterator[Stack]:
+    """Everything, on that server; not as its superuser, for whom no limit holds."""
+    url = server.url("memory", "worker")
+    soon = {"CLAUDE_MEM_RETRY_BASE_SECONDS": "0.5", "CLAUDE_MEM_SERVER_DATABASE_URL": url}
+    with stack({**SLOW, **SHORT_LEASES, **soon}) as made:
+        yield made
+
+
+@dataclass
+class Crowd:
+    """Clients that send tool calls one after the other, and what they were answered."""
+
+    stack: Stack
+    accepted: list[str] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+    longest: float = 0.0
+    _done: threading.Event = field(default_factory=threading.Event)
+
+    def send(self) -> None:
+        headers = {"Authorization": f"Bearer {self.stack.key}"}
+        with httpx.Client(base_url=self.stack.url, headers=headers, timeout=60) as http:
+            for call in tool_calls(10_000):
+                if self._done.is_set():
+                    return
+                started = time.monotonic()
+                answer = http.post(HOOK, json=call)
+                self.longest = max(self.longest, time.monotonic() - started)
+                self.statuses[answer.status_code] += 1
+                if answer.is_success:
+                    self.accepted.append(answer.headers["X-Event-Id"])
+                else:
+                    assert "try again" in answer.json()["message"]
+                    assert answer.headers["Retry-After"]
+                self._done.wait(0.05)
+
+    def await_status(self, status: int) -> None:
+        """Until that answer has come once more."""
+        seen = self.statuses[status]
+        until(lambda: self.statuses[status] > seen, 2 * BOUND)
+
+
+@contextmanager
+def crowd(running: Stack, clients: int = 4) -> Iterator[Crowd]:
+    """Clients at work; then the proof that they were told the truth and nothing was lost."""
+    before = running.pids()
+    in_the_middle(running, 60, send_batch)
+    made = Crowd(running)
+    threads = [threading.Thread(target=made.send) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    try:
+        made.await_status(201)
+        yield made
+    finally:
+        made._done.set()
+        for thread in threads:
+            thread.join(2 * BOUND)
+    assert not any(thread.is_alive() for thread in threads)
+    assert set(made.statuses) <= {201, 503}
+    assert made.longest < BOUND
+    _prove(running, made.accepted)
+    assert running.pids() == before
+
+
+def _prove(running: Stack, accepted: list[str]) -> None:
+    stored = {row[0] for row in running.sql("SELECT id FROM observations_event")}
+    assert [event for event in accepted if event not in stored] == []
+    running.wait_settled()
+    with closing(running.connect()) as database:
+        assert proofs.violations(database) == []
+
+
+def test_a_killed_server_loses_nothing_that_was_accepted(server: Server, running: Stack) -> None:
+    with crowd(running) as clients:
+        server.kill()
+        clients.await_status(503)
+        ready = running.get("/api/readiness")
+        assert ready.status_code == 503
+        assert running.get("/api/health").json()["dependencies"]["degraded"]
+        assert running.get("/healthz").is_success
+        assert _database_problem(running)
+        server.start()
+        clients.await_status(201)
+        assert until(lambda: running.get("/api/readiness").is_success)
+
+
+def _database_problem(running: Stack) -> str:
+    with pytest.raises(subprocess.CalledProcessError) as told:
+        running.cli("status", "--json")
+    problems = json.loads(told.value.stdout)["problems"]
+    return next(each for each in problems if each.startswith("database: "))
+
+
+def test_a_server_that_is_restarted_is_found_again_by_all(server: Server, running: Stack) -> None:
+    with crowd(running) as clients:
+        for _ in range(2):
+            server.restart()
+            clients.await_status(201)
+
+
+def test_connections_that_are_ended_at_random_cost_a_retry_at_most(
+    server: Server, running: Stack
+) -> None:
+    some = ("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE usename = 'worker' AND random() < 0.5")  # fmt: skip
+    with crowd(running) as clients:
+        for _ in range(15):
+            server.ask(some)
+            clients.await_status(201)
+
+
+def test_a_server_that_stands_still_holds_nobody_for_long(server: Server, running: Stack) -> None:
+    with crowd(running) as clients:
+        with server.frozen():
+            clients.await_status(503)
+            started = time.monotonic()
+            assert running.get("/api/readiness").status_code == 503
+            assert time.monotonic() - started < BOUND
+        clients.await_status(201)
+
+
+def test_a_server_without_room_for_all_is_used_by_who_is_in(server: Server, running: Stack) -> None:
+    with crowd(running) as clients:
+        server.ask("ALTER ROLE worker CONNECTION LIMIT 3")
+        try:
+            server.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                       " WHERE usename = 'worker'")  # fmt: skip
+            answered = clients.statuses.total()
+            until(lambda: clients.statuses.total() > answered + 40, 4 * BOUND)
+        finally:
+            server.ask("ALTER ROLE worker CONNECTION LIMIT -1")
+        clients.await_status(201)
+
+
+def claudemem(home: Path, url: str, *arguments: str) -> subprocess.Popen[str]:
+    """A command of ours that works with the database of this URL."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "claudemem", "--data-dir", str(home), *arguments], cwd=ROOT,
+        env=environment({"CLAUDE_MEM_SERVER_DATABASE_URL": url}), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def ended(home: Path, url: str, *arguments: str) -> tuple[int, str]:
+    """The exit code of a command of ours, and what it said."""
+    running = claudemem(home, url, *arguments)
+    said, _ = running.communicate(timeout=60)
+    return running.returncode, said
+
+
+def test_every_form_of_a_url_leads_there(server: Server, tmp_path: Path) -> None:
+    who, where = f"guarded:{quote(PASSWORD, safe='')}", quote(str(server.home), safe="")
+    forms = [
+        f"postgres://{who}@127.0.0.1:{server.port}/guarded?sslmode=prefer",
+        f"postgresql://{who}@{where}:{server.port}/guarded?sslmode=disable&application_name=ours",
+        f"pgsql://{who}@localhost:{server.port}/guarded?prepare_threshold=none",
+        f"psql://{who}@/guarded?host={where}&port={server.port}&options=-c%20work_mem%3D8MB",
+    ]
+    for form in forms:
+        code, said = ended(tmp_path, form, "migrate")
+        assert (code, said.startswith("the database ")) == (0, True), said
+
+
+@pytest.mark.parametrize(
+    ("form", "reason"),
+    [
+        ("guarded:wrong-one@127.0.0.1:{port}/guarded", "password authentication failed"),
+        ("guarded:wrong-one@nowhere.invalid/guarded", "nowhere.invalid"),
+        ("guarded:wrong-one@127.0.0.1:1/guarded", "efused"),
+        ("postgres:wrong-one@127.0.0.1:{port}/nothing", '"nothing" does not exist'),
+        ("postgres:wrong-one@127.0.0.1:{port}/postgres?sslmode=require", "SSL"),
+        ("postgres:wrong-one@127.0.0.1:{port}/postgres?sslmode=perhaps", "sslmode"),
+        ("postgres:wrong-one/@127.0.0.1:{port}/postgres", "percent-encoded"),
+    ],
+)
+def test_a_database_that_cannot_be_had_is_one_sentence(
+    server: Server, tmp_path: Path, form: str, reason: str
+) -> None:
+    code, said = ended(tmp_path, f"postgres://{form.format(port=server.port)}", "migrate")
+    assert code == 1
+    assert reason in said
+    assert "CLAUDE_MEM_SERVER_DATABASE_URL" in said
+    assert len(said.splitlines()) == 1
+    assert "wrong-one" not in said
+
+
+def test_up_says_why_it_cannot_start_and_leaves_nothing(server: Server, tmp_path: Path) -> None:
+    url = f"postgres://guarded:wrong-one@127.0.0.1:{server.port}/guarded"
+    code, said = ended(tmp_path, url, "up", "--port", str(free_port()))
+    assert code == 1
+    assert "password authentication failed" in said
+    assert "could not be prepared, for the reason above" in said
+    assert "Traceback" not in said
+    assert store.running(tmp_path / "redis") is None
+
+
+def test_two_that_start_at_once_prepare_the_database_once(server: Server, tmp_path: Path) -> None:
+    server.ask("CREATE DATABASE shared OWNER worker")
+    url = server.url("shared", "worker")
+    both = [claudemem(tmp_path / name, url, "first-run") for name in ("one", "two")]
+    said = [each.communicate(timeout=120)[0] for each in both]
+    assert [each.returncode for each in both] == [0, 0], said
+    assert ["API key" in each for each in said].count(True) == 1
+
+
+def test_a_database_of_a_newer_version_is_left_alone(server: Server, tmp_path: Path) -> None:
+    server.ask("CREATE DATABASE later OWNER worker")
+    url = server.url("later", "worker")
+    assert ended(tmp_path, url, "migrate")[0] == 0
+    server.ask("INSERT INTO django_migrations (app, name, applied)"
+               " VALUES ('queueing', '9999_later', now())", "later")  # fmt: skip
+    code, said = ended(tmp_path, url, "migrate")
+    assert code == 1
+    assert "newer claudemem" in said
+    assert "queueing.9999_later" in said
