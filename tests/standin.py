@@ -137,7 +137,8 @@ STATUSES: dict[str, tuple[int, dict[str, str], Any]] = {
 }  # fmt: skip
 
 
-def _reply(standin: StandIn, mode: str, request: dict[str, Any]) -> Reply:
+def reply(mode: str, request: dict[str, Any]) -> Reply:
+    """Status, headers and body of the answer to `request` in this mode."""
     if mode in STATUSES:
         status, headers, body = STATUSES[mode]
         text = body if isinstance(body, str) else json.dumps(body)
@@ -187,7 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._drip(standin)
             return
         time.sleep(standin.delay)
-        status, headers, body = _reply(standin, mode, request)
+        status, headers, body = reply(mode, request)
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", **headers}.items():
             self.send_header(name, value)
