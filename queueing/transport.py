@@ -18,9 +18,8 @@ from typing import Any
 
 from celery.app import amqp
 from kombu import Connection
-from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as stock
-from kombu.transport import virtual
 
 RECONNECT = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
 
@@ -28,7 +27,7 @@ RECONNECT = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
 class QoS(virtual.QoS):
     """The messages that this worker has in hand, counted here and noted nowhere else."""
 
-    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: ARG002
         """Let go of a message; its row has another sent if there is something left to do."""
         super().reject(delivery_tag)
 
