@@ -195,9 +195,6 @@ def database_of(data: Path) -> dict[str, str]:
     name = f"claudemem_{sha256(str(data).encode()).hexdigest()[:32]}"
     server = os.environ["CLAUDE_MEM_TEST_POSTGRES_URL"]
     if name not in _made:
-        if not _made:
-            # Now, not at import: what is registered last runs first, while the server still does.
-            atexit.register(forget_databases)
         _made.add(name)
         _ask(server, f"CREATE DATABASE {name}")
     return {
