@@ -135,10 +135,6 @@ CELERY_BROKER_USE_SSL = (
     {"ssl_cert_reqs": ssl.CERT_REQUIRED} if QUEUE_STORE_URL.startswith("rediss:") else None
 )
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    # The row's lease drives recovery, not this: longer than any job, or running ones come twice.
-    "visibility_timeout": 900,
-    "unacked_restore_interval": 10,
-    "unacked_restore_throttle": 1,
     "socket_timeout": 30,
     "socket_connect_timeout": 5,
     "socket_keepalive": True,
@@ -159,9 +155,8 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_TRACK_STARTED = False
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
-# A message is done when its job is, and comes back when its worker is lost.
+# A message is done when its job is: till then it counts as one of those that are in hand.
 CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = True
 # Failures are written in the row; redelivering the message would add nothing.
 CELERY_TASK_ACKS_ON_FAILURE = True
 CELERY_TASK_ACKS_ON_TIMEOUT = True

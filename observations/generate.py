@@ -12,13 +12,14 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from observations import audit, entries, evidence, findings, modes
+from observations.answers import Task
 from observations.drafts import Completion, Source, SourceEvent, SummaryDraft
 from observations.findings import Draft, Finding, Outcome
-from observations.models import Event, Observation, Project, Session
+from observations.models import Event, Observation, Session
 from observations.modes import Mode
 from observations.providers import Options, Provider, ProviderError, UnknownProvider, provider_named
 from queueing import kinds, states
@@ -53,17 +54,17 @@ class ObserveEvents:
 
     def prepare(self, jobs: Sequence[Job]) -> Work:
         """The jobs' events. Raises JobFailed if one of them is gone."""
-        events = Event.objects.in_bulk([job.source_id for job in jobs])
-        missing = [job.source_id for job in jobs if job.source_id not in events]
+        by_event = {job.source_id: job for job in jobs}
+        project, events = _told(Event.objects.filter(pk__in=list(by_event)))
+        found = {event.id: event for event in events}
+        missing = [event_id for event_id in by_event if event_id not in found]
         if missing:
             raise JobFailed(
                 f"event {missing[0]} is no longer there", classification="unrecoverable",
                 transient=False,
             )  # fmt: skip
-        return Work(
-            _source("observe", jobs[0], [events[job.source_id] for job in jobs]),
-            {job.source_id: job for job in jobs},
-        )
+        in_order = [found[event_id] for event_id in by_event]
+        return Work(_source("observe", jobs[0], project, in_order), by_event)
 
     def perform(self, work: Work, timeout: float) -> Made:
         """Ask the provider; keep what the events show. Raises JobFailed."""
@@ -81,15 +82,16 @@ class SummariseSession(ObserveEvents):
         """The events that the job covers, and the titles of what was made of them."""
         (job,) = jobs
         since = _covered_before(job)
-        events = list(
-            Event.objects.filter(
-                session_id=job.session_id, number__gt=since, number__lte=job.covers
-            ).order_by("-number")[:SUMMARY_EVENTS]
-        )[::-1]
+        covered = Event.objects.filter(
+            session_id=job.session_id, number__gt=since, number__lte=job.covers
+        )
+        project, newest = _told(covered.order_by("-number")[:SUMMARY_EVENTS])
+        events = newest[::-1]
         titles = Observation.objects.filter(
             sources__event__in=[event.id for event in events]
         ).order_by("number")
-        source = _source("summarise", job, events, tuple(titles.values_list("title", flat=True)))
+        known = tuple(titles.values_list("title", flat=True))
+        source = _source("summarise", job, project, events, known)
         return Work(source, dict.fromkeys((event.id for event in events), job))
 
     def store(self, jobs: Sequence[Job], made: Made) -> dict[str, dict[str, Any]]:
@@ -111,16 +113,22 @@ def _covered_before(job: Job) -> int:
     return earlier.aggregate(last=Max("covers"))["last"] or 0
 
 
-def _source(task: Any, job: Job, events: Sequence[Event], known: tuple[str, ...] = ()) -> Source:
-    name = Project.objects.values_list("name", flat=True).get(pk=job.project_id)
+def _told(events: QuerySet[Event]) -> tuple[str, list[SourceEvent]]:
+    """The name of the events' project, and what a provider is told of them, in one query."""
+    columns = ("project__name", "id", "number", "event_type", "occurred_at", "payload")
+    rows = list(events.values_list(*columns))
+    return rows[0][0] if rows else "", [SourceEvent(*told) for _, *told in rows]
+
+
+def _source(
+    task: Task, job: Job, project: str, events: Sequence[SourceEvent], known: tuple[str, ...] = ()
+) -> Source:
     return Source(
         task=task,
         request_id=job.id,
-        project=name,
+        project=project,
         session_id=job.session_id,
-        events=tuple(
-            SourceEvent(e.id, e.number, e.event_type, e.occurred_at, e.payload) for e in events
-        ),
+        events=tuple(events),
         known=known,
     )
 

@@ -36,8 +36,12 @@ def execute_many(text: str, rows: Iterable[Params]) -> None:
     database = connections[DEFAULT_DB_ALIAS]
     database.ensure_connection()
     if database.vendor == "postgresql":
+        many = list(rows)
         with _prepared(database) as cursor:
-            cursor.executemany(text, list(rows))
+            if len(many) == 1:  # several are sent in a pipeline, which costs more than one does
+                cursor.execute(text, many[0])
+            else:
+                cursor.executemany(text, many)
             return
     with database.wrap_database_errors:
         database.connection.executemany(_question_marks(text), rows)

@@ -5,11 +5,12 @@ changes no job but those that used up their attempts: the claim itself takes exp
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from django.db import InterfaceError, OperationalError, transaction
 
-from queueing import broker, leases, outbox, pauses
+from queueing import broker, kinds, leases, outbox, pauses
 from queueing.errors import QueueStoreAway
 from queueing.outbox import Head
 from queueing.pauses import Gate
@@ -18,8 +19,9 @@ from queueing.statements import fetch, seconds
 log = logging.getLogger(__name__)
 
 LIMIT = 500
-# A nudge is repeated after so many seconds: soon where fewer messages wait than heads, so that
-# some must have been lost; late where it may still be waiting its turn.
+# A nudge is repeated after so many seconds: soon where fewer messages wait than heads that had
+# theirs that long ago, so that some must have been lost; late where only the newest are missing;
+# and never while there is a message for each.
 GRACE_SHORT = 1.0
 GRACE_WAITING = 30.0
 
@@ -32,33 +34,63 @@ def reconcile() -> int:
     Raises QueueStoreAway if the store cannot be asked.
     """
     broker.tick()
-    heads = _wanting(_short_of_messages(broker.depths()))
+    # Counted before the messages are: those that are sent meanwhile must not seem to be missing.
+    nudged = _nudged()
+    heads = _wanting(_lacking(nudged, broker.depths()))
     exhausted = [leases.bury_exhausted(head.job_id) for head, spent in heads if spent]
     ready = [head for head, spent in heads if not spent]
     return outbox.publish([*ready, *(head for head in exhausted if head)])
 
 
-def _short_of_messages(depths: Mapping[str, int]) -> list[str]:
-    """The kinds of which more nudged heads wait than messages: some nudges must have been lost."""
-    waiting = dict(fetch("overdue", [seconds(-GRACE_SHORT)]))
-    return [kind for kind, count in waiting.items() if depths.get(kind, 0) < count]
+@dataclass(frozen=True, slots=True)
+class _Nudged:
+    """How many heads of a kind were nudged and not taken, and how many of them a while ago."""
+
+    kind: str
+    all: int
+    overdue: int
 
 
-def _wanting(kinds: list[str]) -> list[tuple[Head, bool]]:
+@dataclass(frozen=True, slots=True)
+class _Lacking:
+    """The kinds whose nudges are to be repeated soon, and those whose are to be repeated late."""
+
+    soon: list[str]
+    late: list[str]
+
+
+def _nudged() -> list[_Nudged]:
+    return [_Nudged(*row) for row in fetch("nudged", [seconds(-GRACE_SHORT)])]
+
+
+def _lacking(nudged: Sequence[_Nudged], depths: Mapping[str, int]) -> _Lacking:
+    """The kinds of which fewer messages wait than heads that were nudged."""
+    return _Lacking(
+        soon=[each.kind for each in nudged if depths.get(each.kind, 0) < each.overdue],
+        late=[each.kind for each in nudged if depths.get(each.kind, 0) < each.all],
+    )
+
+
+def _wanting(lacking: _Lacking) -> list[tuple[Head, bool]]:
     gate = pauses.gate()
     if gate is Gate.SHUT:
         return []
     limit = 1 if gate is Gate.PROBE else LIMIT
-    names = kinds or [""]
+    late, soon = (_named(names) for names in (lacking.late, lacking.soon))
     with transaction.atomic():
         rows = fetch(
             "wanting",
-            [seconds(-GRACE_WAITING), seconds(-GRACE_SHORT), *names, limit],
-            items=len(names),
+            [seconds(-GRACE_WAITING), *late, seconds(-GRACE_SHORT), *soon, limit],
+            items=len(kinds.ALL),
         )
         if rows:
             fetch("woken", [row[0] for row in rows], items=len(rows))
     return [(Head(job_id, kind), bool(spent)) for _, job_id, kind, spent in rows]
+
+
+def _named(names: list[str]) -> list[str]:
+    """The names, as many as there are kinds: a statement is prepared once, not once a length."""
+    return names + [""] * (len(kinds.ALL) - len(names))
 
 
 def reconcile_quietly() -> int:

@@ -79,10 +79,10 @@ _TEXTS = {
             attempts = attempts + 1, lease_until = {later}, leased_by = %s, updated_at = {now}
         WHERE id IN ({list}) AND state = 'queued' AND attempts < max_attempts
         RETURNING {job}""",
-    # What a dead worker's batch left behind its head goes back with its attempt.
+    # What a dead worker's batch left behind its head keeps its attempt, and so is tried alone.
     "free_followers": """
-        UPDATE queueing_generationjob SET state = 'queued', attempts = attempts - 1,
-            lease_until = NULL, leased_by = '', updated_at = {now}
+        UPDATE queueing_generationjob SET state = 'queued', lease_until = NULL, leased_by = '',
+            updated_at = {now}
         WHERE id IN (SELECT id FROM queueing_generationjob WHERE lane_id = %s AND seq > %s
             AND state = 'processing' AND lease_until < {now} {unlocked})
         RETURNING {job}""",
@@ -145,8 +145,7 @@ _TEXTS = {
         SELECT id, kind, state = 'queued' AND due_at <= {now} FROM queueing_generationjob
         WHERE lane_id = %s AND seq = %s""",
     # A head wants a nudge when it had none since it became runnable, or since its lease ran out;
-    # and again after a grace, should that nudge have been lost: a short one for the kinds of which
-    # more heads wait than messages, so that some must have been.
+    # and again after one of two graces, should that nudge have been lost.
     "wanting": """
         SELECT lane.id, job.id, job.kind, job.state = 'processing' AND job.attempts >= max_attempts
         FROM queueing_lane lane
@@ -155,14 +154,16 @@ _TEXTS = {
             AND ((job.state = 'queued' AND job.due_at <= {now})
                  OR (job.state = 'processing' AND job.lease_until < {now}))
             AND (lane.woken_at IS NULL OR lane.woken_at < job.lease_until
-                 OR lane.woken_at < {later}
+                 OR (lane.woken_at < {later} AND job.kind IN ({list}))
                  OR (lane.woken_at < {later} AND job.kind IN ({list})))
         ORDER BY lane.woken_at NULLS FIRST LIMIT %s {skip_locked}""",
-    # How many heads of each kind were nudged longer than a grace ago and not taken since.
-    "overdue": """
-        SELECT job.kind, count(*) FROM queueing_lane lane
+    # How many heads of each kind were nudged and not taken since, and how many of them longer than
+    # a grace ago.
+    "nudged": """
+        SELECT job.kind, count(*), sum(CASE WHEN lane.woken_at < {later} THEN 1 ELSE 0 END)
+        FROM queueing_lane lane
         JOIN queueing_generationjob job ON job.lane_id = lane.id AND job.seq = lane.head
-        WHERE lane.head <= lane.tail AND lane.woken_at < {later}
+        WHERE lane.head <= lane.tail AND lane.woken_at IS NOT NULL
             AND ((job.state = 'queued' AND job.due_at <= {now})
                  OR (job.state = 'processing' AND job.lease_until < {now}
                      AND lane.woken_at >= job.lease_until))

@@ -6,7 +6,6 @@ It keeps every request, so that tests can say what was never sent.
 import json
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,7 +21,8 @@ Reply = tuple[int, dict[str, str], bytes]
 class StandIn:
     """What is told to the server and what it was asked. `mode` may be changed at any time.
 
-    A mode is a name of TEXTS or STATUSES, "hang" or "drip", or else itself the text to answer.
+    A mode is a name of TEXTS or STATUSES, "hang", "drip" or "broken", or else itself the text to
+    answer.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,8 @@ class StandIn:
         # Modes for the next requests, one each; then `mode`.
         self.next: list[str] = []
         self.key = ""  # if set, others are refused with 401
-        self.delay = 0.0
+        self.answering = threading.Event()  # while it is clear, requests wait
+        self.answering.set()
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.url = ""
@@ -115,6 +116,7 @@ TEXTS: dict[str, Callable[[dict[str, Any]], str]] = {
     "cut off": lambda request: good(request)[:40],
     "prose": lambda _: "I am sorry, but I would rather talk about the weather.",
     "wrong types": lambda _: json.dumps({"observations": [{"title": 5, "facts": "one"}]}),
+    "broken": good,
     "half": lambda _: "<observation><type>bugfix</type><title>Half a doc",
     "nothing": lambda _: "",
 }
@@ -137,7 +139,8 @@ STATUSES: dict[str, tuple[int, dict[str, str], Any]] = {
 }  # fmt: skip
 
 
-def _reply(standin: StandIn, mode: str, request: dict[str, Any]) -> Reply:
+def reply(mode: str, request: dict[str, Any]) -> Reply:
+    """Status, headers and body of the answer to `request` in this mode."""
     if mode in STATUSES:
         status, headers, body = STATUSES[mode]
         text = body if isinstance(body, str) else json.dumps(body)
@@ -186,14 +189,15 @@ class _Handler(BaseHTTPRequestHandler):
         if mode == "drip":
             self._drip(standin)
             return
-        time.sleep(standin.delay)
-        status, headers, body = _reply(standin, mode, request)
+        standin.answering.wait(60)
+        status, headers, body = reply(mode, request)
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", **headers}.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        self.close_connection = mode == "broken"
+        self.wfile.write(body[: len(body) // 2] if mode == "broken" else body)
 
     def _drip(self, standin: StandIn) -> None:
         self.send_response(200)

@@ -59,26 +59,28 @@ def main() -> None:
     effort = QUICK if given.quick else FULL
     home = Path(tempfile.mkdtemp(prefix="claudemem-bench-"))
     try:
-        with _database(given.database):
+        with database(given.database):
             _run(home, wanted, effort)
     finally:
         rmtree(home, ignore_errors=True)
 
 
 @contextmanager
-def _database(name: str) -> Iterator[None]:
+def database(name: str) -> Iterator[None]:
     """PostgreSQL from the wheel, which waits for the disk as in use, where that is asked for."""
     if name == "sqlite":
         yield
         return
     server = Server(durable=True)
-    os.environ["CLAUDE_MEM_TEST_POSTGRES_URL"] = server.url()
-    os.environ["CLAUDE_MEM_SERVER_DATABASE_URL"] = server.url()
+    names = ("CLAUDE_MEM_TEST_POSTGRES_URL", "CLAUDE_MEM_SERVER_DATABASE_URL")
+    os.environ.update(dict.fromkeys(names, server.url()))
     try:
         yield
     finally:
         forget_databases()
         server.stop()
+        for variable in names:
+            del os.environ[variable]
 
 
 def _run(home: Path, wanted: Sequence[str], effort: Effort) -> None:

@@ -505,7 +505,7 @@ class LaneProtocol(RuleBasedStateMachine):
             assert (job.token, job.attempts) == (known.token, known.attempts)
         for job in behind if alone else ():
             if job.state == states.PROCESSING and job.expired:
-                job.give_back()
+                job.go(states.QUEUED)
         self.leases.append(lease)
 
     def _company(self, head: Known, behind: list[Known]) -> list[Known]:

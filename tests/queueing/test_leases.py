@@ -125,7 +125,7 @@ def test_an_expired_lease_is_taken_over_with_a_larger_token(enqueue: Enqueue) ->
     assert leases.renew(second.pairs) == set(second.pairs)
 
 
-def test_what_died_with_its_worker_is_tried_alone_and_frees_the_rest(enqueue: Enqueue) -> None:
+def test_what_died_with_its_worker_is_tried_alone_and_so_is_the_rest(enqueue: Enqueue) -> None:
     jobs = enqueue("lane", 3)
     claimed(jobs[0].id)
     for job in jobs:
@@ -133,7 +133,33 @@ def test_what_died_with_its_worker_is_tried_alone_and_frees_the_rest(enqueue: En
     lease = claimed(jobs[0].id)
     assert [job.id for job in lease.jobs] == [jobs[0].id]
     rows = GenerationJob.objects.filter(pk__in=[job.id for job in jobs[1:]])
-    assert {(row.state, row.attempts) for row in rows} == {(states.QUEUED, 0)}
+    assert {(row.state, row.attempts) for row in rows} == {(states.QUEUED, 1)}
+    for job in jobs[1:]:
+        following = settled(lease, go_on=True).lease
+        assert following is not None
+        lease = following
+        assert [one.id for one in lease.jobs] == [job.id]
+
+
+@pytest.mark.parametrize("place", [0, 7, kinds.EVENT.batch_jobs - 1])
+def test_a_job_that_kills_its_workers_takes_three_along_wherever_it_stands(
+    enqueue: Enqueue, place: int
+) -> None:
+    jobs = [job.id for job in enqueue("lane", kinds.EVENT.batch_jobs)]
+    poison, deaths = jobs[place], 0
+    for job_id in jobs:
+        while state(job_id) not in states.FINAL:
+            lease = leases.claim(job_id, "worker")
+            if lease is None:
+                leases.bury_exhausted(job_id)
+            elif poison in [job.id for job in lease.jobs]:
+                deaths += 1
+                for job in lease.jobs:
+                    expire(job.id)
+            else:
+                settled(lease)
+    assert deaths == kinds.EVENT.max_attempts
+    assert {job_id for job_id in jobs if state(job_id) != states.COMPLETED} == {poison}
 
 
 def test_a_job_that_takes_its_worker_down_each_time_is_dead_lettered(enqueue: Enqueue) -> None:

@@ -49,15 +49,30 @@ def test_a_lost_nudge_is_repeated_once_a_grace(
     assert published == [head.id]
 
 
-def test_a_head_that_may_still_wait_in_the_broker_is_given_time(
+def test_while_there_is_a_message_for_each_head_none_is_sent_again(
     enqueue: Enqueue, published: list[str], depths: dict[str, int]
 ) -> None:
-    enqueue()
-    depths["event"] = 7
-    time_passes(timedelta(seconds=reconcile.GRACE_WAITING - 2))
+    for lane in "abc":
+        enqueue(lane)
+    depths["event"] = 3
+    for _ in range(3):
+        time_passes(timedelta(days=1))
+        assert reconcile.reconcile() == 0
+    depths["event"] = 2
+    assert reconcile.reconcile() == 3
+
+
+def test_a_nudge_that_may_still_wait_among_new_ones_is_given_time(
+    enqueue: Enqueue, published: list[str], depths: dict[str, int]
+) -> None:
+    (old,) = enqueue("old")
+    depths["event"] = 1
+    time_passes(timedelta(seconds=reconcile.GRACE_WAITING - 10))
+    enqueue("new")
     assert reconcile.reconcile() == 0
-    time_passes(timedelta(seconds=4))
+    Lane.objects.filter(key="old").update(woken_at=F("woken_at") - timedelta(seconds=20))
     assert reconcile.reconcile() == 1
+    assert published == [old.id]
 
 
 def test_a_retry_is_published_when_it_is_due_and_not_before(

@@ -50,6 +50,24 @@ def test_a_channel_has_one_client_however_many_commands(url: str) -> None:
             assert first is second
 
 
+def test_a_message_that_was_taken_is_in_hand_until_it_is_let_go_and_nowhere_else(url: str) -> None:
+    with Connection(url) as connection:
+        queue = connection.SimpleQueue("event")
+        channel = queue.consumer.channel
+        channel.basic_qos(0, 2, False)
+        for number in range(4):
+            queue.put(number)
+        first, second = queue.get(timeout=5), queue.get(timeout=5)
+        assert not channel.qos.can_consume()
+        assert channel.client.keys("*unacked*") == []
+        first.ack()
+        assert channel.qos.can_consume()
+        second.reject(requeue=True)
+        assert [queue.get(timeout=5).payload for _ in range(2)] == [2, 3]
+        assert channel.client.llen("event") == 0
+        queue.close()
+
+
 def test_the_worker_looks_for_a_lost_store_every_second_or_two(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

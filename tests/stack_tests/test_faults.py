@@ -1,114 +1,25 @@
-"""Processes that die, and stores that go away, in the middle of a backlog."""
+"""A whole server of which a process dies or stands still: its supervisor is there to replace it.
+
+What happens to nodes that nobody replaces is in `tests/integration`.
+"""
 
 import json
-import signal
 import time
-from collections.abc import Callable
-from contextlib import closing
-from shutil import rmtree
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
-import redis
 
-from queueing.pids import mark
-from tests import proofs
-from tests.stack import HOOK, OPEN, Stack, payloads
+from tests.backlog import in_the_middle, prove, send_hooks, tool_calls
+from tests.stack import HOOK, Stack
 from tests.waiting import until
 
 pytestmark = pytest.mark.stack
-
-SESSIONS = 50
-
-
-def tool_calls(jobs: int, sessions: int = SESSIONS) -> list[dict[str, Any]]:
-    """So many hook payloads that each make a job, spread over sessions of their own."""
-    call = next(p for p in payloads() if p["hook_event_name"] == "PostToolUse")
-    run = uuid4().hex
-    return [{**call, "session_id": f"{run}-{number % sessions}", "tool_use_id": f"{run}-{number}"}
-            for number in range(jobs)]  # fmt: skip
-
-
-def send_batch(stack: Stack, jobs: int) -> None:
-    """So many events in one request."""
-    events = [
-        {"projectId": stack.project_id, "sourceType": "hook", "eventType": "PostToolUse",
-         "occurredAtEpoch": int(time.time() * 1000), "payload": call,
-         "contentSessionId": call["session_id"]}
-        for call in tool_calls(jobs)
-    ]  # fmt: skip
-    assert stack.post("/v1/events/batch", events).status_code == 201
-
-
-def send_hooks(stack: Stack, jobs: int) -> None:
-    """So many events, one after the other."""
-    answers = [stack.post(HOOK, call) for call in tool_calls(jobs)]
-    assert {answer.status_code for answer in answers} == {201}
-
-
-def in_the_middle(stack: Stack, jobs: int, send: Callable[[Stack, int], None]) -> None:
-    """Make a backlog, and return when some of it is done and most of it is not."""
-    done = stack.jobs("state = 'completed'")
-    send(stack, jobs)
-    until(lambda: stack.jobs("state = 'completed'") > done)
-    assert stack.jobs(OPEN) > jobs / 4
-
-
-def prove(stack: Stack) -> None:
-    """All completes; nothing is lost, nothing there twice, nothing out of order."""
-    stack.wait_settled()
-    with closing(stack.connect()) as database:
-        assert proofs.violations(database) == []
-    assert stack.jobs("state <> 'completed'") == 0
-    entered = "observations_auditentry"
-    assert stack.count(entered, "action = 'generation_job.completed'") == stack.jobs(
-        "state = 'completed'"
-    )
-    assert stack.count(entered, "action = 'observation.created'") == stack.count(
-        "observations_observation"
-    )
 
 
 def test_a_killed_worker_loses_nothing(recovered: Stack) -> None:
     in_the_middle(recovered, 300, send_hooks)
     recovered.wait_replaced("worker", recovered.kill("worker"))
-    prove(recovered)
-
-
-def test_a_killed_store_loses_nothing(recovered: Stack) -> None:
-    in_the_middle(recovered, 300, send_hooks)
-    recovered.wait_replaced("store", recovered.kill("store"))
-    prove(recovered)
-
-
-def test_a_killed_store_takes_no_worker_along(recovered: Stack) -> None:
-    # Something in hand and a thread to spare: a worker that waits for messages meanwhile.
-    for call in tool_calls(2, sessions=2):
-        recovered.post(HOOK, call)
-    until(lambda: recovered.jobs("state = 'processing'"))
-    worker = recovered.pids()["worker"]
-    recovered.wait_replaced("store", recovered.kill("store"))
-    send_hooks(recovered, 5)
-    prove(recovered)
-    assert recovered.pids()["worker"] == worker
-
-
-def test_a_store_whose_data_was_deleted_loses_nothing(recovered: Stack) -> None:
-    in_the_middle(recovered, 500, send_batch)
-    gone = mark(recovered.pids()["store"])
-    recovered.kill("store")
-    until(lambda: not gone.alive)
-    rmtree(recovered.data / "redis" / "data")
-    recovered.wait_replaced("store", gone.pid)
-    prove(recovered)
-
-
-def test_a_store_that_was_flushed_loses_nothing(recovered: Stack) -> None:
-    in_the_middle(recovered, 500, send_batch)
-    with closing(redis.Redis.from_url(recovered.store_access().url)) as store:
-        store.flushall()
     prove(recovered)
 
 
@@ -158,12 +69,6 @@ def test_a_worker_that_stood_still_finds_its_work_done(recovered: Stack) -> None
         late = f"state = 'processing' AND lease_until < {recovered.now}"
         until(lambda: recovered.jobs(late) == recovered.jobs("state = 'processing'") > 0)
     assert taken > 0
-    prove(recovered)
-
-
-def test_a_worker_is_stopped_gently_in_the_middle(recovered: Stack) -> None:
-    in_the_middle(recovered, 200, send_hooks)
-    recovered.wait_replaced("worker", recovered.kill("worker", signal.SIGTERM))
     prove(recovered)
 
 

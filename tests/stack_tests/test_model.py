@@ -1,12 +1,17 @@
-"""The whole server with a model behind it: recordings in, memories out; a key that is refused."""
+"""The whole server with a model behind it: recordings in, memories out; and all that goes wrong."""
 
 import json
 import subprocess
 from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
 
 import pytest
 
-from tests.stack import HOOK, RECORDINGS, Stack, environment, payloads, stack
+from queueing.direct import moment
+from tests import proofs
+from tests.stack import HOOK, RECORDINGS, SHORT_LEASES, Stack, environment, payloads, stack
+from tests.stack_tests.conftest import Replayed
 from tests.stack_tests.test_privacy import found_in
 from tests.standin import StandIn, running
 from tests.waiting import until
@@ -14,6 +19,8 @@ from tests.waiting import until
 pytestmark = pytest.mark.stack
 
 KEY = "sk-the-right-one"
+CONNECTIONS = 3  # a process, at most
+IN_TRANSACTION = "datname = current_database() AND state = 'idle in transaction'"
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +40,9 @@ def modelled(standin: StandIn) -> Iterator[Stack]:
         "CLAUDE_MEM_OPENROUTER_API_KEY": KEY,
         "CLAUDE_MEM_SERVER_MODEL": "a-model",
         "CLAUDE_MEM_PAUSE_SECONDS": "1",
+        "CLAUDE_MEM_RETRY_BASE_SECONDS": "0.5",
+        "CLAUDE_MEM_POSTGRES_POOL_MAX": str(CONNECTIONS),
+        **SHORT_LEASES,
     }
     with stack(settings) as running:
         yield running
@@ -45,6 +55,25 @@ def status(running: Stack) -> dict[str, object]:
     )
     told: dict[str, object] = json.loads(done.stdout)
     return told
+
+
+def tool_calls(count: int, session: str) -> list[dict[str, Any]]:
+    """So many tool calls of a session, no two the same."""
+    call = next(p for p in payloads() if p["hook_event_name"] == "PostToolUse")
+    return [{**call, "session_id": session, "tool_use_id": uuid4().hex} for _ in range(count)]
+
+
+def send(running: Stack, *calls: dict[str, Any]) -> list[str]:
+    """The jobs of these hook payloads, in order."""
+    return [running.post(HOOK, call).headers["X-Job-Id"] for call in calls]
+
+
+def job(running: Stack, job_id: str) -> dict[str, Any]:
+    """What the API tells of a job."""
+    answer = running.get(f"/v1/jobs/{job_id}")
+    assert answer.is_success, answer.text
+    found: dict[str, Any] = answer.json()["generationJob"]
+    return found
 
 
 def test_a_refused_key_pauses_everything_until_it_is_right(
@@ -79,3 +108,93 @@ def test_all_recordings_become_memories_and_nothing_private_is_sent(
     assert "<private>" not in standin.everything
     assert found_in(standin.everything.encode()) == []
     assert modelled.search("pytest tests")
+
+
+def test_what_each_call_cost_is_in_the_history_once(modelled: Stack) -> None:
+    told = [proofs.details_of(details) for (details,) in modelled.sql(
+        "SELECT details FROM queueing_generationjobevent WHERE event = 'completed'")]  # fmt: skip
+    assert sum("inputTokens" in each for each in told) > len(RECORDINGS)
+    assert {each["inputTokens"] for each in told if "inputTokens" in each} == {100}
+
+
+@pytest.mark.parametrize("mode", ["prose", "half", "wrong types"])
+def test_rubbish_is_a_dead_letter_that_says_why_and_what_stands_behind_it_goes_on(
+    modelled: Stack, standin: StandIn, mode: str
+) -> None:
+    before, standin.next = len(standin.requests), [mode] * 4
+    with modelled.frozen("worker"):
+        bad, *good = send(modelled, *tool_calls(4, f"rubbish-{mode}"))
+    modelled.wait_settled()
+    # All of them and a repair, the first alone and a repair, and then the others.
+    assert [len(request["messages"]) for request in standin.requests[before:]] == [1, 3, 1, 3, 1]
+    assert job(modelled, bad)["status"] == "failed"
+    why = job(modelled, bad)["lastError"]
+    assert why["classification"] == "parse_error"
+    assert "cannot be read, and another when asked to repair it" in why["reason"]
+    assert why["reason"] in modelled.cli("jobs", "list", "--status", "failed", "--limit", "1")
+    done = modelled.sql(
+        """SELECT history.job_id FROM queueing_generationjobevent history
+        WHERE history.event = 'completed' AND history.job_id IN (?, ?, ?) ORDER BY history.id""",
+        *good,
+    )
+    assert [job_id for (job_id,) in done] == good
+
+
+def test_a_request_to_slow_down_is_heeded_while_others_go_on(
+    modelled: Stack, standin: StandIn
+) -> None:
+    before, standin.next = len(standin.requests), ["429"]
+    (slow,) = send(modelled, *tool_calls(1, "told to slow down"))
+    until(lambda: job(modelled, slow)["lastError"])
+    (other,) = send(modelled, *tool_calls(1, "not told"))
+    until(lambda: job(modelled, other)["status"] == "completed")
+    ((state, attempts, due, tried),) = modelled.sql(
+        "SELECT state, attempts, due_at, updated_at FROM queueing_generationjob WHERE id = ?", slow
+    )
+    assert (state, attempts) == ("queued", 1)
+    assert 30 <= (moment(due) - moment(tried)).total_seconds() < 40
+    assert "slow down" in job(modelled, slow)["lastError"]["reason"]
+    assert len(standin.requests) == before + 2
+    modelled.change("UPDATE queueing_generationjob SET due_at = created_at WHERE id = ?", [[slow]])
+    until(lambda: job(modelled, slow)["status"] == "completed")
+
+
+@pytest.mark.parametrize("mode", ["500", "broken"])
+def test_trouble_on_the_way_is_tried_again_soon(
+    modelled: Stack, standin: StandIn, mode: str
+) -> None:
+    standin.next = [mode]
+    (tried,) = send(modelled, *tool_calls(1, f"trouble {mode}"))
+    until(lambda: job(modelled, tried)["status"] == "completed")
+    assert job(modelled, tried)["attempts"] == 2
+
+
+def test_a_used_up_quota_pauses_as_a_refused_key_does(modelled: Stack, standin: StandIn) -> None:
+    standin.mode = "402"
+    (tried,) = send(modelled, *tool_calls(1, "poor"))
+    until(lambda: "quota or credit" in str(status(modelled)["problems"]), 30)
+    standin.mode = "good"
+    modelled.wait_settled()
+    assert (job(modelled, tried)["status"], job(modelled, tried)["attempts"]) == ("completed", 1)
+
+
+def test_calls_that_wait_hold_no_connection_to_the_database(
+    modelled: Stack, standin: StandIn
+) -> None:
+    calls, before = 4 * CONNECTIONS, len(standin.requests)
+    standin.answering.clear()
+    try:
+        for number in range(calls):
+            send(modelled, *tool_calls(1, f"waiting-{number}"))
+        until(lambda: len(standin.requests) == before + calls)
+        if modelled.on_postgresql:
+            until(lambda: not modelled.count("pg_stat_activity", IN_TRANSACTION))
+    finally:
+        standin.answering.set()
+    modelled.wait_settled()
+
+
+def test_without_a_provider_the_start_says_that_it_goes_offline(replayed: Replayed) -> None:
+    assert "observations are made offline, by rules" in replayed.stack.output.read_text()
+    (log,) = (replayed.stack.data / "logs").glob("worker-*.log")
+    assert "no CLAUDE_MEM_SERVER_PROVIDER is set" in log.read_text()

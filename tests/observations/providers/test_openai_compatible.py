@@ -140,6 +140,11 @@ def test_no_call_outlasts_its_deadline(standin: StandIn, mode: str) -> None:
     assert time.monotonic() - started < 2
 
 
+def test_an_answer_that_breaks_off_on_the_way_is_a_passing_trouble(standin: StandIn) -> None:
+    assert failure(standin, "broken").classification == "transient"
+    assert len(standin.requests) == 1
+
+
 def test_a_server_that_is_not_there_is_a_passing_trouble() -> None:
     with running() as gone:
         pass
