@@ -17,10 +17,10 @@ import pytest
 
 from queueing import store
 from tests import proofs
+from tests.backlog import in_the_middle, send_batch, tool_calls
 from tests.postgres import Server, on_postgresql
 from tests.stack import HOOK, ROOT, SHORT_LEASES, Stack, environment, free_port, stack
 from tests.stack_tests.conftest import SLOW
-from tests.stack_tests.test_faults import in_the_middle, send_batch, tool_calls
 from tests.waiting import until
 
 pytestmark = [
