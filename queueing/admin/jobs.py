@@ -78,6 +78,8 @@ class HistoryInline(_Inline):
     model = GenerationJobEvent
     verbose_name_plural = "history"
     fields = readonly_fields = ("created_at", "what", "attempt", "notes")
+    # The lines speak for themselves.
+    hide_title = True
     extra = 0
     can_delete = False
 
