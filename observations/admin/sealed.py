@@ -6,6 +6,7 @@ is noise by itself: one is random, the other the secret in its disguise.
 
 import secrets
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 # So long the cookie waits for the page that is to show the secret.
@@ -24,7 +25,7 @@ def send(request: HttpRequest, response: HttpResponse, name: str, secret: str) -
         path=response.headers["Location"],
         httponly=True,
         samesite="Strict",
-        secure=request.is_secure(),
+        secure=settings.SESSION_COOKIE_SECURE or request.is_secure(),
     )
 
 
