@@ -173,6 +173,8 @@ class Words(admin.SimpleListFilter):
     def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
         self.by_age = age(request, model_admin)
+        if not self.indexed:
+            self.title = f"{self.title}, of the newest {MOST_FILTERED}"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """The words, as they are."""

@@ -46,7 +46,7 @@ def excerpt(payload: object) -> str:
     said = answer if isinstance(answer, str) else _first(answer, _OF_ANSWER)
     said = said or _first(payload, _OF_EVENT)
     found = shortened(said.strip()[: 2 * LONGEST_EXCERPT], LONGEST_EXCERPT)
-    return "" if _line(found) == gist(payload) else found
+    return "" if " ".join(found.split()) == gist(payload) else found
 
 
 def event_link(event: Event) -> SafeString:

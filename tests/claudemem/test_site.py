@@ -1,14 +1,18 @@
 """The admin's sidebar and first page."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.staticfiles import finders
 from django.test import Client
 
-from observations.models import Member, Team
+from observations.models import Member, Project, Team
 from queueing import pauses
 
 pytestmark = pytest.mark.django_db
@@ -85,3 +89,27 @@ def test_a_worker_loads_neither_the_theme_nor_the_site() -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert loaded.stdout.strip() == "[]"
+
+
+def test_pages_and_the_files_that_they_name_ask_no_other_host(
+    browser: Client, project: Project
+) -> None:
+    named = set()
+    for page in ("", "observations/observation/", "observations/apikey/add/", "auth/user/add/"):
+        body = browser.get(f"/admin/{page}").content.decode()
+        named |= set(
+            re.findall(r"<(?:script|link|img|iframe)[^>]*?(?:src|href)=\"([^\"]+)\"", body)
+        )
+    files = {each for each in named if each != "/admin/jsi18n/"}
+    assert len(files) > 20
+    seen: set[str] = set()
+    while files:
+        address = files.pop()
+        assert address.startswith("/static/"), address
+        seen.add(address)
+        found = finders.find(address.removeprefix("/static/"))
+        assert found, address
+        if address.endswith(".css"):
+            linked = re.findall(r"(?:url\(|@import )\s*['\"]?([^'\")]+)", Path(found).read_text())
+            files |= {urljoin(address, each) for each in linked if each[:5] != "data:"} - seen
+    assert any("fonts" in each for each in seen)

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext, override_settings
 from django.utils import timezone
 
 from queueing import leases, states
+from queueing.admin.operating import MOST_NAMED
 from queueing.browsing import (
     LONGEST_JSON,
     MOST_AT_ONCE,
@@ -236,3 +237,37 @@ def test_a_claim_in_the_history_leads_to_its_task_where_flower_is_known(
     with override_settings(FLOWER_URL="https://memory.example/flower"):
         shown = browser.get(page).content.decode()
     assert 'task: <a href="https://memory.example/flower/task/3f1c">3f1c</a>' in shown
+
+
+def test_a_job_says_what_is_ahead_of_it(
+    browser: Client, enqueue: Enqueue, published: list[str]
+) -> None:
+    first, second, third = enqueue("lane", 3)
+    page = browser.get(f"{LIST}{third.id}/change/").content.decode()
+    assert "2 before it" in page
+    assert f"{LIST}{first.id}/change/" in page
+    assert (
+        "At the head: it is its turn." in browser.get(f"{LIST}{first.id}/change/").content.decode()
+    )
+    _act(browser, "cancel_jobs", first.id)
+    _act(browser, "cancel_jobs", second.id)
+    assert "It waits no more." in browser.get(f"{LIST}{second.id}/change/").content.decode()
+    assert "At the head" in browser.get(f"{LIST}{third.id}/change/").content.decode()
+
+
+def test_the_question_names_the_jobs_and_goes_nowhere_by_itself(
+    browser: Client, enqueue: Enqueue, published: list[str]
+) -> None:
+    rows = enqueue("lane", MOST_NAMED + 2)
+    form = {"action": "cancel_jobs", "index": "0", "_selected_action": [row.id for row in rows]}
+    question = browser.post(f"{LIST}?state=queued", form).content.decode()
+    assert f"Cancel {MOST_NAMED + 2} jobs?" in question
+    assert "and 2 more" in question
+    assert f'href="{LIST}?state=queued"' in question
+    assert question.count('name="_selected_action"') == MOST_NAMED + 2
+    assert {_state(row.id) for row in rows} == {states.QUEUED}
+
+
+def test_a_lane_names_the_job_at_its_head(browser: Client, enqueue: Enqueue) -> None:
+    first, _ = enqueue("lane", 2)
+    assert f"{LIST}{first.id}/change/" in browser.get("/admin/queueing/lane/").content.decode()

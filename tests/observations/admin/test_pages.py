@@ -6,7 +6,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from observations import keys
-from observations.admin.gist import LONGEST, gist
+from observations.admin.gist import LONGEST, LONGEST_EXCERPT, excerpt, gist, tool
 from observations.models import (
     ApiKey,
     Event,
@@ -248,3 +248,45 @@ def test_a_stranger_sees_nothing(client: Client, memory: Memory) -> None:
 )
 def test_a_payload_is_told_in_a_line(payload: object, line: str) -> None:
     assert gist(payload) == line
+
+
+@pytest.mark.parametrize(
+    ("payload", "told"),
+    [
+        ({"tool_name": "Bash", "tool_response": {"stdout": " 3 passed\n"}}, "3 passed"),
+        ({"tool_name": "Read", "tool_response": "line"}, "line"),
+        ({"tool_name": "Bash", "tool_response": {"stdout": "", "stderr": "no"}}, "no"),
+        ({"tool_name": "Bash", "tool_response": [1]}, ""),
+        ({"tool_name": "Bash", "error": "exit 2"}, "exit 2"),
+        ({"prompt": "Add a cap"}, ""),
+        ({"prompt": "Add\na cap " * 50}, ("Add\na cap " * 50).strip()),
+        ({"tool_response": "x" * 9_999}, "x" * (LONGEST_EXCERPT - 1) + "…"),
+        ("text", ""),
+        (None, ""),
+    ],
+)
+def test_an_excerpt_tells_what_the_gist_does_not(payload: object, told: str) -> None:
+    assert excerpt(payload) == told
+
+
+def test_only_a_named_tool_is_a_tool() -> None:
+    assert [tool(one) for one in ({"tool_name": "Bash"}, {"tool_name": 7}, {}, None)] == [
+        "Bash", "", "", "",
+    ]  # fmt: skip
+
+
+def test_a_summary_leads_to_the_session_that_it_sums_up(browser: Client, memory: Memory) -> None:
+    session = memory(1)
+    row = make_observation(session.events.get(), "All of it")
+    for source_type, source_id in (("agent_session", session.pk), ("agent_event", "gone")):
+        ObservationSource.objects.create(
+            observation=row, source_type=source_type, source_id=source_id,
+            created_at=session.started_at,
+        )  # fmt: skip
+    body = browser.get(_page(row)).content.decode()
+    assert f'{_page(session)}">What the session has said</a>' in body
+    assert "agent_event gone" in body
+
+
+def test_a_filter_without_an_index_says_how_far_it_looks(browser: Client, db: None) -> None:
+    assert "of the newest 10000" in browser.get(_list("event")).content.decode()
