@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from django.templatetags.static import static
-
 # Green, as the badge of what is done: from the lightest to the darkest shade.
 _PRIMARY = {
     "50": "oklch(98.2% .012 180)",
@@ -21,11 +19,18 @@ _PRIMARY = {
 
 
 def _style(_request: object) -> str:
-    return static("queueing/admin.css")
+    return _static("queueing/admin.css")
 
 
 def _icon(_request: object) -> str:
-    return static("queueing/icon.svg")
+    return _static("queueing/icon.svg")
+
+
+def _static(file: str) -> str:
+    # Here: the supervisor reads the settings too, and loads no Django.
+    from django.templatetags.static import static
+
+    return static(file)
 
 
 def settings(name: str) -> dict[str, Any]:
