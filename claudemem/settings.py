@@ -6,7 +6,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from claudemem import databases, datadir, deployment
+from claudemem import databases, datadir, deployment, theme
 from claudemem.environment import Environment
 from queueing import store
 
@@ -36,8 +36,9 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https:")
 ROOT_URLCONF = "claudemem.urls"
 WSGI_APPLICATION = "claudemem.wsgi.application"
 INSTALLED_APPS = [
-    # Simple: only the web loads the admin (in `claudemem.urls`), not every worker.
-    "django.contrib.admin.apps.SimpleAdminConfig",
+    # Before the admin: its templates are the theme's.
+    "claudemem.apps.ThemeConfig",
+    "claudemem.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -72,6 +73,7 @@ TEMPLATES = [
         },
     }
 ]
+UNFOLD = theme.settings("claudemem")
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},

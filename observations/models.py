@@ -7,6 +7,7 @@ deletion of a whole team would use it: each index is written with every captured
 import json
 from typing import Any
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -45,6 +46,36 @@ class Team(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Member(models.Model):
+    """A user of the admin in a team: an admin acts in it, a viewer looks. Superusers need none."""
+
+    class Role(models.TextChoices):
+        """What a member may do."""
+
+        ADMIN = "admin", "Admin"
+        VIEWER = "viewer", "Viewer"
+
+    id = models.CharField(primary_key=True, max_length=36, default=new_id, editable=False)
+    # The constraint's index begins with it.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="members")
+    role = models.CharField(max_length=10, choices=Role, default=Role.VIEWER)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "team"], name="member_once_in_team"),
+            models.CheckConstraint(
+                condition=Q(role__in=["admin", "viewer"]), name="member_role_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.team}"
 
 
 class Project(models.Model):
@@ -134,6 +165,9 @@ class Session(models.Model):
             models.Index(
                 fields=["project", "content_session_id", "-started_at"], name="session_by_content"
             ),
+            # What people have at hand is the name that the agent gave it.
+            models.Index(fields=["content_session_id"], name="session_content_name"),
+            models.Index(fields=["external_session_id"], name="session_external_name"),
             # By its start, not by its last event: only opening and closing writes it.
             models.Index(
                 fields=["started_at"], name="session_open", condition=Q(ended_at__isnull=True)
@@ -178,6 +212,15 @@ class Event(models.Model):
         ]
         indexes = [
             models.Index(fields=["project", "-received_at"], name="event_of_project"),
+            # Prompts are few among events: what was asked for can be looked through.
+            models.Index(
+                fields=["project", "-id"],
+                name="event_prompts_of_project",
+                condition=Q(event_type="UserPromptSubmit"),
+            ),
+            models.Index(
+                fields=["-id"], name="event_prompts", condition=Q(event_type="UserPromptSubmit")
+            ),
         ]
 
     def __str__(self) -> str:

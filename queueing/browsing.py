@@ -4,8 +4,9 @@
 # ruff: noqa: ARG002
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from django.contrib import admin
@@ -22,14 +23,18 @@ from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
 
 M = TypeVar("M", bound=Model)
+R = TypeVar("R", bound=Model)
 Ordering = list[str | Combinable] | tuple[str | Combinable, ...] | tuple[()]
 
 # A list counts its rows so many pages beyond the one that is shown, and says "more" after that.
 PAGES_AHEAD: Final = 5
 # An action takes so many rows at once; "select all" means the newest of them.
 MOST_AT_ONCE: Final = 500
+# A filter by a column without an index looks through so many rows, the newest.
+MOST_FILTERED: Final = 10_000
 # So much of a JSON value is shown, in characters.
 LONGEST_JSON: Final = 100_000
 NOTHING: Final = "–"
@@ -43,8 +48,8 @@ if TYPE_CHECKING:
 else:
     _Paginator = Paginator
 
-    class _ModelAdmin(admin.ModelAdmin, Generic[M]):
-        """What Python sees."""
+    class _ModelAdmin(ModelAdmin, Generic[M]):
+        """What Python sees: the theme's."""
 
 
 class AtLeast(int):
@@ -96,13 +101,16 @@ class Browsed(_ModelAdmin[M]):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     empty_value_display = NOTHING
-
-    class Media:
-        css = {"all": ["queueing/admin.css"]}
+    # Filters stand beside the list where there is room.
+    list_filter_sheet = False
+    list_fullwidth = True
+    # A sentence above the list: what its search box understands.
+    hint = ""
+    list_before_template = "queueing/hint.html"
 
     def get_ordering(self, request: HttpRequest) -> Ordering:
         """Newest first, by whichever index serves the chosen filters."""
-        if "project" in request.GET:
+        if "project" in request.GET and self.by_project != "id":
             return (f"-{self.by_project}", "-pk")
         return super().get_ordering(request)
 
@@ -147,10 +155,26 @@ class ReadOnly(Browsed[M]):
         return False
 
 
+def age(request: HttpRequest, its_admin: Any) -> str:
+    """The column by which a list is ordered: with a project chosen, the one that is behind it."""
+    return str(its_admin.by_project if "project" in request.GET else "id")
+
+
 class Words(admin.SimpleListFilter):
-    """A filter by a column that holds one of a few words."""
+    """A filter by a column that holds one of a few words.
+
+    Without an index on it, only the newest rows are looked through: of all, or of the project
+    that is chosen as well. `indexed` says that there is one.
+    """
 
     words: Sequence[str] = ()
+    indexed = False
+
+    def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
+        super().__init__(request, params, model, model_admin)
+        self.by_age = age(request, model_admin)
+        if not self.indexed:
+            self.title = f"{self.title}, of the newest {MOST_FILTERED}"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """The words, as they are."""
@@ -159,7 +183,10 @@ class Words(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """The rows with that word, or all."""
         value = self.value()
-        return queryset.filter(**{str(self.parameter_name): value}) if value else queryset
+        if not value:
+            return queryset
+        rows = queryset if self.indexed else not_older(queryset, MOST_FILTERED, self.by_age)
+        return rows.filter(**{str(self.parameter_name): value})
 
 
 class Pin(admin.SimpleListFilter):
@@ -168,9 +195,9 @@ class Pin(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """The object that the list is pinned to."""
         value = self.value()
-        return [(value, self.describe(value))] if value else []
+        return [(value, self.describe(value, request))] if value else []
 
-    def describe(self, value: str) -> str:
+    def describe(self, value: str, request: HttpRequest) -> str:
         """What the filter calls the object."""
         return value
 
@@ -190,11 +217,15 @@ class Pin(admin.SimpleListFilter):
 
 
 class Period(admin.SimpleListFilter):
-    """How recent. Served by an index: ids begin with the time at which they were made."""
+    """How recent. Served by the list's own index: ids begin with the time they were made at."""
 
     title = "time"
     parameter_name = "within"
     HOURS: Final = {"hour": 1, "day": 24, "week": 7 * 24, "month": 30 * 24}
+
+    def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
+        super().__init__(request, params, model, model_admin)
+        self.by_age = age(request, model_admin)
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """The periods that can be chosen."""
@@ -205,7 +236,9 @@ class Period(admin.SimpleListFilter):
         hours = self.HOURS.get(self.value() or "")
         if not hours:
             return queryset
-        return queryset.filter(id__gte=earliest_id(timezone.now() - timedelta(hours=hours)))
+        since = timezone.now() - timedelta(hours=hours)
+        limit = earliest_id(since) if self.by_age == "id" else since
+        return queryset.filter(**{f"{self.by_age}__gte": limit})
 
 
 def by_user(request: HttpRequest) -> dict[str, str]:
@@ -217,6 +250,31 @@ def earliest_id(moment: datetime) -> str:
     """A text that no UUIDv7 made at `moment` or later sorts before."""
     milliseconds = f"{max(0, int(moment.timestamp() * 1000)):012x}"
     return f"{milliseconds[:8]}-{milliseconds[8:]}"
+
+
+def not_older(rows: QuerySet[R], newest: int, column: str = "id") -> QuerySet[R]:
+    """Those rows that are not older than the one of rank `newest`: one step along an index.
+
+    So that a search for what few rows have does not read a whole table.
+    """
+    by_age = rows.order_by(f"-{column}").values_list(column, flat=True)
+    oldest = by_age[newest : newest + 1].first()
+    return rows if oldest is None else rows.filter(**{f"{column}__gt": oldest})
+
+
+def once(
+    show: Callable[[Any, R], SafeString | str],
+) -> Callable[[Any, R], SafeString | str]:
+    """For what queries to show a row: the theme's pages ask for each field several times."""
+
+    @wraps(show)
+    def shown(its_admin: Any, row: R) -> SafeString | str:
+        known: dict[str, SafeString | str] = vars(row).setdefault("shown", {})
+        if show.__name__ not in known:
+            known[show.__name__] = show(its_admin, row)
+        return known[show.__name__]
+
+    return shown
 
 
 def link(row: type[Model] | Model, pk: object, text: object) -> SafeString:

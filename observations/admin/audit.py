@@ -17,6 +17,8 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from observations import entries
+from observations.admin.filters import TeamFilter
+from observations.admin.reach import Scoped, reach
 from observations.models import ApiKey, AuditEntry, Event, Observation, Project, Session, Team
 from queueing.browsing import (
     NOTHING,
@@ -32,7 +34,6 @@ from queueing.models import GenerationJob
 
 # Where no time is chosen, so many entries are looked through, the newest.
 LOOKED_THROUGH = 100_000
-MOST_TEAMS = 100
 LONGEST_DETAILS = 120
 NARROWING: Final = ("action", "team", "q")
 PAGES: Final = {entries.SESSION: Session, entries.EVENT: Event, entries.JOB: GenerationJob,
@@ -44,20 +45,8 @@ class ActionFilter(Words):
 
     title = parameter_name = "action"
     words = entries.ACTIONS
-
-
-class TeamFilter(admin.SimpleListFilter):
-    """Whose memory it was done to."""
-
-    title = parameter_name = "team"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """The first teams by name."""
-        return list(Team.objects.order_by("name").values_list("pk", "name")[:MOST_TEAMS])
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """The team's entries, or all."""
-        return queryset.filter(team_id=self.value()) if self.value() else queryset
+    # No index: the list itself is bounded where it is narrowed.
+    indexed = True
 
 
 class Since(Period):
@@ -86,13 +75,16 @@ def first_since(moment: datetime) -> int:
     return int(low)
 
 
-class AuditAdmin(ReadOnly[AuditEntry]):
-    """Entries, newest first."""
+class AuditAdmin(ReadOnly[AuditEntry], Scoped[AuditEntry]):
+    """Entries, newest first; members see those of their teams."""
+
+    team = "team_id"
 
     list_display = ("created_at", "action", "about", "who", "team_name", "in_short")
     list_filter = (ActionFilter, TeamFilter, Since)
     search_fields = ("resource_id__exact", "api_key_id__exact")
-    search_help_text = (
+    search_help_text = "An id, of a thing or a key"
+    hint = (
         "The id of what something was done to, or of the key that did it; without a time, among "
         f"the newest {LOOKED_THROUGH} entries."
     )
@@ -102,7 +94,8 @@ class AuditAdmin(ReadOnly[AuditEntry]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
         """All entries; the newest of them where something but a time narrows the list."""
         rows: QuerySet[AuditEntry] = super().get_queryset(request)
-        narrowed = any(request.GET.get(name) for name in NARROWING)
+        asked = any(request.GET.get(name) for name in NARROWING)
+        narrowed = asked or not reach(request).is_whole
         if not narrowed or request.GET.get(Since.parameter_name):
             return rows
         newest = rows.aggregate(last=Max("pk"))["last"] or 0

@@ -1,23 +1,21 @@
 """Events in the admin: what hooks and clients reported, to be read."""
 
 # Django gives these methods more than each of them needs.
-# ruff: noqa: ARG002
 
 from django.contrib import admin
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from observations.admin.filters import ProjectFilter, SessionPin
-from observations.admin.gist import gist, session_link
+from observations.admin.gist import gist, place_link, session_link
+from observations.admin.reach import Scoped
+from observations.admin.said import called_so, prompts
 from observations.ingest import jobs_of
-from observations.models import Event, Observation, ObservationSource, Session
-from queueing.browsing import NOTHING, Period, ReadOnly, Words, badge, link, list_link, pretty
+from observations.models import Event, Observation, ObservationSource
+from queueing.browsing import NOTHING, Period, ReadOnly, Words, badge, link, list_link, once, pretty
 from queueing.models import GenerationJob
-
-# More sessions than this that bear one client's id are not looked through.
-MOST_SESSIONS = 50
 
 
 class TypeFilter(Words):
@@ -31,19 +29,20 @@ class TypeFilter(Words):
     )  # fmt: skip
 
 
-class EventAdmin(ReadOnly[Event]):
+class EventAdmin(ReadOnly[Event], Scoped[Event]):
     """Events, newest first."""
 
     by_project = "received_at"
+    one_project = True
     list_display = (
         "received_at", "event_type", "about", "project", "session_link", "made", "cut_count",
     )  # fmt: skip
-    list_filter = (TypeFilter, ProjectFilter, Period, SessionPin)
+    list_filter = (ProjectFilter, TypeFilter, Period, SessionPin)
     list_select_related = ("project", "session")
     search_fields = ("id__exact",)
-    search_help_text = "The id of an event, or of a session as we or its agent call it."
+    search_help_text = "An id, or words of a prompt"
     fieldsets = (
-        (None, {"fields": (("event_type", "number"), "about", ("project", "session_link"),
+        (None, {"fields": ("event_type", "about", ("project", "place"),
                            ("occurred_at", "received_at"))}),
         ("What became of it", {"fields": ("jobs", "observations", "cut")}),
         ("Payload", {"fields": ("shown_payload",)}),
@@ -59,13 +58,17 @@ class EventAdmin(ReadOnly[Event]):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Event], search_term: str
     ) -> tuple[QuerySet[Event], bool]:
-        """The event of that id, or the events of the session of that id."""
+        """The event of that id, those of the session of that id, or prompts with those words."""
         term = search_term.strip()
         if not term:
             return queryset, False
-        named = Q(pk=term) | Q(content_session_id=term) | Q(external_session_id=term)
-        sessions = list(Session.objects.filter(named).values_list("pk", flat=True)[:MOST_SESSIONS])
-        return queryset.filter(Q(pk=term) | Q(session__in=sessions)), False
+        sessions = called_so(request, term)
+        if sessions:
+            return queryset.filter(session__in=sessions), False
+        if queryset.filter(pk=term).exists():
+            return queryset.filter(pk=term), False
+        found = prompts(request, term).values_list("pk", flat=True)
+        return queryset.filter(pk__in=list(found)), False
 
     def accompany(self, rows: list[Event]) -> None:
         """How many observations were made of each event, and its job."""
@@ -94,6 +97,13 @@ class EventAdmin(ReadOnly[Event]):
         """The way to its session."""
         return session_link(event.session) if event.session else NOTHING
 
+    @admin.display(description="in its session")
+    def place(self, event: Event) -> SafeString | str:
+        """The way to where it stands in the timeline of its session."""
+        if event.session is None or event.number is None:
+            return NOTHING
+        return place_link(event.session, event.number)
+
     @admin.display(description="removed")
     def cut_count(self, event: Event) -> str:
         """How many pieces were cut out before it was stored."""
@@ -106,6 +116,7 @@ class EventAdmin(ReadOnly[Event]):
         return ", ".join(counted) or NOTHING
 
     @admin.display(description="jobs")
+    @once
     def jobs(self, event: Event) -> SafeString | str:
         """The jobs that work on it."""
         jobs = jobs_of([event.pk]).values()
@@ -113,6 +124,7 @@ class EventAdmin(ReadOnly[Event]):
         return format_html_join("", "<div>{} {}</div>", shown) or "None: it is kept as it is."
 
     @admin.display(description="observations")
+    @once
     def observations(self, event: Event) -> SafeString | str:
         """What was made of it."""
         rows = Observation.objects.filter(sources__event=event).order_by("number")
@@ -122,7 +134,7 @@ class EventAdmin(ReadOnly[Event]):
     @admin.display(description="payload")
     def shown_payload(self, event: Event) -> SafeString | str:
         """What was reported, after the door's rules."""
-        return pretty(event.payload)
+        return format_html('<div class="wide">{}</div>', pretty(event.payload))
 
     @admin.display(description="metadata")
     def shown_metadata(self, event: Event) -> SafeString | str:

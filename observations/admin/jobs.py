@@ -3,28 +3,46 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Q
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from observations.admin.filters import ProjectFilter
 from observations.admin.gist import event_link, session_link
+from observations.admin.reach import Scoped, projects
+from observations.admin.said import called_so
+from observations.ingest import jobs_of
 from observations.models import Event, Observation, Project, Session
 from queueing import kinds
-from queueing.admin import JobAdmin, KindFilter, LanePin, StateFilter
-from queueing.browsing import NOTHING, Period, badge, link
-from queueing.models import GenerationJob
+from queueing.admin.jobs import JobAdmin, KindFilter, StateFilter
+from queueing.admin.lanes import LanePin
+from queueing.browsing import NOTHING, Period, badge, link, once
+from queueing.models import GenerationJob, Lane
 
 
-class MemoryJobAdmin(JobAdmin):
+class LaneOfOurs(LanePin):
+    """The jobs of one lane within reach."""
+
+    def describe(self, value: str, request: HttpRequest) -> str:
+        """The lane's key; the value alone for one that is out of reach."""
+        lane = Lane.objects.filter(pk=value).first() if value.isdecimal() else None
+        ours = lane and projects(request).filter(pk=lane.project_id).exists()
+        return str(lane) if ours else value
+
+
+class MemoryJobAdmin(JobAdmin, Scoped[GenerationJob]):
     """The queue's own page of jobs, which knows only ids, with names and links."""
 
+    team = "team_id"
+    one_project = True
+
     list_filter: ClassVar[tuple[Any, ...]] = (
+        ProjectFilter,
         StateFilter,
         KindFilter,
-        ProjectFilter,
         Period,
-        LanePin,
+        LaneOfOurs,
     )
     readonly_fields: ClassVar[tuple[str, ...]] = (*JobAdmin.readonly_fields, "made")
     fieldsets: ClassVar[tuple[Any, ...]] = (
@@ -32,6 +50,27 @@ class MemoryJobAdmin(JobAdmin):
                            "project_name")}),
         *JobAdmin.fieldsets[1:],
     )  # fmt: skip
+
+    def has_operate_permission(
+        self, request: HttpRequest, obj: GenerationJob | None = None
+    ) -> bool:
+        """Admins of a team retry and cancel its jobs."""
+        return Scoped.has_change_permission(self, request, obj)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[GenerationJob], search_term: str
+    ) -> tuple[QuerySet[GenerationJob], bool]:
+        """The job of that id, those of the event of that id, or all of the session of that id."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        lanes = Session.objects.filter(pk__in=called_so(request, term)).values_list("lane_key")
+        found = list(Lane.objects.filter(key__in=lanes).values_list("pk", flat=True))
+        if found:
+            return queryset.filter(lane__in=found), False
+        if ours := [job.pk for job in jobs_of([term]).values()]:
+            return queryset.filter(pk__in=ours), False
+        return super().get_search_results(request, queryset, term)
 
     def accompany(self, rows: list[GenerationJob]) -> None:
         """The names of the rows' projects."""
@@ -47,6 +86,7 @@ class MemoryJobAdmin(JobAdmin):
         return vars(job)["project_named"] or job.project_id
 
     @admin.display(description="about")
+    @once
     def about(self, job: GenerationJob) -> SafeString | str:
         """The event or session that it is about."""
         if job.kind == kinds.SUMMARY.name:
@@ -56,6 +96,7 @@ class MemoryJobAdmin(JobAdmin):
         return event_link(event) if event else f"event {job.source_id} (gone)"
 
     @admin.display(description="made")
+    @once
     def made(self, job: GenerationJob) -> SafeString | str:
         """The observations that it made, found by indexes that they have for other reasons."""
         near = Q(sources__event=job.source_id)

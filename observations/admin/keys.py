@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from observations import keys, scopes
+from observations.admin import sealed
+from observations.admin.filters import TeamFilter
+from observations.admin.reach import Scoped
 from observations.errors import NotFound
 from observations.models import ApiKey
-from queueing.browsing import Browsed, badge, by_user
+from queueing.browsing import badge, by_user
 
 if TYPE_CHECKING:
     _Form = forms.ModelForm[ApiKey]
@@ -30,7 +35,7 @@ class NewKey(_Form):
     scopes = forms.MultipleChoiceField(
         choices=[(name, name) for name in scopes.KNOWN],
         initial=[scopes.MEMORIES_READ, scopes.MEMORIES_WRITE],
-        widget=forms.CheckboxSelectMultiple,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text="What the key may do. An agent needs memories:read and memories:write.",
     )
 
@@ -63,13 +68,13 @@ class NewKey(_Form):
         return given
 
 
-class KeyAdmin(Browsed[ApiKey]):
+class KeyAdmin(Scoped[ApiKey]):
     """Keys, newest first."""
 
     list_display = (
         "name", "shown_status", "team", "project", "what_for", "expires_at", "created_at",
     )  # fmt: skip
-    list_filter = ("team",)
+    list_filter = (TeamFilter,)
     list_select_related = ("team", "project")
     search_fields = ("name", "id__exact")
     autocomplete_fields = ("team", "project")
@@ -129,16 +134,31 @@ class KeyAdmin(Browsed[ApiKey]):
     def response_add(
         self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """Show the raw key in this answer alone.
+        """Lead on to the page that shows the raw key: reloading that makes no second one."""
+        made = HttpResponseRedirect(reverse("admin:observations_apikey_made", args=[obj.pk]))
+        sealed.send(request, made, f"key-{obj.pk}", getattr(obj, "raw", ""))
+        return made
 
-        A message that waits for the next page would lie in a cookie or in the sessions' table.
-        """
+    def get_urls(self) -> list[Any]:
+        """With the page of a key that was just made."""
+        made = path(
+            "<str:key_id>/made/",
+            self.admin_site.admin_view(self.made_view),
+            name="observations_apikey_made",
+        )
+        return [made, *super().get_urls()]
+
+    def made_view(self, request: HttpRequest, key_id: str) -> HttpResponse:
+        """The raw key, when the page is opened for the first time; afterwards that it is gone."""
+        key = self.get_object(request, key_id)
+        if key is None or not self.has_change_permission(request, key):
+            raise Http404
         context = {
             **self.admin_site.each_context(request),
-            "title": f"API key “{obj.name}” was made",
+            "title": f"API key “{key.name}” was made",
             "opts": self.opts,
-            "key": obj,
-            "raw": getattr(obj, "raw", ""),
+            "key": key,
+            "raw": sealed.take(request, f"key-{key.pk}"),
         }
         return TemplateResponse(request, "observations/key_made.html", context)
 

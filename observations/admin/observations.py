@@ -16,19 +16,21 @@ from django.utils.safestring import SafeString
 
 from observations import memories
 from observations.admin.filters import EventPin, ProjectFilter, SessionPin
-from observations.admin.gist import event_link, session_link
+from observations.admin.gist import session_link
+from observations.admin.reach import Scoped, projects
+from observations.admin.sources import table
 from observations.generate import mode
-from observations.models import Observation, Project
+from observations.models import Observation
 from observations.search import Filters, keyword_index
 from observations.search.terms import query_terms
 from queueing.browsing import (
     NOTHING,
-    Browsed,
     Period,
     Words,
     badge,
     by_user,
     link,
+    once,
     pretty,
     shortened,
 )
@@ -39,7 +41,7 @@ MOST_MATCHES = 200
 LONGEST_TITLE = 160
 # So many projects are searched at once, the newest; others by choosing them.
 MOST_PROJECTS = 500
-_NUMBER = re.compile(r"[0-9]{1,18}")
+_NUMBER = re.compile(r"#?([0-9]{1,18})")
 
 
 class KindFilter(Words):
@@ -52,24 +54,27 @@ class KindFilter(Words):
         return [(kind, kind) for kind in (*(one.id for one in mode().types), "summary")]
 
 
-class ObservationAdmin(Browsed[Observation]):
+class ObservationAdmin(Scoped[Observation]):
     """Observations, newest first: to be read or deleted, never edited."""
 
     by_project = "occurred_at"
+    one_project = True
     list_display = ("headline", "shown_kind", "project", "occurred_at", "session_link")
-    list_filter = (KindFilter, ProjectFilter, Period, SessionPin, EventPin)
+    list_filter = (ProjectFilter, KindFilter, Period, SessionPin, EventPin)
     list_select_related = ("project", "session")
     # That there are any shows the search box; what it does is below.
     search_fields = ("title",)
-    search_help_text = (
+    search_help_text = "A question, words, #number or id"
+    hint = (
         f'A question in plain words: the best {MOST_MATCHES} matches, best first. "Quoted words" '
         "stay together, -words exclude. Or the number or id of an observation."
     )
     fieldsets = (
         (None, {"fields": ("shown_kind", "title", "subtitle", "text", "shown_facts",
                            "shown_concepts", "read", "modified")}),
-        ("Where it is from", {"fields": ("project", "session_link", "sources", "job",
-                                         "occurred_at", "created_at")}),
+        ("What it was made of", {"fields": ("sources",)}),
+        ("Where it is from", {"fields": (("project", "session_link"), "job",
+                                         ("occurred_at", "created_at"))}),
         ("Details", {"classes": ["collapse"],
                      "fields": ("number", "id", "team", "shown_metadata")}),
     )  # fmt: skip
@@ -86,7 +91,8 @@ class ObservationAdmin(Browsed[Observation]):
         term = search_term.strip()
         if not term:
             return queryset, False
-        named = Q(number=int(term)) if _NUMBER.fullmatch(term) else Q(id=term)
+        number = _NUMBER.fullmatch(term)
+        named = Q(number=int(number[1])) if number else Q(id=term)
         if queryset.filter(named).exists():
             return queryset.filter(named), False
         found = _found(term, request)
@@ -131,7 +137,7 @@ class ObservationAdmin(Browsed[Observation]):
     @admin.display(description="text")
     def text(self, row: Observation) -> SafeString:
         """The narrative; what has none shows its content."""
-        return format_html('<div class="prose">{}</div>', row.narrative or row.content)
+        return format_html('<div class="passage">{}</div>', row.narrative or row.content)
 
     @admin.display(description="facts")
     def shown_facts(self, row: Observation) -> SafeString | str:
@@ -154,16 +160,13 @@ class ObservationAdmin(Browsed[Observation]):
         return _bullets(row.files_modified)
 
     @admin.display(description="sources")
-    def sources(self, row: Observation) -> SafeString | str:
+    @once
+    def sources(self, row: Observation) -> SafeString:
         """The events, or the session, that it was made of."""
-        links = row.sources.select_related("event").order_by("id")
-        shown = (
-            event_link(source.event) if source.event else f"{source.source_type} {source.source_id}"
-            for source in links
-        )
-        return format_html_join("", "<div>{}</div>", ((one,) for one in shown)) or NOTHING
+        return table(row)
 
     @admin.display(description="made by")
+    @once
     def job(self, row: Observation) -> SafeString | str:
         """The job that made it."""
         job = GenerationJob.objects.filter(pk=row.created_by_job_id or "").first()
@@ -180,12 +183,12 @@ class ObservationAdmin(Browsed[Observation]):
 def _found(term: str, request: HttpRequest) -> list[int]:
     """The numbers of the best matches within the chosen project, kind and session."""
     chosen = request.GET.get("project")
-    projects = Project.objects.filter(pk=chosen) if chosen else Project.objects.order_by("-id")
+    among = projects(request).filter(pk=chosen) if chosen else projects(request).order_by("-id")
     kind = request.GET.get("kind")
     hits = keyword_index().find(
         query_terms(term),
         Filters(kinds=(kind,) if kind else (), session_id=request.GET.get("session")),
-        project_ids=list(projects.values_list("pk", flat=True)[:MOST_PROJECTS]),
+        project_ids=list(among.values_list("pk", flat=True)[:MOST_PROJECTS]),
         limit=MOST_MATCHES,
     )
     return [hit.number for hit in hits]

@@ -13,8 +13,10 @@ from django.utils.safestring import SafeString, mark_safe
 from observations.admin import timeline
 from observations.admin.filters import ProjectFilter
 from observations.admin.gist import called
+from observations.admin.reach import Scoped
+from observations.admin.said import called_so, prompts
 from observations.models import Event, Observation, Session
-from queueing.browsing import NOTHING, Period, ReadOnly, list_link, pretty
+from queueing.browsing import NOTHING, Period, ReadOnly, list_link, once, pretty
 from queueing.models import GenerationJob, Lane
 
 
@@ -35,18 +37,20 @@ class OpenFilter(admin.SimpleListFilter):
         return queryset.filter(ended_at__isnull=self.value() == "yes")
 
 
-class SessionAdmin(ReadOnly[Session]):
+class SessionAdmin(ReadOnly[Session], Scoped[Session]):
     """Sessions, newest first."""
 
     by_project = "started_at"
+    one_project = True
     list_display = (
         "name", "project", "platform_source", "started_at", "ending", "event_count",
         "observation_count",
     )  # fmt: skip
-    list_filter = (OpenFilter, ProjectFilter, Period)
+    list_filter = (ProjectFilter, OpenFilter, Period)
     list_select_related = ("project",)
-    search_fields = ("id__exact", "content_session_id__exact", "external_session_id__exact")
-    search_help_text = "The id of a session, as we or its agent call it."
+    # That there are any shows the search box; what it does is below.
+    search_fields = ("id",)
+    search_help_text = "An id, or words of a prompt"
     fieldsets = (
         (None, {"fields": (("project", "platform_source"), "cwd",
                            ("started_at", "last_event_at", "ending"), "ways")}),
@@ -60,6 +64,26 @@ class SessionAdmin(ReadOnly[Session]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Session]:
         """Sessions with what they belong to: every page names it."""
         return super().get_queryset(request).select_related("project", "team")
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Session | None:
+        """The session, and the event at which its timeline is to be opened."""
+        session: Session | None = super().get_object(request, object_id, from_field)
+        at = request.GET.get("at", "")
+        if session is not None and at.isascii() and at.isdecimal():
+            vars(session)["shown_at"] = int(at[:18])
+        return session
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Session], search_term: str
+    ) -> tuple[QuerySet[Session], bool]:
+        """The session of that id, ours or its agent's, or those with a prompt of those words."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        found = called_so(request, term) or prompts(request, term).values_list("session", flat=True)
+        return queryset.filter(pk__in=list(found)), False
 
     def accompany(self, rows: list[Session]) -> None:
         """How many observations each session has: one query over an index."""
@@ -94,6 +118,7 @@ class SessionAdmin(ReadOnly[Session]):
         return list_link(Observation, count, session=session.pk) if count else NOTHING
 
     @admin.display(description="browse")
+    @once
     def ways(self, session: Session) -> SafeString:
         """The way to the lists of what it has."""
         events, observations = self._lists(session)
@@ -108,12 +133,12 @@ class SessionAdmin(ReadOnly[Session]):
         )
 
     @admin.display(description="timeline")
+    @once
     def timeline(self, session: Session) -> SafeString:
-        """The session told in order."""
-        events, observations = self._lists(session)
+        """The session told in order, a page of it."""
+        _, observations = self._lists(session)
         context = {
-            "timeline": timeline.of(session),
-            "all_events": events,
+            "timeline": timeline.of(session, vars(session).get("shown_at")),
             "all_observations": observations,
         }
         # Rendered by a template that escapes what it is given.

@@ -9,19 +9,26 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from observations.models import ApiKey, Event, Observation, Project, Session, Team
-from queueing.browsing import NOTHING, Browsed, list_link
+from observations.admin.filters import TeamFilter
+from observations.admin.reach import Scoped, reach
+from observations.models import ApiKey, Event, Member, Observation, Project, Session, Team
+from queueing.browsing import NOTHING, list_link
 from queueing.models import GenerationJob
 
 
-class TeamAdmin(Browsed[Team]):
+class TeamAdmin(Scoped[Team]):
     """Teams, by name. Not deleted here: that would leave their jobs and lanes behind."""
 
+    team = "pk"
     list_display = ("name", "created_at", "ways")
     ordering = ("name",)
     search_fields = ("name",)
     fields = ("name", "created_at", "ways")
     readonly_fields = ("created_at", "ways")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Only who sees all teams makes one."""
+        return reach(request).is_whole
 
     def has_delete_permission(self, request: HttpRequest, obj: Team | None = None) -> bool:
         """Nobody deletes one here."""
@@ -32,16 +39,17 @@ class TeamAdmin(Browsed[Team]):
         """The way to what the team has."""
         if team._state.adding:
             return NOTHING
-        projects = list_link(Project, "projects", team__id__exact=team.pk)
-        keys = list_link(ApiKey, "API keys", team__id__exact=team.pk)
-        return format_html("{} · {}", projects, keys)
+        projects = list_link(Project, "projects", team=team.pk)
+        keys = list_link(ApiKey, "API keys", team=team.pk)
+        members = list_link(Member, "members", team=team.pk)
+        return format_html("{} · {} · {}", projects, keys, members)
 
 
-class ProjectAdmin(Browsed[Project]):
+class ProjectAdmin(Scoped[Project]):
     """Projects, by name, with when something last happened in them. Not deleted here either."""
 
     list_display = ("name", "team", "last_session", "created_at", "ways")
-    list_filter = ("team",)
+    list_filter = (TeamFilter,)
     list_select_related = ("team",)
     ordering = ("name",)
     search_fields = ("name",)

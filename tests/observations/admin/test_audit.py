@@ -173,5 +173,5 @@ def test_what_is_done_in_the_admin_is_entered_with_the_users_name(
 
 
 def _act(browser: Client, place: str, action: str, pk: object, **fields: str) -> None:
-    chosen = {"action": action, "_selected_action": pk, **fields}
+    chosen = {"action": action, "_selected_action": pk, "confirmed": "yes", **fields}
     assert browser.post(f"/admin/{place}/", chosen).status_code == 302

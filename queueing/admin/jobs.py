@@ -1,51 +1,68 @@
-"""Jobs and lanes in the admin: to be read, and jobs to be retried and cancelled."""
+"""Jobs in the admin: to be read, retried and cancelled."""
 
 # Django gives these methods more than each of them needs.
 # ruff: noqa: ARG002
 
-from collections import defaultdict
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
-from django.contrib import admin, messages
-from django.db.models import F, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.contrib import admin
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Concat
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from queueing import kinds, operations, states
+from queueing import kinds, states
+from queueing.admin.lanes import LanePin, heads_of
+from queueing.admin.operating import CANCEL, RETRY, ask_or_do
 from queueing.browsing import (
+    MOST_FILTERED,
     NOTHING,
+    AtLeast,
     Period,
-    Pin,
     ReadOnly,
     Words,
     badge,
     brief,
-    by_user,
+    link,
     list_link,
+    not_older,
+    once,
     pretty,
     shortened,
 )
-from queueing.errors import JobConflict, JobNotFound
-from queueing.models import GenerationJob, GenerationJobEvent, Lane
+from queueing.models import GenerationJob, GenerationJobEvent
 
 if TYPE_CHECKING:
     _Inline = admin.TabularInline[GenerationJobEvent, GenerationJob]
 else:
-    _Inline = admin.TabularInline
+    from unfold.admin import TabularInline as _Inline
 
-# Where an action that was started on a job's own page leads back to.
-RETURN_TO_JOB = "return-to-job"
+
+# So many jobs before one in its lane are counted.
+MOST_AHEAD = 500
 
 
 class StateFilter(Words):
     """The states of a job, as they are on the wire."""
 
     title = parameter_name = "state"
+    indexed = True
     words = states.ALL
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[GenerationJob]
+    ) -> QuerySet[GenerationJob]:
+        """The jobs in that state, or all.
+
+        Most are completed: the newest of those are found sooner among the newest of all than by
+        the index of states, which would have all of them sorted first.
+        """
+        if self.value() != states.COMPLETED:
+            return super().queryset(request, queryset)
+        newest = not_older(queryset, MOST_FILTERED)
+        return newest.alias(unindexed=Concat("state", Value(""))).filter(unindexed=self.value())
 
 
 class KindFilter(Words):
@@ -55,41 +72,14 @@ class KindFilter(Words):
     words = tuple(kinds.BY_NAME)
 
 
-class LanePin(Pin):
-    """The jobs of one lane."""
-
-    title = "lane"
-    parameter_name = "lane"
-
-    def describe(self, value: str) -> str:
-        """The lane's key."""
-        found = Lane.objects.filter(pk=value) if value.isdecimal() else Lane.objects.none()
-        return found.values_list("key", flat=True).first() or value
-
-
-class BusyFilter(admin.SimpleListFilter):
-    """Whether something waits in a lane."""
-
-    title = "activity"
-    parameter_name = "busy"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Busy or idle."""
-        return [("yes", "Jobs waiting"), ("no", "Idle")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Lane]) -> QuerySet[Lane]:
-        """Lanes with a job at their head, or those without."""
-        if self.value() == "yes":
-            return queryset.filter(head__lte=F("tail"))
-        return queryset.filter(head__gt=F("tail")) if self.value() == "no" else queryset
-
-
 class HistoryInline(_Inline):
     """Every transition of a job, oldest first."""
 
     model = GenerationJobEvent
     verbose_name_plural = "history"
     fields = readonly_fields = ("created_at", "what", "attempt", "notes")
+    # The lines speak for themselves.
+    hide_title = True
     extra = 0
     can_delete = False
 
@@ -126,37 +116,42 @@ class HistoryInline(_Inline):
 class JobAdmin(ReadOnly[GenerationJob]):
     """Jobs: read-only but for retry and cancel, which go through `operations`."""
 
+    # With ids in the order of time, the index behind the project.
+    by_project = "id"
     list_display = (
         "created_at", "kind", "shown_state", "tries", "project_name", "lane_name", "error",
     )  # fmt: skip
     list_filter: ClassVar[tuple[Any, ...]] = (StateFilter, KindFilter, Period, LanePin)
     list_select_related = ("lane",)
-    search_fields = ("id__exact", "queue_job_id__exact", "source_id__exact")
-    search_help_text = "The id of a job, of its message in the queue, or of what it is about."
+    search_fields = ("id__exact", "queue_job_id__exact")
+    search_help_text = "The id of a job, event or session"
     actions = ("retry_jobs", "cancel_jobs")
     inlines = (HistoryInline,)
     fieldsets: ClassVar[tuple[Any, ...]] = (
         (None, {"fields": (("shown_state", "kind", "tries"), "error", "about", "project_name")}),
         (None, {"fields": (("created_at", "due_at", "ended"), "lease")}),
+        ("Its place in line", {"fields": ("lane_name", "position", "ahead")}),
         (
             "Delivery",
             {
                 "classes": ["collapse"],
-                "fields": ("lane_name", ("seq", "token", "retried_count"), ("covers", "size"),
+                "fields": (("seq", "token", "retried_count"), ("covers", "size"),
                            "id", "queue_job_id", "requested", "full_error"),
             },
         ),
     )  # fmt: skip
     readonly_fields: ClassVar[tuple[str, ...]] = (
         "shown_state", "tries", "error", "about", "project_name", "lease", "ended", "lane_name",
-        "requested", "full_error",
+        "requested", "full_error", "position", "ahead",
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[GenerationJob]:
         """Jobs with their lanes: every page names them."""
         return super().get_queryset(request).select_related("lane")
 
-    def has_operate_permission(self, request: HttpRequest) -> bool:
+    def has_operate_permission(
+        self, request: HttpRequest, obj: GenerationJob | None = None
+    ) -> bool:
         """Who may retry and cancel: those who may change jobs, though none is edited by hand."""
         return request.user.has_perm("queueing.change_generationjob")
 
@@ -164,54 +159,22 @@ class JobAdmin(ReadOnly[GenerationJob]):
     def retry_jobs(
         self, request: HttpRequest, queryset: QuerySet[GenerationJob]
     ) -> HttpResponse | None:
-        """Queue failed and cancelled jobs again; say what was refused."""
-
-        def one(job_id: str) -> str:
-            done = operations.retry(job_id, by_user(request))
-            return "queued already; nudged again" if done.already_queued else "queued again"
-
-        return self._operate(request, queryset, one)
+        """Queue failed and cancelled jobs again, once confirmed; say what was refused."""
+        return ask_or_do(self, request, queryset, RETRY)
 
     @admin.action(description="Cancel selected jobs", permissions=["operate"])
     def cancel_jobs(
         self, request: HttpRequest, queryset: QuerySet[GenerationJob]
     ) -> HttpResponse | None:
-        """Cancel jobs that are not completed; say what was refused."""
-
-        def one(job_id: str) -> str:
-            done = operations.cancel(job_id, by_user(request))
-            return "cancelled already" if done.already_cancelled else "cancelled"
-
-        return self._operate(request, queryset, one)
-
-    def _operate(
-        self,
-        request: HttpRequest,
-        queryset: QuerySet[GenerationJob],
-        operation: Callable[[str], str],
-    ) -> HttpResponse | None:
-        # Oldest first: jobs that are queued again keep the order in which they came.
-        chosen = list(queryset.order_by("id").values_list("pk", flat=True))
-        outcomes: dict[tuple[int, str], list[str]] = defaultdict(list)
-        for job_id in chosen:
-            try:
-                outcomes[messages.SUCCESS, operation(job_id)].append(job_id)
-            except (JobConflict, JobNotFound) as refusal:
-                outcomes[messages.ERROR, str(refusal)].append(job_id)
-        for (level, text), ids in outcomes.items():
-            self.message_user(request, _told(text, ids), level)
-        if RETURN_TO_JOB in request.POST and chosen:
-            return HttpResponseRedirect(
-                reverse("admin:queueing_generationjob_change", args=[chosen[0]])
-            )
-        return None
+        """Cancel jobs that are not completed, once confirmed; say what was refused."""
+        return ask_or_do(self, request, queryset, CANCEL)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         """A job's page offers the operations that its state allows."""
         job = kwargs.get("obj")
-        if isinstance(job, GenerationJob) and self.has_operate_permission(request):
+        if isinstance(job, GenerationJob) and self.has_operate_permission(request, job):
             context["can_retry"] = job.state in (states.FAILED, states.CANCELLED)
             context["can_cancel"] = job.state in states.OPEN
         return super().render_change_form(request, context, *args, **kwargs)
@@ -247,6 +210,27 @@ class JobAdmin(ReadOnly[GenerationJob]):
         """The lane's key, leading to all of its jobs."""
         return list_link(GenerationJob, shortened(job.lane.key, 24), lane=job.lane_id)
 
+    @admin.display(description="position")
+    @once
+    def position(self, job: GenerationJob) -> str:
+        """Which place the job has among those that wait in its lane."""
+        if job.state not in states.OPEN:
+            return "It waits no more."
+        before = list(_before(job).values_list("pk", flat=True)[: MOST_AHEAD + 1])
+        if not before:
+            return "At the head: it is its turn."
+        return f"{AtLeast(MOST_AHEAD) if len(before) > MOST_AHEAD else len(before)} before it"
+
+    @admin.display(description="ahead of it")
+    @once
+    def ahead(self, job: GenerationJob) -> SafeString | str:
+        """The job at the head of its lane, which must end before any other there begins."""
+        head = heads_of([job.lane]).get(job.lane_id)
+        if head is None or head.pk == job.pk or job.state not in states.OPEN:
+            return NOTHING
+        waits = f"due {head.due_at:%Y-%m-%d %H:%M:%S}" if head.state == states.QUEUED else ""
+        return format_html("{} {} {}", link(GenerationJob, head.pk, head), badge(head.state), waits)
+
     @admin.display(description="project")
     def project_name(self, job: GenerationJob) -> str:
         """Whose job it is; only the id is known here."""
@@ -275,35 +259,14 @@ class JobAdmin(ReadOnly[GenerationJob]):
         return f"{at:%Y-%m-%d %H:%M:%S}" if at else NOTHING
 
 
-class LaneAdmin(ReadOnly[Lane]):
-    """Lanes, to see where jobs wait."""
-
-    list_display = ("key", "waiting", "head", "tail", "woken_at", "jobs")
-    list_filter = (BusyFilter,)
-    search_fields = ("key__exact",)
-    search_help_text = "The whole key of a lane."
-    fields = readonly_fields = ("key", "project_id", "waiting", "head", "tail", "woken_at", "jobs")
-
-    @admin.display(description="waiting")
-    def waiting(self, lane: Lane) -> int:
-        """How many jobs are in the lane, from its head to its tail."""
-        return lane.tail - lane.head + 1
-
-    @admin.display(description="jobs")
-    def jobs(self, lane: Lane) -> SafeString:
-        """A way to the lane's jobs."""
-        return list_link(GenerationJob, "all jobs", lane=lane.pk)
+def _before(job: GenerationJob) -> QuerySet[GenerationJob]:
+    """The jobs that are to end before this one may begin."""
+    line = GenerationJob.objects.filter(lane=job.lane_id, seq__gte=job.lane.head, seq__lt=job.seq)
+    return line.filter(state__in=states.OPEN)
 
 
 def _arrow(before: SafeString, after: SafeString) -> SafeString:
     return format_html("{} → {}", before, after)
 
 
-def _told(text: str, ids: list[str]) -> str:
-    """An outcome and the jobs that it concerns; the first few by id."""
-    named = ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
-    return f"{len(ids)} job{'s' if len(ids) > 1 else ''} {named}: {text}"
-
-
 admin.site.register(GenerationJob, JobAdmin)
-admin.site.register(Lane, LaneAdmin)

@@ -1,20 +1,12 @@
 """What a team sees of its memory in the admin, and what it may do there."""
 
-import json
-from collections.abc import Callable
-from datetime import timedelta
-from hashlib import sha256
-
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from observations import keys
-from observations.admin.gist import LONGEST, gist
-from observations.admin.timeline import MOST_ENTRIES
+from observations.admin.gist import LONGEST, LONGEST_EXCERPT, excerpt, gist, tool
 from observations.models import (
     ApiKey,
     Event,
@@ -24,77 +16,11 @@ from observations.models import (
     Session,
     Team,
 )
-from queueing import kinds
-from queueing.models import GenerationJob, GenerationJobEvent, Lane
+from queueing.models import GenerationJob
+from tests.observations.admin.conftest import Memory, make_observation
 
 SCRIPT = "<script>alert(1)</script>"
 MODELS = ("team", "project", "apikey", "session", "event", "observation")
-
-
-@pytest.fixture
-def browser(client: Client, db: None) -> Client:
-    """Logged in as one who may do everything; without a password, which takes long to hash."""
-    client.force_login(User.objects.create(username="root", is_staff=True, is_superuser=True))
-    return client
-
-
-@pytest.fixture
-def memory(project: Project) -> Callable[..., Session]:
-    """memory(n, text): a session of n events, each with a job and an observation of it."""
-
-    def _memory(n: int, text: str = "Cap the backoff") -> Session:
-        now = timezone.now()
-        session = Session.objects.create(
-            team=project.team, project=project, lane_key=f"lane-{Session.objects.count()}",
-            content_session_id=text, started_at=now, last_event_at=now, created_at=now,
-            updated_at=now, last_number=n,
-        )  # fmt: skip
-        lane = Lane.objects.create(key=session.lane_key, project_id=project.id, tail=n)
-        for number in range(1, n + 1):
-            event = _event(session, number, text)
-            job = _job(event, lane, number)
-            row = _observation(event, text, job.id)
-            ObservationSource.objects.create(
-                observation=row, event=event, source_type="agent_event", source_id=event.id,
-                generation_job_id=job.id, created_at=now,
-            )  # fmt: skip
-        return session
-
-    return _memory
-
-
-def _event(session: Session, number: int, text: str) -> Event:
-    at = session.started_at + timedelta(seconds=number)
-    return Event.objects.create(
-        team=session.team, project=session.project, session=session, number=number,
-        source_adapter="claude-code", dedupe_key=f"{session.pk}-{number}",
-        event_type="PostToolUse", removed={"private_span": 2},
-        payload={"tool_name": "Bash", "tool_input": {"command": text}},
-        occurred_at=at, received_at=at, created_at=at,
-    )  # fmt: skip
-
-
-def _job(event: Event, lane: Lane, seq: int) -> GenerationJob:
-    at = event.occurred_at
-    job = GenerationJob.objects.create(
-        queue_job_id=kinds.EVENT.job_id(event.pk), lane=lane, seq=seq, kind="event", due_at=at,
-        team_id=event.team_id, project_id=event.project_id, session_id=event.session_id,
-        source_type="agent_event", source_id=event.pk, created_at=at, updated_at=at,
-    )  # fmt: skip
-    GenerationJobEvent.objects.create(
-        job=job, event="queued", state_after="queued", created_at=at, details={"source": "test"}
-    )
-    return job
-
-
-def _observation(event: Event, text: str, job_id: str | None = None) -> Observation:
-    return Observation.objects.create(
-        team=event.team, project=event.project, session=event.session, kind="bugfix",
-        title=text, subtitle=text, narrative=f"why {text}", content=f"all of {text}",
-        facts=[text], concepts=["how-it-works"], files_modified=[f"src/{text}.py"],
-        created_by_job_id=job_id, occurred_at=event.occurred_at,
-        created_at=event.occurred_at, updated_at=event.occurred_at,
-    )  # fmt: skip
 
 
 def _list(noun: str) -> str:
@@ -106,14 +32,12 @@ def _page(row: Team | Project | ApiKey | Session | Event | Observation) -> str:
 
 
 def _queries(client: Client, address: str) -> int:
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
+    with CaptureQueriesContext(connection) as queries:
         assert client.get(address).status_code == 200, address
     return len(queries)
 
 
-def _fill(n: int, memory: Callable[..., Session], project: Project) -> None:
+def _fill(n: int, memory: Memory, project: Project) -> None:
     for _ in range(n):
         memory(2)
         other = Project.objects.create(team=project.team, name=f"p{Project.objects.count()}")
@@ -123,7 +47,7 @@ def _fill(n: int, memory: Callable[..., Session], project: Project) -> None:
 
 @pytest.mark.parametrize("noun", MODELS)
 def test_a_list_of_thirty_takes_no_more_queries_than_a_list_of_three(
-    browser: Client, memory: Callable[..., Session], project: Project, noun: str
+    browser: Client, memory: Memory, project: Project, noun: str
 ) -> None:
     _fill(3, memory, project)
     browser.get(_list(noun))
@@ -133,7 +57,7 @@ def test_a_list_of_thirty_takes_no_more_queries_than_a_list_of_three(
 
 
 def test_a_page_takes_no_more_queries_for_a_long_story_than_for_a_short_one(
-    browser: Client, memory: Callable[..., Session]
+    browser: Client, memory: Memory
 ) -> None:
     short, long = memory(3), memory(30)
     browser.get(_page(short))
@@ -142,7 +66,7 @@ def test_a_page_takes_no_more_queries_for_a_long_story_than_for_a_short_one(
 
 
 def test_an_observation_of_thirty_events_is_shown_with_as_few_queries_as_of_three(
-    browser: Client, memory: Callable[..., Session]
+    browser: Client, memory: Memory
 ) -> None:
     session = memory(30)
     rows = list(session.observations.order_by("number"))
@@ -157,7 +81,7 @@ def test_an_observation_of_thirty_events_is_shown_with_as_few_queries_as_of_thre
     assert _queries(browser, _page(rows[1])) == few <= 12
 
 
-def test_no_list_counts_its_whole_table(browser: Client, memory: Callable[..., Session]) -> None:
+def test_no_list_counts_its_whole_table(browser: Client, memory: Memory) -> None:
     memory(2)
     for noun in MODELS:
         with CaptureQueriesContext(connection) as queries:
@@ -168,9 +92,7 @@ def test_no_list_counts_its_whole_table(browser: Client, memory: Callable[..., S
         assert all("LIMIT" in sql for sql in counts), counts
 
 
-def test_untrusted_text_never_becomes_markup(
-    browser: Client, memory: Callable[..., Session]
-) -> None:
+def test_untrusted_text_never_becomes_markup(browser: Client, memory: Memory) -> None:
     session = memory(1, SCRIPT)
     session.external_session_id = session.cwd = SCRIPT
     session.metadata = {"note": SCRIPT}
@@ -189,12 +111,12 @@ def test_untrusted_text_never_becomes_markup(
     assert "&lt;script&gt;alert(1)" in browser.get(_page(event)).content.decode()
 
 
-def test_a_session_is_told_in_order(browser: Client, memory: Callable[..., Session]) -> None:
+def test_a_session_is_told_in_order(browser: Client, memory: Memory) -> None:
     session = memory(2, "Bound the waiting time")
     prompt = session.events.get(number=1)
     prompt.event_type, prompt.payload = "UserPromptSubmit", {"prompt": "Please bound it"}
     prompt.save()
-    summary = _observation(session.events.get(number=2), "Asked for a bound")
+    summary = make_observation(session.events.get(number=2), "Asked for a bound")
     summary.kind, summary.content = "summary", "Learned: waits grow without bound"
     summary.save()
     body = browser.get(_page(session)).content.decode()
@@ -203,19 +125,8 @@ def test_a_session_is_told_in_order(browser: Client, memory: Callable[..., Sessi
     assert told == sorted(told)
 
 
-def test_of_a_long_session_the_last_entries_are_shown_and_the_way_to_all(
-    browser: Client, memory: Callable[..., Session]
-) -> None:
-    session = memory(MOST_ENTRIES // 2 + 5)
-    response = browser.get(_page(session))
-    body = response.content.decode()
-    assert body.count('<td class="when">') == MOST_ENTRIES
-    assert f"/admin/observations/event/?session={session.pk}" in body
-    assert f"/admin/observations/event/{session.events.get(number=1).pk}/" not in body
-
-
 def test_a_session_is_found_by_the_id_that_its_agent_gave_it(
-    browser: Client, memory: Callable[..., Session]
+    browser: Client, memory: Memory
 ) -> None:
     session = memory(1, "8f2b-agent-id")
     memory(1, "another")
@@ -226,7 +137,7 @@ def test_a_session_is_found_by_the_id_that_its_agent_gave_it(
 
 
 def test_an_event_shows_its_payload_what_was_removed_its_job_and_what_was_made_of_it(
-    browser: Client, memory: Callable[..., Session]
+    browser: Client, memory: Memory
 ) -> None:
     event = memory(1).events.get()
     body = browser.get(_page(event)).content.decode()
@@ -238,7 +149,7 @@ def test_an_event_shows_its_payload_what_was_removed_its_job_and_what_was_made_o
 
 
 def test_an_observation_shows_what_it_was_made_of_and_by_which_job(
-    browser: Client, memory: Callable[..., Session]
+    browser: Client, memory: Memory
 ) -> None:
     row = memory(1).observations.get()
     body = browser.get(_page(row)).content.decode()
@@ -250,7 +161,7 @@ def test_an_observation_shows_what_it_was_made_of_and_by_which_job(
 
 
 def test_deleting_an_observation_takes_its_sources_along_and_leaves_the_event(
-    browser: Client, memory: Callable[..., Session]
+    browser: Client, memory: Memory
 ) -> None:
     row = memory(2).observations.order_by("number")[0]
     address = f"{_page(row).removesuffix('change/')}delete/"
@@ -259,9 +170,7 @@ def test_deleting_an_observation_takes_its_sources_along_and_leaves_the_event(
     assert Event.objects.count() == 2
 
 
-def test_what_was_recorded_can_be_neither_added_nor_edited(
-    browser: Client, memory: Callable[..., Session]
-) -> None:
+def test_what_was_recorded_can_be_neither_added_nor_edited(browser: Client, memory: Memory) -> None:
     session = memory(1)
     for row in (session, session.events.get(), session.observations.get()):
         assert browser.post(_page(row), {"kind": "x"}).status_code == 403
@@ -271,11 +180,13 @@ def test_what_was_recorded_can_be_neither_added_nor_edited(
 
 
 def test_lists_are_narrowed_by_project_kind_time_session_and_source(
-    browser: Client, memory: Callable[..., Session], project: Project
+    browser: Client, memory: Memory, project: Project
 ) -> None:
     mine, old = memory(1), memory(1)
     Observation.objects.filter(session=old).update(
-        id="00000000-0000-7000-8000-000000000000", kind="decision"
+        id="00000000-0000-7000-8000-000000000000",
+        kind="decision",
+        occurred_at="2020-01-01T00:00Z",
     )
     foreign = Project.objects.create(team=project.team, name="another")
     event = mine.events.get()
@@ -294,7 +205,7 @@ def test_lists_are_narrowed_by_project_kind_time_session_and_source(
 
 
 def test_observations_are_found_as_agents_find_them_best_first(
-    browser: Client, memory: Callable[..., Session]
+    browser: Client, memory: Memory
 ) -> None:
     memory(1, "The lock keeps jobs in order")
     memory(1, "Backoff of retries is capped")
@@ -314,82 +225,7 @@ def _titles(browser: Client, query: str) -> list[str]:
     return [row.title for row in listed.result_list]
 
 
-def test_the_api_key_is_shown_once_and_only_its_hash_is_kept(
-    browser: Client, project: Project
-) -> None:
-    made = browser.post(
-        f"{_list('apikey')}add/",
-        {"name": "laptop", "project": project.pk, "team": "", "scopes": ["memories:read"]},
-    )
-    raw = made.context["raw"]
-    principal = keys.authenticate(raw)
-    assert raw in made.content.decode()
-    assert principal
-    assert (principal.team_id, principal.project_id) == (project.team_id, project.pk)
-    stored = json.dumps(_dump())
-    assert raw not in stored
-    assert raw not in str(made.cookies)
-    for address in (_list("apikey"), _page(ApiKey.objects.get())):
-        body = browser.get(address).content.decode()
-        assert raw not in body
-        assert sha256(raw.encode()).hexdigest() not in body
-
-
-def _dump() -> list[list[str]]:
-    tables = connection.introspection.table_names()
-    with connection.cursor() as cursor:
-        found = []
-        for table in tables:
-            cursor.execute(f'SELECT * FROM "{table}"')
-            found += [[str(value) for value in row] for row in cursor.fetchall()]
-    return found
-
-
-def test_a_key_for_nobody_or_for_a_project_of_another_team_is_refused(
-    browser: Client, project: Project
-) -> None:
-    other = Team.objects.create(name="another team")
-    for team, chosen, complaint in (
-        ("", "", "Choose a team or a project."),
-        (other.pk, project.pk, "The project does not belong to the team."),
-    ):
-        form = {"name": "k", "team": team, "project": chosen, "scopes": ["memories:read"]}
-        assert complaint in browser.post(f"{_list('apikey')}add/", form).content.decode()
-    assert not ApiKey.objects.exists()
-
-
-def test_of_a_made_key_only_name_and_expiry_change(browser: Client, project: Project) -> None:
-    minted = keys.create("old", ["memories:read"], team=project.team)
-    form = {"name": "new", "expires_at_0": "", "expires_at_1": "", "scopes": ["*"]}
-    assert browser.post(_page(minted.key), form).status_code == 302
-    minted.key.refresh_from_db()
-    assert (minted.key.name, minted.key.scopes) == ("new", ["memories:read"])
-
-
-def test_a_revoked_key_works_no_more(browser: Client, team: Team) -> None:
-    minted = keys.create("lost", ["*"], team=team)
-    revoke = {"action": "revoke_keys", "index": "0", "_selected_action": minted.key.pk}
-    assert "1 key revoked" in browser.post(_list("apikey"), revoke, follow=True).content.decode()
-    assert keys.authenticate(minted.raw) is None
-    again = browser.post(_list("apikey"), revoke, follow=True).content.decode()
-    assert "Revoked already: lost" in again
-
-
-def test_who_may_only_look_is_offered_nothing_to_do(client: Client, team: Team) -> None:
-    minted = keys.create("kept", ["*"], team=team)
-    user = User.objects.create(username="reader", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
-    client.force_login(user)
-    client.post(
-        _list("apikey"),
-        {"action": "revoke_keys", "index": "0", "_selected_action": minted.key.pk},
-    )
-    assert keys.authenticate(minted.raw)
-    assert "revoke_keys" not in client.get(_list("apikey")).content.decode()
-    assert client.get(f"{_list('apikey')}add/").status_code == 403
-
-
-def test_a_stranger_sees_nothing(client: Client, memory: Callable[..., Session]) -> None:
+def test_a_stranger_sees_nothing(client: Client, memory: Memory) -> None:
     memory(1)
     for noun in MODELS:
         assert "/login/" in client.get(_list(noun)).headers["Location"]
@@ -412,3 +248,45 @@ def test_a_stranger_sees_nothing(client: Client, memory: Callable[..., Session])
 )
 def test_a_payload_is_told_in_a_line(payload: object, line: str) -> None:
     assert gist(payload) == line
+
+
+@pytest.mark.parametrize(
+    ("payload", "told"),
+    [
+        ({"tool_name": "Bash", "tool_response": {"stdout": " 3 passed\n"}}, "3 passed"),
+        ({"tool_name": "Read", "tool_response": "line"}, "line"),
+        ({"tool_name": "Bash", "tool_response": {"stdout": "", "stderr": "no"}}, "no"),
+        ({"tool_name": "Bash", "tool_response": [1]}, ""),
+        ({"tool_name": "Bash", "error": "exit 2"}, "exit 2"),
+        ({"prompt": "Add a cap"}, ""),
+        ({"prompt": "Add\na cap " * 50}, ("Add\na cap " * 50).strip()),
+        ({"tool_response": "x" * 9_999}, "x" * (LONGEST_EXCERPT - 1) + "…"),
+        ("text", ""),
+        (None, ""),
+    ],
+)
+def test_an_excerpt_tells_what_the_gist_does_not(payload: object, told: str) -> None:
+    assert excerpt(payload) == told
+
+
+def test_only_a_named_tool_is_a_tool() -> None:
+    assert [tool(one) for one in ({"tool_name": "Bash"}, {"tool_name": 7}, {}, None)] == [
+        "Bash", "", "", "",
+    ]  # fmt: skip
+
+
+def test_a_summary_leads_to_the_session_that_it_sums_up(browser: Client, memory: Memory) -> None:
+    session = memory(1)
+    row = make_observation(session.events.get(), "All of it")
+    for source_type, source_id in (("agent_session", session.pk), ("agent_event", "gone")):
+        ObservationSource.objects.create(
+            observation=row, source_type=source_type, source_id=source_id,
+            created_at=session.started_at,
+        )  # fmt: skip
+    body = browser.get(_page(row)).content.decode()
+    assert f'{_page(session)}">What the session has said</a>' in body
+    assert "agent_event gone" in body
+
+
+def test_a_filter_without_an_index_says_how_far_it_looks(browser: Client, db: None) -> None:
+    assert "of the newest 10000" in browser.get(_list("event")).content.decode()

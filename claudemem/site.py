@@ -1,0 +1,108 @@
+"""The admin's site: its sidebar, and its first page. Loaded by the web alone."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from unfold.sites import UnfoldAdminSite
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A line of the sidebar: a model's list, under a name and a symbol."""
+
+    title: str
+    icon: str
+    model: str
+
+
+GROUPS = (
+    (
+        "Memory",
+        (
+            Way("Sessions", "forum", "observations_session"),
+            Way("Observations", "lightbulb", "observations_observation"),
+            Way("Events", "bolt", "observations_event"),
+        ),
+    ),
+    (
+        "Delivery",
+        (
+            Way("Jobs", "work_history", "queueing_generationjob"),
+            Way("Lanes", "low_priority", "queueing_lane"),
+            Way("Pauses", "pause_circle", "queueing_pause"),
+        ),
+    ),
+    (
+        "Access",
+        (
+            Way("Teams", "groups", "observations_team"),
+            Way("Members", "badge", "observations_member"),
+            Way("Projects", "folder", "observations_project"),
+            Way("API keys", "key", "observations_apikey"),
+            Way("Users", "person", "auth_user"),
+        ),
+    ),
+    ("Audit", (Way("Audit log", "policy", "observations_auditentry"),)),
+)
+
+
+class Site(UnfoldAdminSite):
+    """The admin under our name."""
+
+    site_header = site_title = "claudemem"
+    index_title = "Overview"
+    index_template = "observations/overview.html"
+
+    def index(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        """The overview: figures and lines of what the user may see."""
+        from observations.admin import overview
+
+        shown = {**overview.facts(request), **(extra_context or {})}
+        page: TemplateResponse = super().index(request, shown)
+        return page
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """The sidebar of whoever asks: lists that this user may see, in groups."""
+    shown = _shown(request)
+    overview = {"title": "Overview", "icon": "space_dashboard", "link": reverse("admin:index")}
+    groups: list[dict[str, Any]] = [{"items": [overview]}]
+    for title, ways in GROUPS:
+        items = [_item(way, shown[way.model]) for way in ways if way.model in shown]
+        if title == "Delivery":
+            items += _flower(request)
+        if items:
+            groups.append({"title": title, "items": items})
+    return groups
+
+
+def _shown(request: HttpRequest) -> dict[str, str]:
+    """The address of each list that the user may see, by the name of its model."""
+    from django.contrib import admin
+
+    found = {}
+    for model, its_admin in admin.site._registry.items():
+        if its_admin.has_module_permission(request) and its_admin.has_view_permission(request):
+            name = f"{model._meta.app_label}_{model._meta.model_name}"
+            found[name] = reverse(f"admin:{name}_changelist")
+    return found
+
+
+def _item(way: Way, address: str) -> dict[str, Any]:
+    return {"title": way.title, "icon": way.icon, "link": address}
+
+
+def _flower(request: HttpRequest) -> list[dict[str, Any]]:
+    """Flower knows no teams: it is for those who may see everything."""
+    address = settings.FLOWER_URL
+    user = request.user
+    if not address or not isinstance(user, AbstractUser) or not user.is_superuser:
+        return []
+    return [{"title": "Flower", "icon": "local_florist", "link": address}]

@@ -1,0 +1,5 @@
+"""Delivery in the admin. One module a noun."""
+
+from queueing.admin import jobs, lanes, pauses
+
+__all__ = ["jobs", "lanes", "pauses"]
