@@ -2,20 +2,22 @@
 
 SQLite writes some twenty pages and waits for the disk once a commit, whatever was in it, and one
 writer at a time. So whoever finds nobody writing writes for all who wait: under load the cost of a
-commit is shared, and an idle server commits each capture at once. PostgreSQL shares commits itself.
+commit is shared, and an idle server commits each capture at once. PostgreSQL has many writers; what
+they share there is a statement (`ordinary`).
 """
 
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from django.db import OperationalError, connection, transaction
 
 from observations.errors import StorageAway
 
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 # So many at most share a commit: a reader of the database waits for none longer than that.
 MOST = 32
@@ -25,10 +27,10 @@ AWAY = "the database is locked or very slow: nothing was stored, try again in a 
 
 
 @dataclass(slots=True)
-class _Write:
-    """One caller's write, and what came of it."""
+class Write(Generic[Item]):
+    """What one caller wants written, and what came of it."""
 
-    run: Callable[[], Any]
+    item: Item
     turn: threading.Event = field(default_factory=threading.Event)
     settled: bool = False
     result: Any = None
@@ -40,16 +42,18 @@ class _Write:
         return self.result
 
 
-class SharedCommits:
-    """Runs writes, each whole or not at all, in transactions that callers share.
+class Sharing(Generic[Item]):
+    """Gathers what callers want written; one of them commits it for all.
 
-    Behind a commit that is stuck nobody waits: those who do are sent away, and so is who comes, so
-    that threads remain for what needs no write.
+    `commit` gives each of a group its result or its error, or raises the error of all. Behind a
+    commit that is stuck nobody waits: those who do are sent away, and so is who comes, so that
+    threads remain for what needs no write.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, commit: Callable[[Sequence[Write[Item]]], None]) -> None:
+        self._commit = commit
         self._lock = threading.Lock()
-        self._waiting: list[_Write] = []
+        self._waiting: list[Write[Item]] = []
         self._led = False
         self._led_since = 0.0
 
@@ -58,26 +62,16 @@ class SharedCommits:
         """Whether a commit takes longer than it ever should."""
         return self._led and time.monotonic() - self._led_since > STUCK
 
-    def run(self, write: Callable[[], Result]) -> Result:
-        """What `write` returns, once it is committed.
-
-        It may run in another caller's thread, and a second time after a first was rolled back.
-        Whatever `write` raises is raised here and leaves nothing behind; others are not affected.
-        A failure of the shared commit is raised to all who shared it. Raises StorageAway where a
-        commit is stuck.
-        """
-        if connection.vendor != "sqlite" or connection.in_atomic_block:
-            with transaction.atomic():
-                return write()
-        mine = _Write(write)
+    def share(self, item: Item) -> Any:
+        """What came of `item`, once it is committed. Raises StorageAway where a commit is stuck."""
+        mine = Write(item)
         if not self._joined(mine):
             self._await_turn(mine)
         if not mine.settled:
             self._lead()
-        result: Result = mine.outcome()
-        return result
+        return mine.outcome()
 
-    def _joined(self, mine: _Write) -> bool:
+    def _joined(self, mine: Write[Item]) -> bool:
         """Queue up; whether this caller is to lead, because nobody does."""
         with self._lock:
             if self.is_stuck:
@@ -86,7 +80,7 @@ class SharedCommits:
             leads, self._led = not self._led, True
             return leads
 
-    def _await_turn(self, mine: _Write) -> None:
+    def _await_turn(self, mine: Write[Item]) -> None:
         while not mine.turn.wait(STUCK):
             with self._lock:
                 if mine.turn.is_set():
@@ -100,11 +94,16 @@ class SharedCommits:
             self._led_since = time.monotonic()
             group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
         try:
-            _commit(group)
+            self._commit(group)
+        except BaseException as error:
+            for write in group:
+                write.error = write.error or error
+            if not isinstance(error, Exception):
+                raise
         finally:
             self._hand_over(group)
 
-    def _hand_over(self, group: Sequence[_Write]) -> None:
+    def _hand_over(self, group: Sequence[Write[Item]]) -> None:
         with self._lock:
             following = self._waiting[0] if self._waiting else None
             self._led = following is not None
@@ -116,28 +115,46 @@ class SharedCommits:
             write.turn.set()
 
 
-def _commit(group: Sequence[_Write]) -> None:
-    """Run and commit the group's writes: as one if all go well, else each within a savepoint."""
-    try:
-        if not _all_together(group):
+class SharedCommits(Sharing[Callable[[], Any]]):
+    """Runs writes, each whole or not at all, in transactions that callers share."""
+
+    def __init__(self) -> None:
+        super().__init__(_commit)
+
+    def run(self, write: Callable[[], Result]) -> Result:
+        """What `write` returns, once it is committed.
+
+        It may run in another caller's thread, and a second time after a first was rolled back.
+        Whatever `write` raises is raised here and leaves nothing behind; others are not affected.
+        A failure of the shared commit is raised to all who shared it. Raises StorageAway where a
+        commit is stuck.
+        """
+        if connection.vendor != "sqlite" or connection.in_atomic_block:
             with transaction.atomic():
-                for write in group:
-                    _run(write)
-                    if connection.needs_rollback:
-                        # SQLite undid it all by itself (disk full, I/O error): nobody's is stored.
-                        raise write.error or OperationalError("the transaction was undone")
-    except BaseException as error:
-        for write in group:
-            write.error = write.error or error
-        if not isinstance(error, Exception):
-            raise
+                return write()
+        result: Result = self.share(write)
+        return result
 
 
-def _all_together(group: Sequence[_Write]) -> bool:
+_Callables = Sequence[Write[Callable[[], Any]]]
+
+
+def _commit(group: _Callables) -> None:
+    """Run and commit the group's writes: as one if all go well, else each within a savepoint."""
+    if not _all_together(group):
+        with transaction.atomic():
+            for write in group:
+                _run(write)
+                if connection.needs_rollback:
+                    # SQLite undid it all by itself (disk full, I/O error): nobody's is stored.
+                    raise write.error or OperationalError("the transaction was undone")
+
+
+def _all_together(group: _Callables) -> bool:
     try:
         with transaction.atomic():
             for write in group:
-                write.result = write.run()
+                write.result = write.item()
     except OperationalError:
         # Of the database and nobody's own: locked, full or away.
         raise
@@ -146,10 +163,10 @@ def _all_together(group: Sequence[_Write]) -> bool:
     return True
 
 
-def _run(write: _Write) -> None:
+def _run(write: Write[Callable[[], Any]]) -> None:
     try:
         with transaction.atomic():
-            write.result = write.run()
+            write.result = write.item()
     except Exception as error:  # noqa: BLE001 - raised again in the thread of whoever asked for it
         write.error = error
 

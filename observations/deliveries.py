@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import orjson
+
 from observations import identity
 from observations.errors import InvalidInput
 from observations.models import Event, Session
@@ -23,11 +25,15 @@ _NUMBER = """
         end_reason = CASE WHEN %s = 1 THEN %s WHEN %s > 0 THEN '' ELSE end_reason END
     WHERE id = %s RETURNING last_number, news_number, summarised_number"""
 
-_INSERT = """
-    INSERT INTO observations_event (session_id, number, id, team_id, project_id, source_adapter,
-        source_event_id, dedupe_key, event_type, platform_source, payload, metadata, removed,
-        occurred_at, received_at, created_at)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+# Those that are made before the transaction, without the place in the session.
+_COLUMNS = (
+    "id", "team_id", "project_id", "source_adapter", "source_event_id", "dedupe_key", "event_type",
+    "platform_source", "payload", "metadata", "removed", "occurred_at", "received_at", "created_at",
+)  # fmt: skip
+_INSERT = (
+    f"INSERT INTO observations_event (session_id, number, {', '.join(_COLUMNS)}) "  # noqa: S608
+    f"VALUES (%s, %s, {', '.join(['%s'] * len(_COLUMNS))})"
+)
 
 
 @dataclass(slots=True)
@@ -80,6 +86,14 @@ def _columns(event: Event, payload: str) -> tuple[object, ...]:
         identity.compact(event.metadata), identity.compact(event.removed),
         stored(event.occurred_at), stored(event.received_at), stored(event.created_at),
     )  # fmt: skip
+
+
+def described(delivery: Delivery) -> dict[str, object]:
+    """The columns of the event's row by name, but for its place, to be written as JSON."""
+    fields = dict(zip(_COLUMNS, delivery.columns, strict=True))
+    for name in ("payload", "metadata", "removed"):
+        fields[name] = orjson.Fragment(str(fields[name]))
+    return fields
 
 
 def known(deliveries: Sequence[Delivery]) -> dict[str, Event]:

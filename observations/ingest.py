@@ -3,15 +3,15 @@
 A batch is the normal case, one event is a list of one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from django.db import IntegrityError
+from django.db import IntegrityError, connection
 from django.utils import timezone
 
-from observations import audit, commits, deliveries, entries, hook_payloads, sessions
+from observations import audit, commits, deliveries, entries, hook_payloads, ordinary, sessions
 from observations.deliveries import Delivery
 from observations.drafts import JSON
 from observations.entries import Entry
@@ -19,6 +19,7 @@ from observations.errors import Forbidden
 from observations.hook_payloads import HookPayload
 from observations.identity import lane_key, platform
 from observations.models import Event, Project, Session
+from observations.ordinary import Ordinary
 from observations.privacy import scrub, scrub_name, scrub_text
 from observations.sessions import NewSession
 from queueing import direct, kinds, outbox
@@ -95,7 +96,37 @@ def capture_hook(
     """
     scrubbed = scrub(payload)
     hook = hook_payloads.understand(scrubbed.value)
+    if connection.vendor == "postgresql":
+        written = _ordinary_hook(team_id, project_id, hook, scrubbed.removed, origin)
+        if written:
+            return written
     return _stored(lambda: _arrived_hook(team_id, project_id, hook, scrubbed.removed, origin))[0]
+
+
+def _ordinary_hook(
+    team_id: str,
+    project_id: str | None,
+    hook: HookPayload,
+    removed: dict[str, int],
+    origin: dict[str, Any],
+) -> Captured | None:
+    """The payload's event, if it was ordinary enough to be written with those of others."""
+    if hook.makes == "summary":
+        return None
+    project = project_id or _project_named(team_id, hook_payloads.project_name(hook.cwd))
+    delivery = _hook_delivery(team_id, project, hook, removed, timezone.now())
+    job = _observation_job(delivery, kinds.EVENT, origin) if hook.makes == "observation" else None
+    key = sessions.key_of(team_id, _hook_session(project, hook))
+    try:
+        written = ordinary.write_shared(Ordinary(delivery, job, key, delivery.keys, bool(delivery.likeness)))
+    except IntegrityError:
+        return None
+    if written is None:
+        return None
+    if written.row is None:
+        return Captured(delivery.event, None, SKIPPED, False)
+    transport = outbox.publish_enqueued([written.row])
+    return Captured(delivery.event, as_job(written.row), transport, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,18 +199,37 @@ def _arrived(
     def write() -> _Written:
         found = deliveries.known(asked)
         fresh = {one.key: one for one in asked if one.key not in found}
-        deliveries.write(fresh.values())
-        rows = outbox.enqueue([
-            _observation_job(one, kind, origin)
+        jobs = {
+            one.key: _observation_job(one, kind, origin)
             for one in fresh.values()
             if one.key not in silent
-        ])  # fmt: skip
+        }
+        rows = _written(list(fresh.values()), jobs)
         entered = entries.batch_captured if kind is kinds.EVENT_BATCH else entries.captured
         audit.write(entered([one.event for one in fresh.values()], rows, origin))
         events = tuple(found.get(one.key) or fresh[one.key].event for one in asked)
         return _Written(events, frozenset(event.id for event in found.values()), rows)
 
     return write
+
+
+def _written(fresh: Sequence[Delivery], jobs: Mapping[str, NewJob]) -> tuple[Enqueued, ...]:
+    """Write the deliveries and their jobs; on PostgreSQL in one statement, if all are ordinary."""
+    named = all(one.session is None or one.session.identity_key for one in fresh)
+    if connection.vendor == "postgresql" and named:
+        done = ordinary.write([
+            Ordinary(one, jobs.get(one.key), one.session.identity_key if one.session else None)
+            for one in fresh
+        ])  # fmt: skip
+        if None in done:
+            raise IntegrityError("another wrote one of the events, or took away its session")
+        return tuple(each.row for each in done if each and each.row)
+    deliveries.write(fresh)
+    return outbox.enqueue([
+        replace(jobs[one.key], session_id=one.event.session_id, covers=one.event.number or 0)
+        for one in fresh
+        if one.key in jobs
+    ])  # fmt: skip
 
 
 def _delivery(team_id: str, new: NewEvent, session: Session | None, now: datetime) -> Delivery:

@@ -85,7 +85,7 @@ def found_or_made(
 
     Must be called inside a transaction.
     """
-    key = _key(team_id, new)
+    key = key_of(team_id, new)
     if key and (session := _found(key)):
         return session, False
     try:
@@ -107,11 +107,12 @@ _FIND = f"SELECT {', '.join(_KNOWN)} FROM observations_session WHERE identity_ke
 
 def known(team_id: str, new: NewSession) -> Session | None:
     """The session that `new` names, if it was made before."""
-    key = _key(team_id, new)
+    key = key_of(team_id, new)
     return _found(key) if key else None
 
 
-def _key(team_id: str, new: NewSession) -> str | None:
+def key_of(team_id: str, new: NewSession) -> str | None:
+    """The identity key of the session that `new` names; None if it names none."""
     return identity.session_key(
         team_id,
         new.project_id,

@@ -6,13 +6,13 @@ only a nudge: where it fails the row stays queued, and reconcile publishes it.
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any
 
 import orjson
-from django.db import transaction
+from django.db import connection, transaction
 
 from queueing import broker, states
 from queueing.direct import moment
@@ -72,6 +72,8 @@ def enqueue(jobs: Sequence[NewJob]) -> tuple[Enqueued, ...]:
     Lanes are taken in the order of their keys, so that two callers cannot wait for each other.
     The result is in the order of `jobs`.
     """
+    if connection.vendor == "postgresql":
+        return _enqueued_at_once(jobs) if jobs else ()
     by_lane = sorted(enumerate(jobs), key=lambda pair: pair[1].lane_key)
     written: dict[int, Enqueued] = {}
     for lane_key, group in groupby(by_lane, key=lambda pair: pair[1].lane_key):
@@ -81,6 +83,43 @@ def enqueue(jobs: Sequence[NewJob]) -> tuple[Enqueued, ...]:
         ):
             written[position] = row
     return tuple(written[position] for position in range(len(jobs)))
+
+
+def _enqueued_at_once(jobs: Sequence[NewJob]) -> tuple[Enqueued, ...]:
+    ids = [new_id() for _ in jobs]
+    asked = [
+        {**described(job, id), "place": place}
+        for place, (job, id) in enumerate(zip(jobs, ids, strict=True))
+    ]
+    rows = fetch("enqueue", [orjson.dumps(asked).decode()])
+    return tuple(
+        Enqueued(id, job, seq, is_head, at)
+        for id, job, (_, seq, is_head, at) in zip(ids, jobs, rows, strict=True)
+    )
+
+
+def described(job: NewJob, id: str) -> dict[str, object]:
+    """The job as a row of the relation that `statements.ENQUEUE` reads, but for its place."""
+    return {
+        "job_id": id,
+        "queue_job_id": job.queue_job_id,
+        "lane_key": job.lane_key,
+        "kind": job.kind.name,
+        "max_attempts": job.kind.max_attempts,
+        "size": job.size,
+        "team_id": job.team_id,
+        "project_id": job.project_id,
+        "session_id": job.session_id,
+        "source_type": job.kind.source_type,
+        "source_id": job.source_id,
+        "covers": job.covers,
+        "origin": job.origin,
+    }
+
+
+def placed(job: NewJob, session_id: str | None, covers: int, lane_key: str) -> NewJob:
+    """The job with what it got from the session in which its event was found to be."""
+    return replace(job, session_id=session_id, covers=covers, lane_key=lane_key)
 
 
 def _append(lane_key: str, jobs: list[NewJob]) -> list[Enqueued]:

@@ -33,7 +33,48 @@ _JOB = (
     "team_id, project_id, session_id, source_type, source_id, covers, origin"
 )
 
+# Columns of the relation `asked` from which `ENQUEUE` makes jobs, as it is read from JSON.
+_ASKED = (
+    "place int, job_id text, queue_job_id text, lane_key text, kind text, max_attempts int, "
+    "size int, team_id text, project_id text, session_id text, source_type text, source_id text, "
+    "covers bigint, origin jsonb"
+)
+# PostgreSQL writes many rows at hardly more than the cost of one, so there a statement makes all
+# jobs of a relation `asked`, whosever lanes they are for: `placed` has what became of each. Lanes
+# are sorted, that two statements lock them in one order.
+ENQUEUE = """
+    lanes AS (
+        INSERT INTO queueing_lane (key, project_id, head, tail, woken_at)
+        SELECT lane_key, min(project_id), 1, count(*), clock_timestamp()
+        FROM asked GROUP BY lane_key ORDER BY lane_key
+        ON CONFLICT (key) DO UPDATE SET
+            tail = queueing_lane.tail + excluded.tail,
+            woken_at = CASE WHEN queueing_lane.head > queueing_lane.tail THEN excluded.woken_at
+                            ELSE queueing_lane.woken_at END
+        RETURNING id, key, head, tail),
+    placed AS MATERIALIZED (
+        SELECT asked.*, lanes.id AS lane_id, lanes.head, clock_timestamp() AS at,
+            lanes.tail - count(*) OVER (PARTITION BY lane_key)
+                + row_number() OVER (PARTITION BY lane_key ORDER BY place) AS seq
+        FROM asked JOIN lanes ON lanes.key = asked.lane_key),
+    jobs AS (
+        INSERT INTO queueing_generationjob (
+            id, queue_job_id, lane_id, seq, kind, state, token, attempts, max_attempts, lease_until,
+            leased_by, due_at, size, team_id, project_id, session_id, source_type, source_id,
+            covers, origin, retried_count, last_error, created_at, updated_at)
+        SELECT job_id, queue_job_id, lane_id, seq, kind, 'queued', 0, 0, max_attempts, NULL,
+            '', at, size, team_id, project_id, session_id, source_type, source_id,
+            covers, origin, 0, NULL, at, at
+        FROM placed),
+    history AS (
+        INSERT INTO queueing_generationjobevent (job_id, event, state_after, attempt, details,
+            created_at)
+        SELECT job_id, 'queued', 'queued', 0, origin, at FROM placed)"""
+
 _TEXTS = {
+    "enqueue": f"""
+        WITH asked AS (SELECT * FROM json_to_recordset(%s::json) AS given({_ASKED})), {ENQUEUE}
+        SELECT place, seq, seq = head, at FROM placed ORDER BY place""",
     # Make the lane if need be and take the next numbers: the upsert's row lock is what orders jobs.
     "take_numbers": """
         INSERT INTO queueing_lane (key, project_id, head, tail, woken_at)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
-from observations.commits import SharedCommits, _Write
+from observations.commits import SharedCommits, Write
 from observations.errors import StorageAway
 from observations.models import Team
 from tests.waiting import until
@@ -169,7 +169,7 @@ def test_a_leader_chosen_as_its_patience_ends_leads_all_the_same(
             return False
 
     commits._led = True
-    mine = _Write(named("chosen"), turn=Turn())
+    mine = Write(named("chosen"), turn=Turn())
     commits._waiting.append(mine)
     commits._await_turn(mine)
     commits._lead()

@@ -1,0 +1,172 @@
+"""Ordinary deliveries and their jobs: all that arrive together in one statement, on PostgreSQL.
+
+Ordinary is what belongs to an open session that is there already, or to none, and did not come
+before. There PostgreSQL does in one statement what else takes nine, and for many hardly more than
+for one. What it does not find ordinary it leaves alone: that goes the long way (`ingest`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from django.db import DataError, IntegrityError, connection, transaction
+
+from observations import deliveries
+from observations.commits import Sharing, Write
+from observations.deliveries import Delivery
+from observations.errors import StorageAway
+from queueing import direct, outbox, statements
+from queueing.models import new_id
+from queueing.outbox import Enqueued, NewJob
+
+
+@dataclass(frozen=True, slots=True)
+class Ordinary:
+    """A delivery that may be ordinary, and the job that it calls for, if any.
+
+    `session` is the identity key of its session, None if it has none. The job is still without
+    what its session gives it. `repeats` are the keys under which it may have come before;
+    `may_repeat`: in a session that has ended it may be a replay.
+    """
+
+    delivery: Delivery
+    job: NewJob | None
+    session: str | None
+    repeats: tuple[str, ...] = ()
+    may_repeat: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An ordinary delivery was written; `row` is its job."""
+
+    row: Enqueued | None
+
+
+_GIVEN = (
+    "place int, session text, repeats text[], may_repeat bool, news bool, reopens bool, ends text, "
+    "id text, team_id text, project_id text, source_adapter text, source_event_id text, "
+    "dedupe_key text, event_type text, platform_source text, payload jsonb, metadata jsonb, "
+    "removed jsonb, occurred_at timestamptz, received_at timestamptz, created_at timestamptz, "
+    "job_id text, queue_job_id text, lane_key text, kind text, max_attempts int, size int, "
+    "source_type text, source_id text, origin jsonb"
+)
+# Sessions are locked in the order of their ids, and before lanes: `asked` waits for `numbered`.
+# LATERAL with LIMIT is a look-up by index for each row, however small the table was when the
+# statement was planned.
+_WRITE = f"""
+    WITH given AS MATERIALIZED (
+        SELECT given.*, found.id AS session_id, found.lane_key AS lane_of_session,
+            row_number() OVER (PARTITION BY found.id ORDER BY place) AS nth
+        FROM json_to_recordset(%s::json) AS given({_GIVEN})
+        LEFT JOIN LATERAL (
+            SELECT id, lane_key, ended_at FROM observations_session
+            WHERE identity_key = given.session LIMIT 1) AS found ON true
+        WHERE (given.session IS NULL
+               OR (found.id IS NOT NULL AND (found.ended_at IS NULL OR NOT given.may_repeat)))
+            AND NOT EXISTS (SELECT FROM unnest(given.repeats) AS mine, LATERAL (
+                SELECT FROM observations_event WHERE dedupe_key = mine LIMIT 1) AS earlier)),
+    counted AS (
+        SELECT session_id, count(*) AS events, coalesce(max(nth) FILTER (WHERE news), 0) AS news,
+            bool_or(reopens) AS reopens, max(received_at) AS last, max(ends) AS ends
+        FROM given WHERE session_id IS NOT NULL GROUP BY session_id),
+    locked AS (
+        SELECT id FROM observations_session
+        WHERE id = ANY (ARRAY(SELECT session_id FROM counted)) ORDER BY id FOR NO KEY UPDATE),
+    numbered AS (
+        UPDATE observations_session AS session SET
+            news_number = CASE WHEN counted.news > 0 THEN last_number + counted.news
+                               ELSE news_number END,
+            last_number = last_number + counted.events, last_event_at = counted.last,
+            updated_at = counted.last,
+            ended_at = CASE WHEN counted.ends <> '' THEN counted.last
+                            WHEN counted.reopens THEN NULL ELSE ended_at END,
+            end_reason = CASE WHEN counted.ends <> '' THEN counted.ends
+                              WHEN counted.reopens THEN '' ELSE end_reason END
+        FROM counted
+        WHERE session.id = counted.session_id AND session.id = ANY (ARRAY(SELECT id FROM locked))
+        RETURNING session.id, last_number - counted.events AS before),
+    ordinary AS MATERIALIZED (
+        SELECT given.*, before + nth AS number
+        FROM given LEFT JOIN numbered ON numbered.id = given.session_id
+        WHERE given.session_id IS NULL OR numbered.id IS NOT NULL),
+    events AS (
+        INSERT INTO observations_event (session_id, number, id, team_id, project_id, source_adapter,
+            source_event_id, dedupe_key, event_type, platform_source, payload, metadata, removed,
+            occurred_at, received_at, created_at)
+        SELECT session_id, number, id, team_id, project_id, source_adapter,
+            source_event_id, dedupe_key, event_type, platform_source, payload, metadata, removed,
+            occurred_at, received_at, created_at
+        FROM ordinary ORDER BY dedupe_key),
+    asked AS (
+        SELECT place, job_id, queue_job_id, coalesce(lane_of_session, lane_key) AS lane_key, kind,
+            max_attempts, size, team_id, project_id, session_id,
+            source_type, source_id, coalesce(number, 0) AS covers, origin
+        FROM ordinary WHERE job_id IS NOT NULL),
+    {statements.ENQUEUE}
+    SELECT place, ordinary.session_id, number, lane_of_session, seq, seq = head, at
+    FROM ordinary LEFT JOIN placed USING (place)"""
+
+
+def write(these: Sequence[Ordinary]) -> list[Written | None]:
+    """Write those of the deliveries that are ordinary, with their jobs; None for each other one.
+
+    Raises IntegrityError, with nothing written, if one of them is just being written by another.
+    """
+    jobs = [new_id() if one.job else None for one in these]
+    given = [_given(place, one, id) for place, (one, id) in enumerate(zip(these, jobs, strict=True))]
+    results: list[Written | None] = [None] * len(these)
+    for place, *found in direct.fetch(_WRITE, [orjson.dumps(given).decode()]):
+        results[place] = _written(these[place], jobs[place], *found)
+    return results
+
+
+def _given(place: int, one: Ordinary, job_id: str | None) -> dict[str, object]:
+    delivery = one.delivery
+    return {
+        **(outbox.described(one.job, job_id) if one.job and job_id else {}),
+        **deliveries.described(delivery),
+        "place": place,
+        "session": one.session,
+        "repeats": one.repeats,
+        "may_repeat": one.may_repeat,
+        "news": delivery.is_news,
+        "reopens": delivery.reopens,
+        "ends": delivery.ends,
+    }
+
+
+def _written(
+    one: Ordinary, job_id: str | None, session_id: str | None, number: int | None,
+    lane_key: str | None, seq: int, is_head: bool, at: Any,
+) -> Written:  # fmt: skip
+    one.delivery.event.session_id, one.delivery.event.number = session_id, number
+    if one.job is None or job_id is None:
+        return Written(None)
+    job = outbox.placed(one.job, session_id, number or 0, lane_key or one.job.lane_key)
+    return Written(Enqueued(job_id, job, seq, is_head, at))
+
+
+def write_shared(one: Ordinary) -> Written | None:
+    """The same for one, together with all who come while others are being written.
+
+    Nobody waits long for others, or pays for their faults: where a statement is stuck (one of its
+    sessions is locked) or fails, each goes alone.
+    """
+    if connection.in_atomic_block:
+        with transaction.atomic():
+            return write([one])[0]
+    try:
+        written: Written | None = _shared.share(one)
+    except (StorageAway, IntegrityError, DataError):
+        return write([one])[0]
+    return written
+
+
+def _write_group(group: Sequence[Write[Ordinary]]) -> None:
+    for turn, written in zip(group, write([turn.item for turn in group]), strict=True):
+        turn.result = written
+
+
+_shared: Sharing[Ordinary] = Sharing(_write_group)
