@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import orjson
+from django.db import connection
 from django.utils import timezone
 
 from observations import rendering
@@ -30,6 +32,11 @@ _COLUMNS = (
     "concepts", "files_read", "files_modified", "content", "parts", "metadata", "generation_key",
     "created_by_job_id", "occurred_at", "created_at", "updated_at",
 )  # fmt: skip
+# What has another type than text on PostgreSQL.
+_TYPES = {
+    **dict.fromkeys(("facts", "concepts", "files_read", "files_modified", "metadata"), "jsonb"),
+    **dict.fromkeys(("occurred_at", "created_at", "updated_at"), "timestamptz"),
+}
 _INSERT = (
     f"INSERT INTO observations_observation ({', '.join(_COLUMNS)}) "  # noqa: S608
     f"VALUES ({', '.join(['%s'] * len(_COLUMNS))}) RETURNING number"
@@ -39,6 +46,36 @@ _LINK = """
     INSERT INTO observations_observationsource
         (id, observation_id, event_id, source_type, source_id, generation_job_id, created_at)
     VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
+
+
+_LATEST = (
+    "SELECT content, number FROM observations_observation WHERE session_id = %s "
+    "ORDER BY occurred_at DESC, number DESC LIMIT %s"
+)
+_GIVEN = ", ".join(f"{name} {_TYPES.get(name, 'text')}" for name in _COLUMNS)
+_AT_ONCE = f"""
+    WITH given AS MATERIALIZED (
+        SELECT * FROM json_to_recordset(%s::json) AS given(place int, {_GIVEN})),
+    said AS (
+        SELECT place, max(number) AS number FROM ({_LATEST}) AS latest JOIN given USING (content)
+        GROUP BY place),
+    made AS (
+        INSERT INTO observations_observation ({", ".join(_COLUMNS)})
+        SELECT {", ".join(_COLUMNS)} FROM given
+        WHERE place NOT IN (SELECT place FROM said) ORDER BY place
+        RETURNING number, id),
+    numbered AS (
+        SELECT place, number FROM said
+        UNION ALL SELECT place, number FROM made JOIN given USING (id)),
+    links AS (
+        INSERT INTO observations_observationsource
+            (id, observation_id, event_id, source_type, source_id, generation_job_id, created_at)
+        SELECT id, number, event_id, source_type, source_id, job_id, at
+        FROM json_to_recordset(%s::json) AS link(
+            place int, id text, event_id text, source_id text, job_id text)
+        JOIN numbered USING (place), (VALUES (%s, %s::timestamptz)) AS all_alike(source_type, at)
+        ON CONFLICT DO NOTHING)
+    SELECT id FROM made"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,44 +187,89 @@ def write(findings: Sequence[Finding], source_type: str) -> dict[str, Outcome]:
     with one more source: an agent that tries a thing five times must not fill five places of a
     search.
     """
-    outcomes: dict[str, Outcome] = {}
-    known = _said_before(findings)
-    links: list[tuple[object, ...]] = []
-    now = timezone.now()
+    first: dict[str, Finding] = {}
     for finding in findings:
-        number = known.get(finding.content)
+        first.setdefault(finding.content, finding)
+    rows = {content: _row(finding, timezone.now()) for content, finding in first.items()}
+    write = _written_at_once if connection.vendor == "postgresql" else _written
+    made = write(findings, rows, source_type) if findings else set()
+    outcomes: dict[str, Outcome] = {}
+    for finding in findings:
         outcome = outcomes.setdefault(finding.job.id, Outcome())
-        if number is None:
-            made_id = new_id()
-            number = known[finding.content] = _inserted(finding, made_id, now)
-            outcome.made.append((made_id, str(finding.values["kind"])))
+        row = rows[finding.content]
+        if finding is first[finding.content] and row["id"] in made:
+            outcome.made.append((str(row["id"]), str(row["kind"])))
         else:
             outcome.merged += 1
-        links += _links(number, finding, source_type, now)
-    direct.execute_many(_LINK, links)
     return outcomes
+
+
+Rows = Mapping[str, Mapping[str, object]]
+
+
+def _written(findings: Sequence[Finding], rows: Rows, source_type: str) -> set[object]:
+    """Write them row by row; the ids of those whose contents no observation had before."""
+    numbers = _said_before(findings)
+    made = [row for content, row in rows.items() if content not in numbers]
+    for row in made:
+        ((number,),) = direct.fetch(_INSERT, [row[name] for name in _COLUMNS])
+        numbers[str(row["content"])] = number
+    at = stored(timezone.now())
+    links = [
+        (link, numbers[one.content], event, source_type, source, one.job.id, at)
+        for one in findings
+        for link, event, source in _cited(one, source_type)
+    ]
+    direct.execute_many(_LINK, links)
+    return {row["id"] for row in made}
 
 
 def _said_before(findings: Sequence[Finding]) -> dict[str, int]:
     """The numbers of the session's latest observations that say what a finding says."""
-    session_id = findings[0].job.session_id if findings else None
+    session_id = findings[0].job.session_id
     if session_id is None:
         return {}
     marks = ", ".join(["%s"] * len(findings))
     rows = direct.fetch(
-        "SELECT content, number FROM (SELECT content, number FROM observations_observation"  # noqa: S608
-        " WHERE session_id = %s ORDER BY occurred_at DESC, number DESC LIMIT %s) AS latest"
-        f" WHERE content IN ({marks})",
+        f"SELECT content, number FROM ({_LATEST}) AS latest WHERE content IN ({marks})",  # noqa: S608
         [session_id, REMEMBERED, *(finding.content for finding in findings)],
     )
     return dict(rows)
 
 
-def _inserted(finding: Finding, made_id: str, now: datetime) -> int:
+def _written_at_once(findings: Sequence[Finding], rows: Rows, source_type: str) -> set[object]:
+    """The same in one statement, for PostgreSQL."""
+    place = {content: index for index, content in enumerate(rows)}
+    given = [{**_as_json(row), "place": place[content]} for content, row in rows.items()]
+    links = [
+        {"place": place[one.content], "id": link, "event_id": event, "source_id": source,
+         "job_id": one.job.id}
+        for one in findings
+        for link, event, source in _cited(one, source_type)
+    ]  # fmt: skip
+    session_id, at = findings[0].job.session_id, stored(timezone.now())
+    made = direct.fetch(
+        _AT_ONCE, [_json(given), session_id, REMEMBERED, _json(links), source_type, at]
+    )
+    return {id for (id,) in made}
+
+
+def _as_json(row: Mapping[str, object]) -> dict[str, object]:
+    return {
+        name: orjson.Fragment(str(value)) if _TYPES.get(name) == "jsonb" else value
+        for name, value in row.items()
+    }
+
+
+def _json(rows: Sequence[Mapping[str, object]]) -> str:
+    return orjson.dumps(rows).decode()
+
+
+def _row(finding: Finding, now: datetime) -> dict[str, object]:
     job = finding.job
-    values = {
+    return {
         **finding.values,
-        "id": made_id,
+        "id": new_id(),
         "team_id": job.team_id,
         "project_id": job.project_id,
         "session_id": job.session_id,
@@ -196,15 +278,11 @@ def _inserted(finding: Finding, made_id: str, now: datetime) -> int:
         "created_at": stored(now),
         "updated_at": stored(now),
     }
-    ((number,),) = direct.fetch(_INSERT, [values[name] for name in _COLUMNS])
-    return int(number)
 
 
-def _links(
-    number: int, finding: Finding, source_type: str, now: datetime
-) -> list[tuple[object, ...]]:
-    job, at = finding.job, stored(now)
+def _cited(finding: Finding, source_type: str) -> list[tuple[str, str | None, str]]:
+    """Of each link its id, the event, if it is one, and the source."""
     if source_type == "session_summary":
-        return [(new_id(), number, None, source_type, job.source_id, job.id, at)]
-    cited = finding.event_ids or (job.source_id,)
-    return [(new_id(), number, event, source_type, event, job.id, at) for event in cited]
+        return [(new_id(), None, finding.job.source_id)]
+    cited = finding.event_ids or (finding.job.source_id,)
+    return [(new_id(), event, event) for event in cited]

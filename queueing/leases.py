@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
 from queueing import kinds, states, witness
 from queueing.errors import LeaseLost
@@ -227,11 +227,17 @@ def advance(lane_id: int) -> Head | None:
     Must be called inside a transaction.
     """
     for head, _ in fetch("lock_lane", [lane_id]):
-        ((head, tail),) = fetch("advance", [lane_id, head, lane_id])
-        if head <= tail:
-            for job_id, kind, ready in fetch("head_job", [lane_id, head]):
-                return Head(job_id, kind) if ready else None
+        for job_id, kind, ready in _advanced(lane_id, head):
+            return Head(job_id, kind) if ready else None
     return None
+
+
+def _advanced(lane_id: int, head: int) -> list[tuple[Any, ...]]:
+    """The lane's new head, if it has one."""
+    if connection.vendor == "postgresql":
+        return fetch("advance_to", [lane_id, head, lane_id])
+    ((head, tail),) = fetch("advance", [lane_id, head, lane_id])
+    return fetch("head_job", [lane_id, head]) if head <= tail else []
 
 
 def _guarded(name: str, params: list[object], lease: Lease) -> None:

@@ -182,6 +182,17 @@ _TEXTS = {
              WHERE lane_id = %s AND seq >= %s AND state IN ('queued', 'processing')), tail + 1)
         WHERE id = %s
         RETURNING head, tail""",
+    # The same with the new head, if there is one, in one statement.
+    "advance_to": """
+        WITH moved AS (
+            UPDATE queueing_lane SET woken_at = {now}, head = COALESCE(
+                (SELECT min(seq) FROM queueing_generationjob
+                 WHERE lane_id = %s AND seq >= %s AND state IN ('queued', 'processing')), tail + 1)
+            WHERE id = %s
+            RETURNING id, head)
+        SELECT job.id, kind, state = 'queued' AND due_at <= {now}
+        FROM moved JOIN queueing_generationjob AS job
+            ON job.lane_id = moved.id AND job.seq = moved.head""",
     "head_job": """
         SELECT id, kind, state = 'queued' AND due_at <= {now} FROM queueing_generationjob
         WHERE lane_id = %s AND seq = %s""",
