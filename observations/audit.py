@@ -41,6 +41,13 @@ def rows(made: Iterable[Entry]) -> list[Row]:
     return [_row(entry, at) for entry in made]
 
 
+def described(entry: Entry) -> dict[str, object]:
+    """The entry's columns by name, to be written as JSON by a statement that does more."""
+    (row,) = rows([entry])
+    fields = dict(zip(_COLUMNS, row, strict=True))
+    return {**fields, "details": orjson.Fragment(str(fields["details"]))}
+
+
 def insert(prepared: Sequence[Row]) -> None:
     """Write rows that were made before."""
     if prepared:

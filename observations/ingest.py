@@ -69,9 +69,20 @@ class Captured:
     """What became of one delivery; a duplicate has the event and job of the first."""
 
     event: Event
-    job: GenerationJob | None
     transport: str
     duplicate: bool
+    row: Enqueued | None = None
+    earlier: GenerationJob | None = None
+
+    @property
+    def job(self) -> GenerationJob | None:
+        """The job that observes the event, as its row was when it was written."""
+        return as_job(self.row) if self.row else self.earlier
+
+    @property
+    def job_id(self) -> str | None:
+        """Its id, at a hundredth of the cost of its row."""
+        return self.row.id if self.row else self.earlier.id if self.earlier else None
 
 
 def capture(
@@ -111,22 +122,24 @@ def _ordinary_hook(
     origin: dict[str, Any],
 ) -> Captured | None:
     """The payload's event, if it was ordinary enough to be written with those of others."""
-    if hook.makes == "summary":
+    if hook.makes == "summary" or hook.end_reason:
         return None
     project = project_id or _project_named(team_id, hook_payloads.project_name(hook.cwd))
     delivery = _hook_delivery(team_id, project, hook, removed, timezone.now())
     job = _observation_job(delivery, kinds.EVENT, origin) if hook.makes == "observation" else None
     key = sessions.key_of(team_id, _hook_session(project, hook))
+    (entry,) = entries.captured([delivery.event], (), origin)
+    one = Ordinary(delivery, job, key, entry, delivery.keys, bool(delivery.likeness))
     try:
-        written = ordinary.write_shared(Ordinary(delivery, job, key, delivery.keys, bool(delivery.likeness)))
+        written = ordinary.write_shared(one)
     except IntegrityError:
         return None
     if written is None:
         return None
     if written.row is None:
-        return Captured(delivery.event, None, SKIPPED, False)
+        return Captured(delivery.event, SKIPPED, duplicate=False)
     transport = outbox.publish_enqueued([written.row])
-    return Captured(delivery.event, as_job(written.row), transport, False)
+    return Captured(delivery.event, transport, duplicate=False, row=written.row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,16 +168,16 @@ def _stored(arrival: Arrival) -> tuple[Captured, ...]:
 
 
 def _answers(written: _Written, transport: str) -> tuple[Captured, ...]:
-    fresh = {row.new.asked_by or row.new.source_id: as_job(row) for row in written.rows}
+    fresh = {row.new.asked_by or row.new.source_id: row for row in written.rows}
     earlier = jobs_of([event.id for event in written.events if event.id in written.known])
     answered: set[str] = set()
     answers = []
     for event in written.events:
-        job = fresh.get(event.id) or earlier.get(event.id)
+        row, job = fresh.get(event.id), earlier.get(event.id)
         again = event.id in written.known or event.id in answered
         answered.add(event.id)
-        how = SKIPPED if job is None else transport if event.id in fresh else outbox.ENQUEUED
-        answers.append(Captured(event, job, how, again))
+        how = transport if row else outbox.ENQUEUED if job else SKIPPED
+        answers.append(Captured(event, how, again, row, job))
     return tuple(answers)
 
 

@@ -12,9 +12,10 @@ from typing import Any
 import orjson
 from django.db import DataError, IntegrityError, connection, transaction
 
-from observations import deliveries
+from observations import audit, deliveries
 from observations.commits import Sharing, Write
 from observations.deliveries import Delivery
+from observations.entries import Entry
 from observations.errors import StorageAway
 from queueing import direct, outbox, statements
 from queueing.models import new_id
@@ -26,13 +27,14 @@ class Ordinary:
     """A delivery that may be ordinary, and the job that it calls for, if any.
 
     `session` is the identity key of its session, None if it has none. The job is still without
-    what its session gives it. `repeats` are the keys under which it may have come before;
+    what its session gives it, and so is its line in the audit, `entry`. `repeats` are the keys under which it may have come before;
     `may_repeat`: in a session that has ended it may be a replay.
     """
 
     delivery: Delivery
     job: NewJob | None
     session: str | None
+    entry: Entry | None = None
     repeats: tuple[str, ...] = ()
     may_repeat: bool = False
 
@@ -50,7 +52,7 @@ _GIVEN = (
     "dedupe_key text, event_type text, platform_source text, payload jsonb, metadata jsonb, "
     "removed jsonb, occurred_at timestamptz, received_at timestamptz, created_at timestamptz, "
     "job_id text, queue_job_id text, lane_key text, kind text, max_attempts int, size int, "
-    "source_type text, source_id text, origin jsonb"
+    "source_type text, source_id text, origin jsonb, entry jsonb"
 )
 # Sessions are locked in the order of their ids, and before lanes: `asked` waits for `numbered`.
 # LATERAL with LIMIT is a look-up by index for each row, however small the table was when the
@@ -99,6 +101,14 @@ _WRITE = f"""
             source_event_id, dedupe_key, event_type, platform_source, payload, metadata, removed,
             occurred_at, received_at, created_at
         FROM ordinary ORDER BY dedupe_key),
+    entered AS (
+        INSERT INTO observations_auditentry (created_at, action, resource_type, resource_id,
+            team_id, project_id, api_key_id, actor_id, details)
+        SELECT created_at, entry->>'action', entry->>'resource_type', id,
+            team_id, project_id, entry->>'api_key_id', entry->>'actor_id',
+            entry->'details' || jsonb_strip_nulls(jsonb_build_object(
+                'serverSessionId', session_id, 'generationJobId', job_id))
+        FROM ordinary WHERE entry IS NOT NULL ORDER BY place),
     asked AS (
         SELECT place, job_id, queue_job_id, coalesce(lane_of_session, lane_key) AS lane_key, kind,
             max_attempts, size, team_id, project_id, session_id,
@@ -134,6 +144,7 @@ def _given(place: int, one: Ordinary, job_id: str | None) -> dict[str, object]:
         "news": delivery.is_news,
         "reopens": delivery.reopens,
         "ends": delivery.ends,
+        "entry": audit.described(one.entry) if one.entry else None,
     }
 
 

@@ -118,20 +118,20 @@ def _told(captured: Sequence[Captured], asked: Flags) -> list[Wire]:
 
 def _described(one: Captured) -> Wire:
     told = {"event": entities.event(one.event)}
-    if one.job:
-        told["generationJob"] = entities.job_descriptor(one.job, one.transport)
+    if job := one.job:
+        told["generationJob"] = entities.job_descriptor(job, one.transport)
     return told
 
 
 def _waited(captured: Sequence[Captured]) -> list[Wire]:
-    waited = waiting.wait({one.job.id for one in captured if one.job})
+    waited = waiting.wait({one.job_id for one in captured if one.job_id})
     return [_with_outcome(one, waited) for one in captured]
 
 
 def _with_outcome(one: Captured, waited: Waited) -> Wire:
     told: Wire = {"event": entities.event(one.event), "generationJob": None}
-    if one.job:
-        job = waited.jobs.get(one.job.id, one.job)
+    if job := one.job:
+        job = waited.jobs.get(job.id, job)
         told["generationJob"] = entities.waited_job(job, one.transport)
         if job.id in waited.late:
             told["waitTimedOut"] = True

@@ -28,7 +28,7 @@ def claude_code(request: Call) -> Answer:
 
 
 def _told(captured: Captured) -> dict[str, str]:
-    job = {"X-Job-Id": captured.job.id} if captured.job else {}
+    job = {"X-Job-Id": captured.job_id} if captured.job_id else {}
     return {
         "X-Event-Id": captured.event.id,
         **job,
