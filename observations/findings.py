@@ -75,7 +75,7 @@ _AT_ONCE = f"""
             place int, id text, event_id text, source_id text, job_id text)
         JOIN numbered USING (place), (VALUES (%s, %s::timestamptz)) AS all_alike(source_type, at)
         ON CONFLICT DO NOTHING)
-    SELECT id FROM made"""
+    SELECT id FROM made"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,10 @@ from queueing.outbox import Enqueued, NewJob
 class Ordinary:
     """A delivery that may be ordinary, and the job that it calls for, if any.
 
-    `session` is the identity key of its session, None if it has none. The job is still without
-    what its session gives it, and so is its line in the audit, `entry`. `repeats` are the keys under which it may have come before;
-    `may_repeat`: in a session that has ended it may be a replay.
+    `session` is the identity key of its session, None if it has none. The job and `entry`, its line
+    in the audit if it has one of its own, are still without what the session gives them. `repeats`
+    are the keys under which it may have come before; `may_repeat`: in a session that has ended it
+    may be a replay. It ends no session.
     """
 
     delivery: Delivery
@@ -47,7 +48,7 @@ class Written:
 
 
 _GIVEN = (
-    "place int, session text, repeats text[], may_repeat bool, news bool, reopens bool, ends text, "
+    "place int, session text, repeats text[], may_repeat bool, news bool, reopens bool, "
     "id text, team_id text, project_id text, source_adapter text, source_event_id text, "
     "dedupe_key text, event_type text, platform_source text, payload jsonb, metadata jsonb, "
     "removed jsonb, occurred_at timestamptz, received_at timestamptz, created_at timestamptz, "
@@ -71,7 +72,7 @@ _WRITE = f"""
                 SELECT FROM observations_event WHERE dedupe_key = mine LIMIT 1) AS earlier)),
     counted AS (
         SELECT session_id, count(*) AS events, coalesce(max(nth) FILTER (WHERE news), 0) AS news,
-            bool_or(reopens) AS reopens, max(received_at) AS last, max(ends) AS ends
+            bool_or(reopens) AS reopens, max(received_at) AS last
         FROM given WHERE session_id IS NOT NULL GROUP BY session_id),
     locked AS (
         SELECT id FROM observations_session
@@ -82,10 +83,8 @@ _WRITE = f"""
                                ELSE news_number END,
             last_number = last_number + counted.events, last_event_at = counted.last,
             updated_at = counted.last,
-            ended_at = CASE WHEN counted.ends <> '' THEN counted.last
-                            WHEN counted.reopens THEN NULL ELSE ended_at END,
-            end_reason = CASE WHEN counted.ends <> '' THEN counted.ends
-                              WHEN counted.reopens THEN '' ELSE end_reason END
+            ended_at = CASE WHEN counted.reopens THEN NULL ELSE ended_at END,
+            end_reason = CASE WHEN counted.reopens THEN '' ELSE end_reason END
         FROM counted
         WHERE session.id = counted.session_id AND session.id = ANY (ARRAY(SELECT id FROM locked))
         RETURNING session.id, last_number - counted.events AS before),
@@ -116,7 +115,7 @@ _WRITE = f"""
         FROM ordinary WHERE job_id IS NOT NULL),
     {statements.ENQUEUE}
     SELECT place, ordinary.session_id, number, lane_of_session, seq, seq = head, at
-    FROM ordinary LEFT JOIN placed USING (place)"""
+    FROM ordinary LEFT JOIN placed USING (place)"""  # noqa: S608
 
 
 def write(these: Sequence[Ordinary]) -> list[Written | None]:
@@ -125,7 +124,7 @@ def write(these: Sequence[Ordinary]) -> list[Written | None]:
     Raises IntegrityError, with nothing written, if one of them is just being written by another.
     """
     jobs = [new_id() if one.job else None for one in these]
-    given = [_given(place, one, id) for place, (one, id) in enumerate(zip(these, jobs, strict=True))]
+    given = [_given(place, one, jobs[place]) for place, one in enumerate(these)]
     results: list[Written | None] = [None] * len(these)
     for place, *found in direct.fetch(_WRITE, [orjson.dumps(given).decode()]):
         results[place] = _written(these[place], jobs[place], *found)
@@ -143,7 +142,6 @@ def _given(place: int, one: Ordinary, job_id: str | None) -> dict[str, object]:
         "may_repeat": one.may_repeat,
         "news": delivery.is_news,
         "reopens": delivery.reopens,
-        "ends": delivery.ends,
         "entry": audit.described(one.entry) if one.entry else None,
     }
 

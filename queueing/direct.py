@@ -44,7 +44,8 @@ def execute_many(text: str, rows: Iterable[Params]) -> None:
         with _prepared(database) as cursor:
             for start in range(0, len(waiting), _ROWS_AT_ONCE):
                 some = waiting[start : start + _ROWS_AT_ONCE]
-                cursor.execute(_inserting(text, len(some)), [value for row in some for value in row])
+                values = [value for row in some for value in row]
+                cursor.execute(_inserting(text, len(some)), values)
         return
     with database.wrap_database_errors:
         database.connection.executemany(_question_marks(text), rows)

@@ -72,8 +72,8 @@ ENQUEUE = """
         SELECT job_id, 'queued', 'queued', 0, origin, at FROM placed)"""
 
 _TEXTS = {
-    "enqueue": f"""
-        WITH asked AS (SELECT * FROM json_to_recordset(%s::json) AS given({_ASKED})), {ENQUEUE}
+    "enqueue": """
+        WITH asked AS (SELECT * FROM json_to_recordset(%s::json) AS given({asked})), {enqueue}
         SELECT place, seq, seq = head, at FROM placed ORDER BY place""",
     # Make the lane if need be and take the next numbers: the upsert's row lock is what orders jobs.
     "take_numbers": """
@@ -264,6 +264,8 @@ def _template(name: str, vendor: str) -> str:
         ("{now}", now),
         ("{later}", later),
         ("{job}", _JOB),
+        ("{asked}", _ASKED),
+        ("{enqueue}", ENQUEUE),
         ("{for_update}", _FOR_UPDATE[vendor]),
         ("{skip_locked}", _SKIP_LOCKED[vendor]),
         ("{unlocked}", _UNLOCKED[vendor]),

@@ -1,0 +1,215 @@
+"""Captures that share a statement on PostgreSQL: the rows of each alone, and no shared fate."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from observations import ingest, ordinary
+from observations.models import AuditEntry, Event, Project, Session
+from observations.ordinary import Ordinary
+from queueing import broker
+from queueing.direct import fetch
+from queueing.models import GenerationJob, GenerationJobEvent, Lane
+from tests.waiting import until
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif("connection.vendor != 'postgresql'", reason="about PostgreSQL alone"),
+]
+
+RECORDINGS = sorted((Path(__file__).parents[1] / "recordings").rglob("*.jsonl"))
+# What is made anew for each row, or tells its time.
+OWN = ("id", "_at", "key", "_state", "origin")
+
+
+@pytest.fixture(autouse=True)
+def _unpublished(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker, "publish", lambda job_id, kind: None)
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(8) as threads:
+        yield threads
+
+
+def hook(session: str, number: int, **fields: Any) -> dict[str, Any]:
+    return {
+        "hook_event_name": "PostToolUse", "session_id": session, "tool_use_id": f"t{number}",
+        "tool_name": "Bash", "tool_input": {"command": "ls"}, **fields,
+    }  # fmt: skip
+
+
+def capture(project: Project, payload: dict[str, Any]) -> ingest.Captured:
+    origin = {"source": "test", "api_key_id": "key", "request_id": "r"}
+    return ingest.capture_hook(project.team_id, project.id, payload, origin=origin)
+
+
+def submitted(
+    pool: ThreadPoolExecutor, project: Project, payload: dict[str, Any]
+) -> "Future[ingest.Captured]":
+    def run() -> ingest.Captured:
+        try:
+            return capture(project, payload)
+        finally:
+            connection.close()
+
+    return pool.submit(run)
+
+
+def told(row: Any) -> dict[str, Any]:
+    """The row without what differs each time."""
+    kept = {k: v for k, v in vars(row).items() if not k.endswith(OWN)}
+    if "details" in kept:
+        kept["details"] = sorted(kept["details"])
+    return kept
+
+
+def everything(project: Project) -> list[list[dict[str, Any]]]:
+    """All rows that captures in this project have made, but for what differs each time."""
+    jobs = GenerationJob.objects.filter(project_id=project.id).order_by("source_id", "kind")
+    return [
+        [told(row) for row in rows]
+        for rows in (
+            Event.objects.filter(project=project).order_by("number"),
+            Session.objects.filter(project=project),
+            Lane.objects.filter(project_id=project.id),
+            jobs.order_by("seq"),
+            GenerationJobEvent.objects.filter(job__in=jobs).order_by("job__seq", "id"),
+            AuditEntry.objects.filter(project_id=project.id).order_by("id"),
+        )
+    ]
+
+
+@pytest.mark.parametrize("file", RECORDINGS[:4], ids=lambda file: file.stem)
+def test_the_short_way_and_the_long_way_make_the_same_rows(
+    project: Project, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Project.objects.create(team=project.team, name="another")
+    payloads = [json.loads(line) for line in file.read_text().splitlines()]
+    went: list[object] = []
+    short = ordinary.write_shared
+    monkeypatch.setattr(ordinary, "write_shared", lambda one: went.append(short(one)) or went[-1])
+    for payload in payloads:
+        capture(project, payload)
+    assert any(went)
+    monkeypatch.setattr(ordinary, "write_shared", lambda one: None)
+    for payload in payloads:
+        capture(other, payload)
+    assert everything(project) == everything(other)
+
+
+def test_captures_at_once_are_numbered_without_a_gap_and_their_jobs_in_the_same_order(
+    project: Project, pool: ThreadPoolExecutor
+) -> None:
+    for session in "ab":
+        capture(project, hook(session, 0))
+    waiting = [submitted(pool, project, hook("ab"[n % 2], n)) for n in range(1, 81)]
+    assert not any(one.result().duplicate for one in waiting)
+    for session in Session.objects.filter(project=project):
+        events = dict(session.events.values_list("id", "number"))
+        assert sorted(events.values()) == list(range(1, 42))
+        assert session.last_number == 41
+        jobs = GenerationJob.objects.filter(session_id=session.id)
+        assert all(job.seq == job.covers == events[job.source_id] for job in jobs)
+        assert Lane.objects.get(key=session.lane_key).tail == len(events) == len(jobs)
+
+
+def test_of_equal_deliveries_at_once_one_is_stored_and_all_are_answered_alike(
+    project: Project, pool: ThreadPoolExecutor
+) -> None:
+    capture(project, hook("s", 0))
+    for number in range(1, 11):
+        waiting = [submitted(pool, project, hook("s", number)) for _ in range(6)]
+        answers = [one.result() for one in waiting]
+        assert len({answer.event.id for answer in answers}) == 1
+        assert len({answer.job_id for answer in answers}) == 1
+        assert [answer.duplicate for answer in answers].count(False) == 1
+    assert Event.objects.filter(project=project).count() == 11
+
+
+class Held:
+    """A session whose row somebody else holds for as long as this block lasts."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.taken, self.may_end = threading.Event(), threading.Event()
+        self.thread = threading.Thread(target=self.hold)
+
+    def hold(self) -> None:
+        with transaction.atomic():
+            Session.objects.select_for_update().get(pk=self.session.pk)
+            self.taken.set()
+            self.may_end.wait(30)
+        connection.close()
+
+    def __enter__(self) -> None:
+        self.thread.start()
+        assert self.taken.wait(10)
+
+    def __exit__(self, *_: object) -> None:
+        self.may_end.set()
+        self.thread.join()
+
+
+def waits_for_lock() -> bool:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    return bool(fetch(query)[0][0])
+
+
+def test_behind_a_session_that_is_held_others_go_on(
+    project: Project, pool: ThreadPoolExecutor
+) -> None:
+    captured = [capture(project, hook(name, 0)) for name in ("held", "free")]
+    with Held(Session.objects.get(pk=captured[0].event.session_id)):
+        stuck = submitted(pool, project, hook("held", 1))
+        until(waits_for_lock)
+        assert submitted(pool, project, hook("free", 1)).result(10).event.number == 2
+        assert not stuck.done()
+    assert stuck.result().event.number == 2
+
+
+def changed(one: Ordinary) -> Ordinary:
+    """One that the database refuses."""
+    columns = list(one.delivery.columns)
+    columns[3] = "x" * 101
+    one.delivery.columns = tuple(columns)
+    return one
+
+
+def test_one_that_is_refused_spares_those_who_share_its_statement(
+    project: Project, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captured = [capture(project, hook(name, 0)) for name in ("held", "good", "bad")]
+    short: Callable[[Ordinary], object] = ordinary.write_shared
+
+    def spoilt(one: Ordinary) -> object:
+        bad = captured[2].event.session_id
+        is_bad = Session.objects.get(identity_key=one.session).id == bad
+        return short(changed(one) if is_bad else one)
+
+    monkeypatch.setattr(ordinary, "write_shared", spoilt)
+    with Held(Session.objects.get(pk=captured[0].event.session_id)):
+        first = submitted(pool, project, hook("held", 1))
+        until(waits_for_lock)
+        good = submitted(pool, project, hook("good", 1))
+        bad = submitted(pool, project, hook("bad", 1))
+        until(lambda: len(ordinary._shared._waiting) == 2)
+    assert first.result().event.number == good.result().event.number == 2
+    with pytest.raises(Exception, match="too long"):
+        bad.result()
+    assert Event.objects.filter(project=project).count() == 5
+
+
+def test_a_session_that_was_deleted_is_made_again(project: Project) -> None:
+    first = capture(project, hook("s", 0))
+    Session.objects.all().delete()
+    again = capture(project, hook("s", 1))
+    assert again.event.number == 1
+    assert again.event.session_id != first.event.session_id
