@@ -102,7 +102,9 @@ def postgresql(url: str, limits: Limits, *, sslmode: str, schema: str = "") -> d
     given["prepare_threshold"] = _threshold(given)
     given.setdefault("connect_timeout", max(1, limits.connect // 1000))
     place = f" -c search_path={schema}" if schema else ""
-    ours = f"-c statement_timeout={limits.statement} {_SESSION}{place}"
+    # A client that freezes in a transaction must not hold its locks longer than one that works.
+    idle = f"-c idle_in_transaction_session_timeout={limits.statement}"
+    ours = f"-c statement_timeout={limits.statement} {idle} {_SESSION}{place}"
     given["options"] = _appended(given.get("options", ""), ours)
     given["patience"] = limits.statement / 1000 + GRACE
     given["pool"] = {

@@ -110,6 +110,11 @@ class Server:
         self._end()
         self.start()
 
+    @property
+    def pid(self) -> int:
+        """The process whose children serve its connections."""
+        return self._process.pid
+
     def stop(self) -> None:
         """Stop it and remove all that it kept."""
         self._end()

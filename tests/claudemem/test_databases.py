@@ -27,6 +27,7 @@ def test_a_url_says_where_and_the_limits_how_much() -> None:
     options = made["OPTIONS"]
     assert "sslmode" not in options
     assert "statement_timeout=9000" in options["options"]
+    assert "idle_in_transaction_session_timeout=9000" in options["options"]
     pool = options["pool"]
     assert (pool["max_size"], pool["max_idle"], pool["timeout"]) == (7, 20.0, 3.0)
 
