@@ -46,7 +46,7 @@ ENQUEUE = """
     lanes AS (
         INSERT INTO queueing_lane (key, project_id, head, tail, woken_at)
         SELECT lane_key, min(project_id), 1, count(*), clock_timestamp()
-        FROM asked GROUP BY lane_key ORDER BY lane_key
+        FROM asked GROUP BY lane_key ORDER BY lane_key COLLATE "C"
         ON CONFLICT (key) DO UPDATE SET
             tail = queueing_lane.tail + excluded.tail,
             woken_at = CASE WHEN queueing_lane.head > queueing_lane.tail THEN excluded.woken_at
@@ -297,7 +297,7 @@ def fetch(name: str, params: Sequence[object], *, items: int = 0) -> list[tuple[
 
 
 def execute_many(name: str, rows: Iterable[Sequence[object]]) -> None:
-    """Run the statement `name` once a row."""
+    """Run the statement `name`, an INSERT, once a row."""
     direct.execute_many(sql(name), rows)
 
 

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 from django.db import OperationalError, close_old_connections, connection, transaction
 
-from queueing import outbox, runner, statements
+from queueing import kinds, outbox, runner, statements
 from queueing.direct import fetch
 from queueing.heartbeat import leave_the_last
 from queueing.leases import Details, Job
+from queueing.models import GenerationJob, GenerationJobEvent
+from queueing.outbox import NewJob
+from queueing.statements import execute_many
 from tests.queueing.conftest import Enqueue
 
 pytestmark = [
@@ -150,3 +153,34 @@ def test_many_calls_are_in_flight_at_once_over_few_connections(
     ]
     assert backends() <= connection.pool.max_size
     close_old_connections()
+
+
+def test_many_rows_are_one_statement_however_many(enqueue: Enqueue) -> None:
+    (job,) = enqueue("many")
+    rows = [(job.id, "queued", "queued", number, "{}") for number in range(250)]
+    execute_many("history", rows)
+    stored = GenerationJobEvent.objects.filter(job_id=job.id).order_by("id")
+    assert list(stored.values_list("attempt", flat=True)) == [0, *range(250)]
+
+
+def test_jobs_of_many_lanes_are_enqueued_at_once_each_at_its_lanes_end(enqueue: Enqueue) -> None:
+    enqueue("b", 2)
+    new = [
+        NewJob(kinds.EVENT, lane, f"evt_{number}", "source", "team", "project")
+        for number, lane in enumerate("abcab")
+    ]
+    rows = outbox.enqueue(new)
+    assert [(row.new.lane_key, row.seq, row.is_head) for row in rows] == [
+        ("a", 1, True), ("b", 3, False), ("c", 1, True), ("a", 2, False), ("b", 4, False)
+    ]  # fmt: skip
+    jobs = GenerationJob.objects.in_bulk([row.id for row in rows])
+    assert [(jobs[row.id].queue_job_id, jobs[row.id].seq) for row in rows] == [
+        (row.new.queue_job_id, row.seq) for row in rows
+    ]
+
+
+def test_a_transaction_that_stands_still_is_ended_as_a_long_statement_is() -> None:
+    limits = [
+        fetch(f"SHOW {name}_timeout") for name in ("statement", "idle_in_transaction_session")
+    ]
+    assert limits[0] == limits[1] != [("0",)]
