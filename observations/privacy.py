@@ -25,6 +25,7 @@ _SPANS = Rule(lambda _text, low: "<" in low and has_spans(low), cut_spans)
 _RULES = (_SPANS, *SECRETS)
 _REACHING = (_SPANS, KEY_BLOCKS)  # what they remove may be as long as the text
 
+_SHORT = 20  # an identifier that is shorter holds no secret
 _ROUNDS = 8
 _UNSETTLED = "[redacted:unsettled]"
 _SURROGATES = re.compile("[\ud800-\udfff]+")
@@ -75,6 +76,8 @@ def scrub_name(text: str) -> str:
 
 def _cleaned(texts: list[str], max_text: int, removed: Counter[str]) -> list[str]:
     """The texts, cleaned one by one, but only by the rules that all of them together call for."""
+    if max_text >= _SHORT and all(map(_is_plain, texts)):
+        return texts
     joined = "\n".join(texts)
     if "\0" in joined or not joined.isascii():
         texts = [_storable(text) for text in texts]
@@ -85,6 +88,11 @@ def _cleaned(texts: list[str], max_text: int, removed: Counter[str]) -> list[str
     if not rules and len(max(texts, key=len, default="")) <= max_text:
         return texts
     return [_within(text, rules, max_text, removed) for text in texts]
+
+
+def _is_plain(text: str) -> bool:
+    """Whether no rule changes it: most names of fields and kinds are such, and are not searched."""
+    return len(text) < _SHORT and text.isascii() and (text.isidentifier() or not text)
 
 
 def _within(text: str, rules: Sequence[Rule], max_text: int, removed: Counter[str]) -> str:
@@ -114,7 +122,7 @@ def _settled(
 
     A text that takes too many rounds was made to; nothing of it is kept.
     """
-    if len(text) < 7 or (len(text) < 20 and text.isidentifier()):
+    if len(text) < 7 or (len(text) < _SHORT and text.isidentifier()):
         return text
     for _ in range(_ROUNDS):
         before, low = text, fold(text)
