@@ -55,7 +55,8 @@ _GIVEN = (
     "job_id text, queue_job_id text, lane_key text, kind text, max_attempts int, size int, "
     "source_type text, source_id text, origin jsonb, entry jsonb"
 )
-# Sessions are locked in the order of their ids, and before lanes: `asked` waits for `numbered`.
+# Sessions are locked in the order of their ids, bytewise as everywhere, and before lanes: `asked`
+# waits for `numbered`.
 # LATERAL with LIMIT is a look-up by index for each row, however small the table was when the
 # statement was planned.
 _WRITE = f"""
@@ -76,7 +77,8 @@ _WRITE = f"""
         FROM given WHERE session_id IS NOT NULL GROUP BY session_id),
     locked AS (
         SELECT id FROM observations_session
-        WHERE id = ANY (ARRAY(SELECT session_id FROM counted)) ORDER BY id FOR NO KEY UPDATE),
+        WHERE id = ANY (ARRAY(SELECT session_id FROM counted))
+        ORDER BY id COLLATE "C" FOR NO KEY UPDATE),
     numbered AS (
         UPDATE observations_session AS session SET
             news_number = CASE WHEN counted.news > 0 THEN last_number + counted.news
@@ -99,7 +101,7 @@ _WRITE = f"""
         SELECT session_id, number, id, team_id, project_id, source_adapter,
             source_event_id, dedupe_key, event_type, platform_source, payload, metadata, removed,
             occurred_at, received_at, created_at
-        FROM ordinary ORDER BY dedupe_key),
+        FROM ordinary ORDER BY dedupe_key COLLATE "C"),
     entered AS (
         INSERT INTO observations_auditentry (created_at, action, resource_type, resource_id,
             team_id, project_id, api_key_id, actor_id, details)
