@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from observations import generate, ingest, tasks
 from observations.drafts import Completion, ObservationDraft, Source
-from observations.models import Decoder, Event, Observation, ObservationSource, Project, Session
+from observations.models import Event, Observation, ObservationSource, Project, Session
 from observations.modes import Mode
 from observations.providers import ProviderError
 from queueing import broker, kinds, runner
@@ -52,14 +50,6 @@ def tool(number: int, **fields: Any) -> dict[str, Any]:
         "tool_input": {"command": f"pytest tests/test_{number}.py"},
         "tool_response": {"stdout": f"{number} passed in 0.1s"}, **fields,
     }  # fmt: skip
-
-
-@given(st.lists(st.integers() | st.floats(allow_nan=False, allow_infinity=False)))
-def test_numbers_are_read_for_a_provider_as_everywhere_else(numbers: list[float]) -> None:
-    text = json.dumps(numbers)
-    read, as_elsewhere = generate._payload(text), json.loads(text, cls=Decoder)
-    assert read == as_elsewhere
-    assert [type(number) for number in read] == [type(number) for number in as_elsewhere]
 
 
 @pytest.mark.parametrize("file", RECORDINGS, ids=lambda file: file.stem)
