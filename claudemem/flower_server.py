@@ -30,6 +30,8 @@ from claudemem.flower import Door, FlowerRefused, password
 
 # Tasks that it remembers, and so the memory that it grows by: 8 kB each.
 MAX_TASKS = 5_000
+# A task's argument is its job's id.
+COLUMNS = "name,uuid,args,state,received,runtime"
 # Workers have their process's number in their name: who is gone does not come back.
 GONE_SECONDS = 600
 
@@ -105,6 +107,7 @@ def _configure(door: Door) -> None:
     options.url_prefix = door.prefix
     options.read_only = door.read_only
     options.max_tasks = MAX_TASKS
+    options.tasks_columns = COLUMNS
     options.purge_offline_workers = GONE_SECONDS
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -107,6 +108,12 @@ class Stack:
             until(lambda: flower.get("workers?json=1").json()["data"], 60)
         control = Celery(broker=self.store_access().url, set_as_current=False).control
         until(lambda: control.enable_events(reply=True, timeout=1, limit=1), 60)
+
+    @property
+    def admin_password(self) -> str:
+        """The password of the user `admin`, as it was shown."""
+        (shown,) = re.findall(r"admin password +(\S+)", self.output.read_text())
+        return str(shown)
 
     @property
     def flower_password(self) -> str:

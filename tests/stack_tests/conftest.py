@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.stack import SHORT_LEASES, Stack, stack
+from tests.stack import HOOK, SHORT_LEASES, Stack, payloads, recording, stack
 
 # Few threads and a slow provider: a backlog then has a middle in which things can go wrong.
 SLOW = {"CLAUDE_MEM_PROVIDER_DELAY_MS": "150", "CLAUDE_MEM_WORKER_THREADS": "4"}
@@ -23,10 +24,33 @@ class Replayed:
 @pytest.fixture(scope="package")
 def replayed() -> Iterator[Replayed]:
     """For tests that leave nothing behind."""
-    with stack(flower=True) as running:
+    with stack() as running:
         answers = running.replay()
         running.wait_settled()
         yield Replayed(running, answers)
+
+
+@pytest.fixture(scope="package")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """For tests that look at it, with Flower beside it. One job failed, for a reason now mended."""
+    modes = tmp_path_factory.mktemp("modes")
+    with stack({"CLAUDE_MEM_MODES_DIR": str(modes)}, flower=True) as running:
+        running.make_key(project=None)
+        _fail_a_job(running, modes / "code.json")
+        running.replay()
+        running.wait_settled()
+        yield running
+
+
+def _fail_a_job(running: Stack, mode: Path) -> None:
+    """Let the first job meet a mode that cannot be read."""
+    mode.write_text("{")
+    for payload in payloads([recording("locks-explained")]):
+        running.post(HOOK, payload)
+        if running.jobs():
+            break
+    running.wait_settled()
+    mode.unlink()
 
 
 @pytest.fixture(scope="module")
