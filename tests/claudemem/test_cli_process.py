@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -216,7 +217,7 @@ def test_the_real_children_end_with_a_killed_supervisor_and_the_store_stays(
     assert store.process(running.data / "redis") == kept
 
 
-@pytest.mark.parametrize("command", [("worker", "start"), ("beat",)])
+@pytest.mark.parametrize("command", [("worker", "start"), ("beat",), ("flower",)])
 def test_without_a_queue_store_a_worker_says_what_to_do(
     command: tuple[str, ...], data: Path
 ) -> None:
@@ -253,6 +254,22 @@ def test_a_queue_store_that_would_drop_messages_stops_the_start(
             refused = run(*command, data=tmp_path / "data")
             assert (refused.returncode, refused.stdout) == (1, "")
             assert "set it to noeviction" in refused.stderr
+
+
+def test_what_flower_would_need_stops_the_start_of_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("CLAUDE_MEM_FLOWER_PORT", str(port))
+        refused = run("up", "--port", str(access.free_port()), "--flower", data=tmp_path)
+    assert refused.returncode == 1
+    assert f"port {port} of flower is taken" in refused.stderr
+    monkeypatch.setenv("CLAUDE_MEM_FLOWER_HOST", "0.0.0.0")
+    refused = run("up", "--flower", data=tmp_path)
+    assert refused.returncode == 1
+    assert "set CLAUDE_MEM_FLOWER_PASSWORD" in refused.stderr
+    assert not (tmp_path / "redis").exists()
 
 
 def test_migrate_says_when_there_is_nothing_to_do(data: Path) -> None:
