@@ -9,12 +9,15 @@ import hmac
 import logging.config
 import os
 import signal
+import time
 from base64 import b64encode
 from contextlib import suppress
 from typing import Any
 
 from celery import Celery
+from celery.events import EventReceiver
 from flower.app import Flower
+from flower.events import Events
 from flower.inspector import Inspector
 from flower.options import options
 from flower.urls import settings as defaults
@@ -22,6 +25,7 @@ from flower.views import BaseHandler
 from flower.views.monitor import Healthcheck
 from kombu import Queue
 from kombu.exceptions import OperationalError
+from redis import RedisError
 from tornado.ioloop import IOLoop
 from tornado.web import HTTPError, RedirectHandler
 
@@ -34,6 +38,11 @@ MAX_TASKS = 5_000
 COLUMNS = "name,uuid,args,state,received,runtime"
 # Workers have their process's number in their name: who is gone does not come back.
 GONE_SECONDS = 600
+_REST_SECONDS = 0.5
+
+_AWAY = (OperationalError, RedisError, OSError)
+
+log = logging.getLogger(__name__)
 
 
 class Refused(BaseHandler):
@@ -50,11 +59,40 @@ class Reticent(Inspector):
     inspect_methods = tuple(method for method in Inspector.inspect_methods if method != "conf")
 
 
+class Attentive(Events):
+    """Listens to workers again within two seconds of the queue store's return.
+
+    Flower's own rests twice as long after each failure, and is deaf for as long as the store was
+    away.
+    """
+
+    def run(self) -> None:
+        """Listen until the process ends."""
+        try:
+            while True:
+                self._listen()
+        finally:
+            # Deaf it is of no use: whoever started it starts another.
+            self.io_loop.add_callback(self.io_loop.stop)
+
+    def _listen(self) -> None:
+        try:
+            with self.capp.connection() as connection:
+                connection.ensure_connection()
+                receiver = EventReceiver(connection, {"*": self.on_event}, app=self.capp)
+                receiver.capture(limit=None, timeout=None, wakeup=True)
+        except _AWAY as error:
+            log.warning("the queue store does not answer: %s", error)
+            time.sleep(_REST_SECONDS)
+
+
 class Guarded(Flower):
     """Flower behind its door."""
 
     def __init__(self, door: Door, app: Celery) -> None:
-        super().__init__(options=options, capp=app, io_loop=IOLoop.current(), **_paths(door))
+        loop = IOLoop.current()
+        events = Attentive(app, loop, max_tasks_in_memory=MAX_TASKS)
+        super().__init__(options=options, capp=app, events=events, io_loop=loop, **_paths(door))
         self.inspector = Reticent(self.io_loop, app, options.inspect_timeout / 1000)
         self._known = b"Basic " + b64encode(options.basic_auth[0].encode())
         if door.prefix:
@@ -106,7 +144,6 @@ def _configure(door: Door) -> None:
     options.basic_auth = [f"{door.user}:{password()}"]
     options.url_prefix = door.prefix
     options.read_only = door.read_only
-    options.max_tasks = MAX_TASKS
     options.tasks_columns = COLUMNS
     options.purge_offline_workers = GONE_SECONDS
 
@@ -118,6 +155,6 @@ def _paths(door: Door) -> dict[str, Any]:
 
 def _disable_events(app: Celery) -> None:
     """Let workers save the cost of telling what they do; nobody listens now."""
-    with suppress(OperationalError, OSError), app.connection_for_write() as connection:
+    with suppress(*_AWAY), app.connection_for_write() as connection:
         connection.ensure_connection(max_retries=1)
         app.control.disable_events(connection=connection)
