@@ -26,7 +26,7 @@ _QUIET = (
 _TIMEOUT_MS = 30_000
 expect.set_options(timeout=_TIMEOUT_MS)
 _LOOKS: dict[str, Any] = {
-    "viewport": {"width": 1280, "height": 860},
+    "viewport": {"width": 1280, "height": 900},
     "color_scheme": "light",
     "locale": "en-GB",
     # As the server's, so that both mean the same day.

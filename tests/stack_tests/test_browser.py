@@ -157,7 +157,7 @@ def test_flowers_task_list_leads_to_a_task_and_its_job(page: Page, watched: Stac
     expect(page.get_by_role("cell", name="Online")).to_be_visible()
     page.get_by_role("link", name="Tasks", exact=True).click()
     expect(page.get_by_role("row", name="observations.generate_summary").first).to_be_visible()
-    page.set_viewport_size({"width": 1560, "height": 860})
+    page.set_viewport_size({"width": 1560, "height": 900})
     picture(page, "flower-tasks")
     newest = page.get_by_role("row", name="observations.generate_event").first.inner_text()
     task, job = re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", newest)
