@@ -77,8 +77,11 @@ class Sharing(Generic[Item]):
             if self.is_stuck:
                 raise StorageAway(AWAY)
             self._waiting.append(mine)
-            leads, self._led = not self._led, True
-            return leads
+            if self._led:
+                return False
+            # From this moment: who comes before the leader begins must not take it for stuck.
+            self._led, self._led_since = True, time.monotonic()
+            return True
 
     def _await_turn(self, mine: Write[Item]) -> None:
         while not mine.turn.wait(STUCK):
