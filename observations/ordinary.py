@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from django.db import DataError, IntegrityError, connection, transaction
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 
 from observations import audit, deliveries
-from observations.commits import Sharing, Write
+from observations.commits import STUCK, Sharing, Write
 from observations.deliveries import Delivery
 from observations.entries import Entry
 from observations.errors import StorageAway
@@ -57,13 +57,16 @@ _GIVEN = (
 )
 # Sessions are locked in the order of their ids, bytewise as everywhere, and before lanes: `asked`
 # waits for `numbered`.
+# `patience` holds for this transaction, which is the statement where captures share it.
 # LATERAL with LIMIT is a look-up by index for each row, however small the table was when the
 # statement was planned.
 _WRITE = f"""
-    WITH given AS MATERIALIZED (
+    WITH patience AS MATERIALIZED (
+        SELECT set_config('lock_timeout', coalesce(%s, current_setting('lock_timeout')), true)),
+    given AS MATERIALIZED (
         SELECT given.*, found.id AS session_id, found.lane_key AS lane_of_session,
             row_number() OVER (PARTITION BY found.id ORDER BY place) AS nth
-        FROM json_to_recordset(%s::json) AS given({_GIVEN})
+        FROM patience, json_to_recordset(%s::json) AS given({_GIVEN})
         LEFT JOIN LATERAL (
             SELECT id, lane_key, ended_at FROM observations_session
             WHERE identity_key = given.session LIMIT 1) AS found ON true
@@ -120,17 +123,30 @@ _WRITE = f"""
     FROM ordinary LEFT JOIN placed USING (place)"""  # noqa: S608
 
 
-def write(these: Sequence[Ordinary]) -> list[Written | None]:
+def write(these: Sequence[Ordinary], *, patience: float | None = None) -> list[Written | None]:
     """Write those of the deliveries that are ordinary, with their jobs; None for each other one.
 
-    Raises IntegrityError, with nothing written, if one of them is just being written by another.
+    With `patience` (seconds) no lock is waited for longer. Raises IntegrityError, with nothing
+    written, if one of them is just being written by another.
     """
+    limit = None if patience is None else str(round(patience * 1000))
     jobs = [new_id() if one.job else None for one in these]
-    given = [_given(place, one, jobs[place]) for place, one in enumerate(these)]
+    given = [_given(place, these[place], jobs[place]) for place in _unrepeated(these)]
     results: list[Written | None] = [None] * len(these)
-    for place, *found in direct.fetch(_WRITE, [orjson.dumps(given).decode()]):
+    for place, *found in direct.fetch(_WRITE, [limit, orjson.dumps(given).decode()]):
         results[place] = _written(these[place], jobs[place], *found)
     return results
+
+
+def _unrepeated(these: Sequence[Ordinary]) -> list[int]:
+    """The places of those that repeat none before them: the statement cannot see that."""
+    keys: set[str] = set()
+    places = []
+    for place, one in enumerate(these):
+        if keys.isdisjoint(one.repeats):
+            keys.add(one.delivery.key)
+            places.append(place)
+    return places
 
 
 def _given(place: int, one: Ordinary, job_id: str | None) -> dict[str, object]:
@@ -163,7 +179,7 @@ def write_shared(one: Ordinary) -> Written | None:
     """The same for one, together with all who come while others are being written.
 
     Nobody waits long for others, or pays for their faults: where a statement is stuck (one of its
-    sessions is locked) or fails, each goes alone.
+    sessions is locked) or fails, each goes alone; not where the database itself failed.
     """
     if connection.in_atomic_block:
         with transaction.atomic():
@@ -172,11 +188,22 @@ def write_shared(one: Ordinary) -> Written | None:
         written: Written | None = _shared.share(one)
     except (StorageAway, IntegrityError, DataError):
         return write([one])[0]
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", None) not in _OF_LOCKS:
+            raise
+        return write([one])[0]
     return written
 
 
+# A lock was waited for too long; two statements waited for each other.
+_OF_LOCKS = ("55P03", "40P01")
+
+
 def _write_group(group: Sequence[Write[Ordinary]]) -> None:
-    for turn, written in zip(group, write([turn.item for turn in group]), strict=True):
+    items = [turn.item for turn in group]
+    # Who is alone would only wait again.
+    done = write(items, patience=STUCK if len(items) > 1 else None)
+    for turn, written in zip(group, done, strict=True):
         turn.result = written
 
 

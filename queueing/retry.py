@@ -28,7 +28,7 @@ def backoff(attempts: int, base: float, jitter: float) -> float:
 
     `jitter` lies between −1 and 1 and spreads the wait over that fifth.
     """
-    return min(base * FACTOR ** (attempts - 1), LONGEST_BACKOFF) * (1 + 0.2 * jitter)
+    return min(base * FACTOR ** min(attempts - 1, 20), LONGEST_BACKOFF) * (1 + 0.2 * jitter)
 
 
 def pause_seconds(failures: int, base: float) -> float:

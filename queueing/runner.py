@@ -51,10 +51,19 @@ class _Quantum:
     probing: bool = False
 
     def answered(self) -> None:
-        """What was paused works again, if it was to be tried."""
-        if self.probing:
-            self.probing = False
+        """What was paused works again, if it was to be tried.
+
+        Where that cannot be written the turn goes on all the same: its next answer says it again.
+        """
+        if not self.probing:
+            return
+        try:
             pauses.lift()
+        except (OperationalError, InterfaceError) as error:
+            log.warning("the pause could not be lifted: %s", error)
+            close_old_connections()
+        else:
+            self.probing = False
 
     def spend(self, jobs: int) -> bool:
         """Whether the lane may go on after `jobs` more."""
@@ -128,10 +137,12 @@ def _step(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
 
 
 def _give_back(lease: Lease) -> None:
-    """Not to be worked at once: what lasts would be paid for again and again."""
+    """Not to be worked at once, and ever later: what lasts would be paid for again and again."""
     close_old_connections()
+    times = lease.head.token - lease.head.attempts + 1
+    delay = retry.backoff(times, settings.RETRY_BASE_SECONDS, _jitter())
     try:
-        leases.release(lease, delay=settings.RETRY_BASE_SECONDS)
+        leases.release(lease, delay=delay)
     except (OperationalError, InterfaceError) as error:
         # Whoever finds the lease expired takes it over.
         log.warning("job %s could not be given back: %s", lease.head.id, error)
@@ -180,7 +191,7 @@ def _failed(lease: Lease, handler: Handler, quantum: _Quantum, error: JobFailed)
         head.attempts,
         head.max_attempts,
         base=settings.RETRY_BASE_SECONDS,
-        jitter=random.uniform(-1, 1),  # noqa: S311
+        jitter=_jitter(),
     )
     note = _note(error)
     try:
@@ -192,6 +203,10 @@ def _failed(lease: Lease, handler: Handler, quantum: _Quantum, error: JobFailed)
     except LeaseLost as lost:
         log.info("%s", lost)
         return Settled()
+
+
+def _jitter() -> float:
+    return random.uniform(-1, 1)  # noqa: S311
 
 
 def _note(error: JobFailed) -> Mapping[str, Any]:

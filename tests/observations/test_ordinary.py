@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from observations import ingest, ordinary
 from observations.models import AuditEntry, Event, Project, Session
@@ -173,6 +173,64 @@ def test_behind_a_session_that_is_held_others_go_on(
         assert submitted(pool, project, hook("free", 1)).result(10).event.number == 2
         assert not stuck.done()
     assert stuck.result().event.number == 2
+
+
+def test_who_shares_a_statement_with_a_session_that_is_held_is_written_without_it(
+    project: Project, pool: ThreadPoolExecutor
+) -> None:
+    names = ("first", "held", "free")
+    first, held, _ = (capture(project, hook(name, 0)).event.session for name in names)
+    assert first
+    assert held
+    with Held(held):
+        with Held(first):
+            leads = submitted(pool, project, hook("first", 1))
+            until(waits_for_lock)
+            stuck = submitted(pool, project, hook("held", 1))
+            until(lambda: len(ordinary._shared._waiting) == 1)
+            free = submitted(pool, project, hook("free", 1))
+            until(lambda: len(ordinary._shared._waiting) == 2)
+        assert leads.result(10).event.number == free.result(10).event.number == 2
+        assert not stuck.done()
+    assert stuck.result(10).event.number == 2
+
+
+def seen(
+    project: Project, monkeypatch: pytest.MonkeyPatch, payloads: list[dict[str, Any]]
+) -> list[Ordinary]:
+    """The payloads as they would be written, and are not."""
+    kept: list[Ordinary] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            ordinary, "write_shared", lambda one: kept.append(one) or ordinary.Written(None)
+        )
+        for payload in payloads:
+            capture(project, payload)
+    return kept
+
+
+def test_what_repeats_another_of_its_statement_is_left_alone_and_spoils_nothing(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capture(project, hook("s", 0))
+    given = seen(project, monkeypatch, [hook("s", 1), hook("s", 1), hook("s", 2)])
+    written = ordinary.write(given)
+    assert [one is not None for one in written] == [True, False, True]
+    assert [one.delivery.event.number for one in given] == [2, None, 3]
+    assert Event.objects.filter(project=project).count() == 3
+
+
+def test_what_a_commit_refuses_is_never_told_as_written(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capture(project, hook("s", 0))
+    (one,) = seen(project, monkeypatch, [hook("s", 1)])
+    columns = list(one.delivery.columns)
+    columns[2] = "no such project"
+    one.delivery.columns = tuple(columns)
+    with pytest.raises(IntegrityError, match="foreign key"):
+        ordinary.write([one])
+    assert Session.objects.get(project=project).last_number == 1
 
 
 def changed(one: Ordinary) -> Ordinary:

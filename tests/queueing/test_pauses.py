@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import override_settings
 from django.utils import timezone
 
@@ -151,3 +151,24 @@ def test_of_many_that_could_try_one_does(enqueue: Enqueue) -> None:
 def test_pauses_double_up_to_ten_minutes() -> None:
     lengths: Sequence[float] = [retry.pause_seconds(n, 30.0) for n in (1, 2, 3, 5, 6, 1000)]
     assert lengths == [30, 60, 120, 480, 600, 600]
+
+
+def test_a_pause_that_cannot_be_lifted_keeps_no_job_from_its_turn(
+    enqueue: Enqueue, published: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = enqueue("lane", 3, kind=kinds.SUMMARY)
+    handler = Refusing()
+    runner.run(jobs[0].id, handler)
+    expire()
+    handler.error = None
+    lift, failures = pauses.lift, iter([OperationalError("locked")])
+
+    def lifted() -> None:
+        for error in failures:
+            raise error
+        lift()
+
+    monkeypatch.setattr(pauses, "lift", lifted)
+    assert runner.run(jobs[0].id, handler) == 3
+    assert [state for state, _ in rows()] == [states.COMPLETED] * 3
+    assert pauses.current() is None

@@ -1,11 +1,13 @@
 """Running jobs: in their lane's order, and whatever a handler raises ends in the job's row."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import DataError, IntegrityError, OperationalError
 from django.test import override_settings
+from django.utils import timezone
 
 from queueing import kinds, leases, operations, runner, states
 from queueing.errors import JobFailed
@@ -136,6 +138,18 @@ def test_a_database_that_is_away_costs_a_job_nothing(
     enqueue("lane", 2)
     runner.run(GenerationJob.objects.get(seq=1).id, Storing(OperationalError("locked")))
     assert rows() == [(states.QUEUED, 0)] * 2
+
+
+def test_a_database_that_goes_on_failing_is_tried_ever_later(
+    enqueue: Enqueue, published: list[str]
+) -> None:
+    (job,) = enqueue()
+    for least, most in ((4, 6), (20, 30), (100, 150)):
+        GenerationJob.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+        runner.run(job.id, Storing(OperationalError("locked")))
+        wait = GenerationJob.objects.get(pk=job.id).due_at - timezone.now()
+        assert least - 3 < wait.total_seconds() <= most
+    assert rows() == [(states.QUEUED, 0)]
 
 
 def test_the_last_attempt_of_a_transient_failure_is_final(
