@@ -28,6 +28,8 @@ def serve() -> None:
     """Serve until SIGTERM or SIGINT; requests that are being answered are finished."""
     from django.conf import settings
 
+    from observations import readings
+
     favour_writers()
     OneProcess(
         "claudemem.wsgi:application",
@@ -42,3 +44,4 @@ def serve() -> None:
         log_access=False,
         log_level=LogLevels.warning,
     ).run()
+    readings.shared.finish()

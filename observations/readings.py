@@ -28,6 +28,8 @@ MOST_WAITING = 5_000
 MOST_AT_ONCE = 200
 # Between two tries (seconds).
 PAUSE = 1.0
+# So long (seconds) a process that ends waits for what could not be written before.
+LAST_PATIENCE = 3.0
 
 # Of the database and of no entry: locked, full, read-only or away.
 _AWAY = (OperationalError, InterfaceError, InternalError, StorageAway)
@@ -62,6 +64,12 @@ class Readings:
         elif not mine.written.wait(PATIENCE):
             log.warning("answered before its audit entry could be written: %s", _told(entry))
 
+    def finish(self) -> None:
+        """Wait until all entries are written, or LAST_PATIENCE; for when nobody reads any more."""
+        with self._some:
+            if not self._some.wait_for(lambda: not self._waiting, LAST_PATIENCE):
+                log.error("%d audit entries of reads were not written", len(self._waiting))
+
     def _joined(self, mine: _Waiting) -> bool:
         with self._some:
             if len(self._waiting) >= MOST_WAITING:
@@ -70,7 +78,7 @@ class Readings:
             if self._writer is None:
                 self._writer = threading.Thread(target=self._write, name="audit", daemon=True)
                 self._writer.start()
-            self._some.notify()
+            self._some.notify_all()
             return True
 
     def _write(self) -> None:
@@ -105,6 +113,7 @@ class Readings:
             for one in group:
                 self._waiting.popleft()
                 one.written.set()
+            self._some.notify_all()
 
 
 def _told(entry: Entry) -> str:

@@ -97,6 +97,22 @@ def test_an_answer_does_not_wait_for_a_locked_database_and_its_entry_follows(
     assert [row.details["resultCount"] for row in AuditEntry.objects.order_by("id")] == [7, 8]
 
 
+def test_what_still_waits_as_the_web_ends_is_written_or_counted_in_the_log(
+    away: threading.Event, log: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readings, "PATIENCE", 0.01)
+    away.set()
+    recorded = Readings()
+    recorded.record(read())
+    monkeypatch.setattr(readings, "LAST_PATIENCE", 0.01)
+    recorded.finish()
+    assert "1 audit entries of reads were not written" in log()
+    monkeypatch.setattr(readings, "LAST_PATIENCE", 15.0)
+    away.clear()
+    recorded.finish()
+    assert AuditEntry.objects.count() == 1
+
+
 def test_no_more_wait_than_fit_and_who_does_not_is_told_in_the_log(
     away: threading.Event, log: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
