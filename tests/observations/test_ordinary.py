@@ -2,19 +2,24 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
+from queue import Queue
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
 from observations import ingest, ordinary
 from observations.models import AuditEntry, Event, Project, Session
 from observations.ordinary import Ordinary
-from queueing import broker
+from queueing import broker, runner
 from queueing.direct import fetch
+from queueing.leases import Details, Job
 from queueing.models import GenerationJob, GenerationJobEvent, Lane
 from tests.waiting import until
 
@@ -135,10 +140,13 @@ def test_of_equal_deliveries_at_once_one_is_stored_and_all_are_answered_alike(
 
 
 class Held:
-    """A session whose row somebody else holds for as long as this block lasts."""
+    """A session whose row somebody else holds for as long as this block lasts.
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
+    `deed` is what they do to it at the end.
+    """
+
+    def __init__(self, session: Session, deed: Callable[[], object] = lambda: None) -> None:
+        self.session, self.deed = session, deed
         self.taken, self.may_end = threading.Event(), threading.Event()
         self.thread = threading.Thread(target=self.hold)
 
@@ -147,6 +155,7 @@ class Held:
             Session.objects.select_for_update().get(pk=self.session.pk)
             self.taken.set()
             self.may_end.wait(30)
+            self.deed()
         connection.close()
 
     def __enter__(self) -> None:
@@ -193,6 +202,109 @@ def test_who_shares_a_statement_with_a_session_that_is_held_is_written_without_i
         assert leads.result(10).event.number == free.result(10).event.number == 2
         assert not stuck.done()
     assert stuck.result(10).event.number == 2
+
+
+def test_a_session_that_ends_or_goes_while_it_is_waited_for_is_open_or_there_again(
+    project: Project, pool: ThreadPoolExecutor
+) -> None:
+    captured = [capture(project, hook(name, 0)) for name in ("ends", "goes")]
+    ends, goes = (Session.objects.filter(pk=one.event.session_id) for one in captured)
+    with Held(ends.get(), lambda: ends.update(ended_at=timezone.now(), end_reason="ended")):
+        late = submitted(pool, project, hook("ends", 1))
+        until(waits_for_lock)
+    assert late.result(10).event.number == 2
+    assert ends.get().ended_at is None
+    with Held(goes.get(), goes.delete):
+        late = submitted(pool, project, hook("goes", 1))
+        until(waits_for_lock)
+    assert late.result(10).event.number == 1
+    assert late.result().event.session_id != captured[1].event.session_id
+
+
+def test_sessions_are_locked_in_the_order_of_their_ids_whatever_the_order_of_their_events(
+    project: Project, monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor
+) -> None:
+    # The first is written again last, so that its row lies behind the other's.
+    first, second, _ = (
+        capture(project, hook(*e)).event.session for e in [("a", 0), ("b", 0), ("a", 1)]
+    )
+    given = seen(project, monkeypatch, [hook("b", 2), hook("a", 2)])
+
+    def write() -> None:
+        ordinary.write(given)
+        connection.close()
+
+    assert first
+    assert second
+    assert first.id < second.id
+    with Held(first):
+        writing = pool.submit(write)
+        until(waits_for_lock)
+        with transaction.atomic():
+            Session.objects.select_for_update(nowait=True).get(pk=second.pk)
+    writing.result(10)
+
+
+def test_what_is_no_news_does_not_become_it_by_the_company_it_keeps(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capture(project, hook("s", 0))
+    silence = {"hook_event_name": "Notification", "session_id": "s", "message": "idle"}
+    ordinary.write(seen(project, monkeypatch, [hook("s", 1), silence]))
+    session = Session.objects.get(project=project)
+    assert (session.last_number, session.news_number) == (3, 2)
+
+
+def test_alike_deliveries_are_one_across_the_border_of_two_windows(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capture(project, hook("s", 0))
+    alike = hook("s", 1)
+    del alike["tool_use_id"]
+    told = []
+    for seconds in (9.9, 10.1, 19.8, 31.0):
+        moment = datetime.fromtimestamp(1_800_000_000 + seconds, UTC)
+        monkeypatch.setattr(ingest, "timezone", SimpleNamespace(now=lambda at=moment: at))
+        told.append(capture(project, alike).duplicate)
+    assert told == [False, True, True, False]
+
+
+class Doing:
+    """A handler that makes nothing of its jobs."""
+
+    def prepare(self, jobs: Sequence[Job]) -> None:
+        pass
+
+    def perform(self, work: None, timeout: float) -> None:
+        pass
+
+    def store(self, jobs: Sequence[Job], result: None) -> Details:
+        return {}
+
+
+def test_no_nudge_is_missing_however_captures_and_workers_meet(
+    project: Project, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads: Queue[str | None] = Queue()
+    monkeypatch.setattr(broker, "publish", lambda job_id, kind: heads.put(job_id))
+
+    def work() -> None:
+        while head := heads.get():
+            runner.run(head, Doing())
+        connection.close()
+
+    workers = [threading.Thread(target=work, daemon=True) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    captured = [submitted(pool, project, hook("abc"[n % 3], n)) for n in range(150)]
+    for one in captured:
+        one.result()
+    states = GenerationJob.objects.values_list("state", flat=True)
+    until(lambda: list(states.all()) == ["completed"] * 150)
+    for _ in workers:
+        heads.put(None)
+    for worker in workers:
+        worker.join()
 
 
 def seen(
