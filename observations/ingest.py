@@ -20,7 +20,7 @@ from observations.hook_payloads import HookPayload
 from observations.identity import lane_key, platform
 from observations.models import Event, Project, Session
 from observations.ordinary import Ordinary
-from observations.privacy import scrub, scrub_name, scrub_text
+from observations.privacy import scrub, scrub_text
 from observations.sessions import NewSession
 from queueing import direct, kinds, outbox
 from queueing.kinds import Kind
@@ -190,14 +190,12 @@ def _scrubbed(new: NewEvent) -> NewEvent:
         metadata=metadata.value,
         removed={**metadata.removed, **payload.removed},
         event_type=scrub_text(new.event_type),
-        platform_source=platform(_name(new.platform_source)),
-        source_event_id=_name(new.source_event_id),
-        session=replace(new.session, content_session_id=_name(new.session.content_session_id)),
+        platform_source=platform(sessions.clean_name(new.platform_source)),
+        source_event_id=sessions.clean_name(new.source_event_id),
+        session=replace(
+            new.session, content_session_id=sessions.clean_name(new.session.content_session_id)
+        ),
     )
-
-
-def _name(value: str | None) -> str | None:
-    return None if value is None else scrub_name(value)
 
 
 def _arrived(
@@ -217,7 +215,12 @@ def _arrived(
             for one in fresh.values()
             if one.key not in silent
         }
-        rows = _written(list(fresh.values()), jobs)
+        again = [
+            replace(one, event=found[one.key])
+            for one in asked
+            if one.key in found and one.key not in silent
+        ]
+        rows = _written(list(fresh.values()), jobs, _late(again, kind, origin))
         entered = entries.batch_captured if kind is kinds.EVENT_BATCH else entries.captured
         audit.write(entered([one.event for one in fresh.values()], rows, origin))
         events = tuple(found.get(one.key) or fresh[one.key].event for one in asked)
@@ -226,10 +229,20 @@ def _arrived(
     return write
 
 
-def _written(fresh: Sequence[Delivery], jobs: Mapping[str, NewJob]) -> tuple[Enqueued, ...]:
-    """Write the deliveries and their jobs; on PostgreSQL in one statement, if all are ordinary."""
+def _late(known: Sequence[Delivery], kind: Kind, origin: dict[str, Any]) -> list[NewJob]:
+    """The jobs of events that came without asking for one before, and ask now."""
+    found = {one.event.id: one for one in known}
+    for event_id in jobs_of(list(found)):
+        del found[event_id]
+    return [_observation_job(one, kind, origin) for one in found.values()]
+
+
+def _written(
+    fresh: Sequence[Delivery], jobs: Mapping[str, NewJob], late: Sequence[NewJob]
+) -> tuple[Enqueued, ...]:
+    """Write deliveries, their jobs and `late` ones; on PostgreSQL at once, if all are ordinary."""
     named = all(one.session is None or one.session.identity_key for one in fresh)
-    if connection.vendor == "postgresql" and named:
+    if connection.vendor == "postgresql" and named and not late:
         done = ordinary.write([
             Ordinary(one, jobs.get(one.key), one.session.identity_key if one.session else None)
             for one in fresh
@@ -238,11 +251,12 @@ def _written(fresh: Sequence[Delivery], jobs: Mapping[str, NewJob]) -> tuple[Enq
             raise IntegrityError("another wrote one of the events, or took away its session")
         return tuple(each.row for each in done if each and each.row)
     deliveries.write(fresh)
-    return outbox.enqueue([
+    prompt = [
         replace(jobs[one.key], session_id=one.event.session_id, covers=one.event.number or 0)
         for one in fresh
         if one.key in jobs
-    ])  # fmt: skip
+    ]
+    return outbox.enqueue([*late, *prompt])
 
 
 def _delivery(team_id: str, new: NewEvent, session: Session | None, now: datetime) -> Delivery:

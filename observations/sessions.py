@@ -60,15 +60,16 @@ def start(team_id: str, new: NewSession, *, origin: Origin = BY_PROGRAM) -> tupl
 def _clean(new: NewSession) -> NewSession:
     return replace(
         new,
-        external_session_id=_name(new.external_session_id),
-        content_session_id=_name(new.content_session_id),
-        agent_id=_name(new.agent_id),
-        agent_type=_name(new.agent_type),
-        platform_source=_name(new.platform_source),
+        external_session_id=clean_name(new.external_session_id),
+        content_session_id=clean_name(new.content_session_id),
+        agent_id=clean_name(new.agent_id),
+        agent_type=clean_name(new.agent_type),
+        platform_source=clean_name(new.platform_source),
     )
 
 
-def _name(value: str | None) -> str | None:
+def clean_name(value: str | None) -> str | None:
+    """A name that a client gave, without secrets; None stays None."""
     return None if value is None else scrub_name(value)
 
 

@@ -1,6 +1,7 @@
 """Capturing events: once, all or none, in their session's order."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,19 @@ def test_a_batch_keeps_its_order_and_finds_its_own_duplicates(project: Project) 
     assert [one.event.payload for one in captured] == [{"n": 1}, {"n": 2}, {"n": 1}, {"n": 3}]
     assert [one.duplicate for one in captured] == [False, False, True, False]
     assert Event.objects.count() == GenerationJob.objects.count() == 3
+
+
+def test_a_batch_makes_the_jobs_that_were_not_asked_for_before_each_once(project: Project) -> None:
+    quiet = event(project, payload={"n": 1}, occurred_at=NOON, generate=False)
+    first = capture(project, quiet)[0]
+    assert first.job is None
+    batch = [replace(quiet, generate=True), event(project, payload={"n": 2}, occurred_at=NOON)]
+    for _ in range(2):
+        captured = capture(project, *batch)
+        assert captured[0].event.id == first.event.id
+        assert [one.job_id is not None for one in captured] == [True, True]
+    jobs = GenerationJob.objects.values_list("source_id", flat=True)
+    assert sorted(jobs) == sorted(one.event.id for one in captured)
 
 
 def test_a_batch_with_one_foreign_event_stores_nothing(project: Project) -> None:

@@ -117,6 +117,18 @@ def test_without_generation_there_is_no_job(api: Api, event: Body) -> None:
     assert waited["generationJob"] is None
 
 
+def test_who_asks_for_generation_later_gets_one_job(api: Api, event: Body) -> None:
+    first = told(api.post("/v1/events?generate=false", event), 201)
+    later, again = (told(api.post("/v1/events", event), 201) for _ in range(2))
+    assert later["event"]["id"] == again["event"]["id"] == first["event"]["id"]
+    assert later["generationJob"]["id"] == again["generationJob"]["id"]
+    job = GenerationJob.objects.get()
+    stored = Event.objects.get()
+    assert (job.source_id, job.session_id, job.covers) == (
+        stored.id, stored.session_id, stored.number or 0
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "query", ["wait=1", "wait=True", "wait=", "generate=no", "wait=true&wait=true"]
 )
