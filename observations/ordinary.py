@@ -133,7 +133,8 @@ def write(these: Sequence[Ordinary], *, patience: float | None = None) -> list[W
     jobs = [new_id() if one.job else None for one in these]
     given = [_given(place, these[place], jobs[place]) for place in _unrepeated(these)]
     results: list[Written | None] = [None] * len(these)
-    for place, *found in direct.fetch(_WRITE, [limit, orjson.dumps(given).decode()]):
+    rows = direct.fetch(_WRITE, [limit, orjson.dumps(given).decode()]) if given else []
+    for place, *found in rows:
         results[place] = _written(these[place], jobs[place], *found)
     return results
 
