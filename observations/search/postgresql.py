@@ -137,11 +137,11 @@ class PostgresqlIndex:
 
 def _asked(words: Sequence[str], project_ids: Sequence[str]) -> _Asked:
     ids = list(project_ids)
-    given = [ids, NEWEST, SAMPLE, list(words), TELLING, _projects(ids)]
+    given: list[Any] = [ids, NEWEST, SAMPLE, list(words), TELLING, _projects(ids)]
     with connection.cursor() as cursor:
         cursor.execute(_TERMS, given)
         found = cursor.fetchall()
-        *_, there, newest, sampled, size = found[0] if found else (0, 0, 0, None)
+        *_, there, newest, sampled, size = found[0] if found else (0, 0, 0, 0)
         if not sampled:
             return _Asked()
         if there >= NEWEST:
