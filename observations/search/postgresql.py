@@ -4,8 +4,10 @@ PostgreSQL's own ranking does not know how rare a word is. But `ts_rank_cd` of a
 sum of the weights of the places where it stands: the weighted term frequency that BM25 asks for.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import log
 from typing import Any
 
@@ -21,33 +23,51 @@ WEIGHTS = "{0.125, 0.25, 0.5, 1}"
 SATURATION = 1.2 / 4
 LENGTH = 0.75
 
-# Rows are looked for by the rarest words, until so many hold one of them; other words only score.
+# So many rows are about enough to choose the best from: they are looked for by the rarest words.
 ENOUGH = 1_000
-# How many rows there are is counted so far: beyond, it hardly changes how rare a word is.
-MANY = 10_000
+# How common a word is, is told by so many of the project's newest rows,
+NEWEST = 10_000
+# of which about so many are looked at, all where there are no more;
+SAMPLE = 1_024
+# a word that fewer of these hold is counted in all rows, which is soon done.
+TELLING = 8
 
-_RARITY = """
-WITH asked AS (
+# `sample` is the same from search to search but for rows that come: chance decides by the number.
+_TERMS = """
+WITH newest AS MATERIALIZED (
+    SELECT number FROM unnest(%s::text[]) AS project (id), LATERAL (
+        SELECT number FROM observations_observation WHERE project_id = project.id
+        ORDER BY occurred_at DESC, number DESC LIMIT %s) AS of_project),
+thinned AS (
+    SELECT (1 << greatest(0, ceil(log(2, greatest(1, count(*)) / %s::numeric))::int)) - 1 AS mask
+    FROM newest),
+sample AS MATERIALIZED (
+    SELECT i.size, i.words || '' AS words FROM newest JOIN observation_index i USING (number)
+    WHERE hashint8(number) & (SELECT mask FROM thinned) = 0),
+asked AS MATERIALIZED (
     SELECT min(place) AS place, query FROM (
         SELECT place, phraseto_tsquery('claudemem_words', claudemem_folded(term)) AS query
         FROM unnest(%s::text[]) WITH ORDINALITY AS given (term, place)) AS each
-    WHERE numnode(query) > 0 GROUP BY query)
-SELECT query::text, (
-    SELECT count(*) FROM observation_index i WHERE i.words @@ (asked.query && %s::tsquery))
-FROM asked ORDER BY place
+    WHERE numnode(query) > 0 GROUP BY query),
+seen AS MATERIALIZED (
+    SELECT place, query, (SELECT count(*) FROM sample WHERE words @@ query) AS times FROM asked)
+SELECT query::text, times,
+    CASE WHEN times < %s AND (SELECT mask FROM thinned) > 0 THEN (
+        SELECT count(*) FROM observation_index i WHERE i.words @@ (query && %s::tsquery)) END,
+    (SELECT count(*) FROM newest), (SELECT min(number) FROM newest), (SELECT count(*) FROM sample),
+    (SELECT avg(size) FROM sample)
+FROM seen ORDER BY place
 """
 
-_ROWS = """
-SELECT count(*) FROM (
-    SELECT 1 FROM observations_observation WHERE project_id = ANY(%s) LIMIT %s) AS counted
-"""
+_ROWS = "EXPLAIN (FORMAT JSON) SELECT FROM observations_observation WHERE project_id = ANY(%s)"
 
 _FIND = """
 SELECT number, {score} AS score FROM (
-    SELECT o.number, o.occurred_at, {saturation} * ({short} + {long} * i.size
-            / avg(i.size::float8) OVER ()) AS norm, {frequencies}
-    FROM observation_index i JOIN observations_observation o ON o.number = i.number
-    WHERE {conditions}) AS found
+    SELECT number, occurred_at, {frequencies}, {saturation} * ({short} + {long} * size / %s) AS norm
+    FROM (
+        SELECT o.number, o.occurred_at, i.size, i.words || '' AS words
+        FROM observation_index i JOIN observations_observation o ON o.number = i.number
+        WHERE {conditions} OFFSET 0) AS read OFFSET 0) AS found
 ORDER BY score DESC, occurred_at DESC, number DESC LIMIT %s
 """
 
@@ -73,11 +93,24 @@ Condition = tuple[str, Sequence[Any]]
 
 @dataclass(frozen=True, slots=True)
 class _Term:
-    """A term as PostgreSQL writes it, how many rows hold it, and what it is worth."""
+    """A term as PostgreSQL writes it, how many rows hold it or about so, and what it is worth."""
 
     query: str
-    rows: int
+    rows: float
     worth: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is known before rows are looked for.
+
+    How many rows there are or about so, the first number of the newest, and what size is usual.
+    """
+
+    terms: tuple[_Term, ...] = ()
+    total: float = 0.0
+    newest: int = 0
+    size: float = 1.0
 
 
 class PostgresqlIndex:
@@ -88,64 +121,99 @@ class PostgresqlIndex:
     ) -> list[Hit]:
         """The best `limit` matches in these projects, best first; of equals the newest first.
 
-        Rows that hold none but the commonest words of the question are looked for only where
-        others are too few.
+        Rows that hold none but some of the commonest words of the question are looked for only
+        where others are too few.
         """
         known = [each for each in project_ids if "\0" not in each]
-        terms = [term for term in _terms(query.any, known) if term.rows] if known else []
-        rarest = _rarest(terms)
-        conditions = list(_conditions(query.none, filters, known)) if terms else []
-        hits = _hits(terms, rarest, conditions, limit) if terms else []
-        if len(hits) < limit and len(rarest) < len(terms):
-            hits = _hits(terms, terms, conditions, limit)
+        asked = _asked(query.any, known) if known and query.any else _Asked()
+        conditions = list(_conditions(query.none, filters, known))
+        hits: list[Hit] = []
+        for wanted in _looked_for(asked, max(ENOUGH, limit)):
+            hits = _hits(asked, [wanted, *conditions], limit)
+            if len(hits) == limit:
+                break
         return hits
 
 
-def _terms(words: Sequence[str], project_ids: Sequence[str]) -> list[_Term]:
-    if not words:
-        return []
+def _asked(words: Sequence[str], project_ids: Sequence[str]) -> _Asked:
+    ids = list(project_ids)
+    given: list[Any] = [ids, NEWEST, SAMPLE, list(words), TELLING, _projects(ids)]
     with connection.cursor() as cursor:
-        cursor.execute(_ROWS, [list(project_ids), MANY])
-        ((total,),) = cursor.fetchall()
-        cursor.execute(_RARITY, [list(words), _projects(project_ids)])
+        cursor.execute(_TERMS, given)
         found = cursor.fetchall()
-    total = max([total, *(rows for _, rows in found)])
-    return [_Term(query, rows, log(1 + (total - rows + 0.5) / (rows + 0.5)))
-            for query, rows in found]  # fmt: skip
+        *_, there, newest, sampled, size = found[0] if found else (0, 0, 0, 0)
+        if not sampled:
+            return _Asked()
+        if there >= NEWEST:
+            cursor.execute(_ROWS, [ids])
+            (((plan,),),) = cursor.fetchall()
+            there = max(there, plan["Plan"]["Plan Rows"])
+    counts = {query: times * there / sampled if counted is None else float(counted)
+              for query, times, counted, *_ in found}  # fmt: skip
+    total = max(there, *counts.values())
+    terms = (_Term(query, rows, log(1 + (total - rows + 0.5) / (rows + 0.5)))
+             for query, rows in counts.items() if rows)  # fmt: skip
+    return _Asked(tuple(terms), total, newest, float(size))
 
 
-def _rarest(terms: Sequence[_Term]) -> list[_Term]:
-    chosen: list[_Term] = []
-    for term in sorted(terms, key=lambda each: each.rows):
-        if sum(each.rows for each in chosen) >= ENOUGH:
+def _looked_for(asked: _Asked, enough: int) -> Iterator[Condition]:
+    """What rows must hold; each next condition is wider.
+
+    First any of the rarest terms, until `enough` rows do. Each of the others alone would bring too
+    many: so many of them together that about `enough` rows hold all. Where even all together stand
+    in far more, nothing tells such rows apart, and the newest will do.
+    """
+    rarest = sorted(asked.terms, key=lambda term: term.rows)
+    reached = list(accumulate(term.rows for term in rarest))
+    few = bisect_right(reached, 2 * enough)
+    told = [(_any(rarest[:few]), 0)] if few else []
+    if few < len(rarest) and sum(reached[few - 1 : few]) < enough:
+        told.append(_together(rarest[few:], asked, enough))
+    if told:
+        yield _either(*told)
+    if few < len(rarest):
+        yield _either(*told, (_any(rarest), asked.newest))
+        yield _either((_any(rarest), 0))
+
+
+def _together(common: Sequence[_Term], asked: _Asked, enough: int) -> tuple[str, int]:
+    """What is to be held together, and from which number on."""
+    chosen, expected = [], asked.total
+    for term in common:
+        if expected <= 2 * enough:
             break
-        chosen.append(term)
-    return chosen
+        chosen.append(f"({term.query})")
+        expected *= term.rows / asked.total
+    return " & ".join(chosen), asked.newest if expected > 4 * enough else 0
 
 
-def _hits(
-    terms: Sequence[_Term], wanted: Sequence[_Term], conditions: Sequence[Condition], limit: int
-) -> list[Hit]:
-    places = range(len(terms))
+def _any(terms: Sequence[_Term]) -> str:
+    return " | ".join(f"({term.query})" for term in terms)
+
+
+def _either(*ways: tuple[str, int]) -> Condition:
+    """One of these terms in a row from that number on."""
+    sql = " OR ".join(["i.words @@ %s::tsquery AND i.number >= %s"] * len(ways))
+    return f"({sql})", [value for way in ways for value in way]
+
+
+def _hits(asked: _Asked, conditions: Sequence[Condition], limit: int) -> list[Hit]:
+    places = range(len(asked.terms))
     sql = _FIND.format(
         score=" + ".join(f"%s::float8 * t{n} / (t{n} + norm)" for n in places),
         frequencies=", ".join(
-            f"ts_rank_cd('{WEIGHTS}', i.words, %s::tsquery) AS t{n}" for n in places
+            f"ts_rank_cd('{WEIGHTS}', words, %s::tsquery) AS t{n}" for n in places
         ),
-        conditions=" AND ".join(["i.words @@ %s::tsquery", *(sql for sql, _ in conditions)]),
+        conditions=" AND ".join(sql for sql, _ in conditions),
         saturation=f"{SATURATION}::float8",
         short=f"{1 - LENGTH}::float8",
         long=f"{LENGTH}::float8",
     )
-    values = [term.worth for term in terms] + [term.query for term in terms]
-    given = [_any(term.query for term in wanted), *(v for _, each in conditions for v in each)]
+    values = [term.worth for term in asked.terms] + [term.query for term in asked.terms]
+    given = [value for _, each in conditions for value in each]
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*values, *given, limit])
+        cursor.execute(sql, [*values, asked.size, *given, limit])
         return [Hit(number, score) for number, score in cursor.fetchall()]
-
-
-def _any(queries: Iterator[str]) -> str:
-    return " | ".join(f"({query})" for query in queries)
 
 
 def _projects(project_ids: Sequence[str]) -> str:

@@ -274,20 +274,23 @@ def _batch(run: Run, stack: Stack) -> None:
     _heading("Batches: POST /v1/events/batch, generation on, 2 connections")
     print(
         "  events a batch  events/s  web CPU µs/event  database   p50 ms  p95 ms  refused"
-        "  others' cores"
+        "  jobs/s meanwhile  others' cores"
     )
     for size in (100, 500):
         web, others = Meter(stack.pids()["web"]), Others(run, stack)
         database = _database_meter(run)
         out = _load(stack, "batches", batch=size, connections=2, seconds=run.effort.seconds)
         used, events = web.seconds(), out.requests * size
+        settled = (events - stack.jobs(OPEN)) / out.seconds
         served = database.seconds() / events * 1e6 if database else 0.0
         p50, p95, _ = _quantiles(out.latencies)
         print(
             f"  {size:14} {events / out.seconds:9.0f} {used / events * 1e6:15.0f} {served:9.0f} "
-            f"{p50:>10} {p95:>7} {out.refused:8} {others.cores():14.1f}"
+            f"{p50:>10} {p95:>7} {out.refused:8} "
+            f"{settled:17.0f} {others.cores():14.1f}"
         )
         run.tell(f"batched events/s, of {size}", events / out.seconds)
+        run.tell(f"  jobs/s meanwhile, of {size}", settled)
         run.tell(f"  web CPU µs an event, of {size}", used / events * 1e6)
         _drain(stack)
 
