@@ -56,10 +56,11 @@ def door() -> Door:
         )
     if ":" in settings.FLOWER_USER:
         raise FlowerRefused("CLAUDE_MEM_FLOWER_USER holds a colon: choose a name without one")
-    if not f"{settings.FLOWER_USER}{settings.FLOWER_PASSWORD}".isascii():
+    typed = f"{settings.FLOWER_USER}{settings.FLOWER_PASSWORD}"
+    if not (typed.isascii() and typed.isprintable()):
         raise FlowerRefused(
-            "CLAUDE_MEM_FLOWER_USER and CLAUDE_MEM_FLOWER_PASSWORD must be ASCII: browsers do not "
-            "agree on how to send other letters"
+            "CLAUDE_MEM_FLOWER_USER and CLAUDE_MEM_FLOWER_PASSWORD must be printable ASCII: "
+            "browsers do not agree on how to send other letters"
         )
     user, read_only = settings.FLOWER_USER, settings.FLOWER_READ_ONLY
     return Door(host, settings.FLOWER_PORT, user, prefix, read_only)

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
-from claudemem.api.errors import not_found
+from claudemem import refusals
 from claudemem.api.routes import api
 
 # Here and not at start-up: workers have no use for the admin, nor the memory for it.
@@ -15,4 +15,6 @@ urlpatterns = [
     path("", api.urls),
     path("admin/", admin.site.urls),
 ]
-handler404 = not_found
+handler400 = refusals.unreadable
+handler403 = refusals.forbidden
+handler404 = refusals.not_found

@@ -10,9 +10,10 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.admin.views.main import PAGE_VAR, ChangeList
-from django.core.exceptions import ValidationError
+from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, ChangeList
+from django.core.exceptions import SuspiciousOperation, ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
 from django.db.models.expressions import Combinable
@@ -31,6 +32,8 @@ Ordering = list[str | Combinable] | tuple[str | Combinable, ...] | tuple[()]
 
 # A list counts its rows so many pages beyond the one that is shown, and says "more" after that.
 PAGES_AHEAD: Final = 5
+# Whoever turned so many pages looks for something that a filter finds.
+MOST_PAGES: Final = 1_000
 # An action takes so many rows at once; "select all" means the newest of them.
 MOST_AT_ONCE: Final = 500
 # A filter by a column without an index looks through so many rows, the newest.
@@ -76,6 +79,11 @@ class NearPaginator(_Paginator):
 class PagedList(ChangeList):
     """A list that lets its admin fetch, once a page, what its columns show besides the rows."""
 
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        """The list's own order, whatever the address asks for: no other has an index behind it."""
+        self.params.pop(ORDER_VAR, None)
+        return list(super().get_ordering(request, queryset))
+
     def get_results(self, request: HttpRequest) -> None:
         """As Django's, and then the companions of this page's rows."""
         super().get_results(request)
@@ -86,7 +94,22 @@ class PagedList(ChangeList):
             self.model_admin.accompany(list(self.result_list))
 
 
-class Browsed(_ModelAdmin[M]):
+class Chosen(_ModelAdmin[M]):
+    """A list whose actions take keys of its rows, and nothing else."""
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The list. Raises SuspiciousOperation if a row was chosen by what cannot be its key."""
+        for chosen in request.POST.getlist(ACTION_CHECKBOX_NAME):
+            try:
+                self.opts.pk.clean(chosen, None)
+            except ValidationError as error:
+                raise SuspiciousOperation(f"No row has such a key: {chosen[:80]!r}") from error
+        return super().changelist_view(request, extra_context)
+
+
+class Browsed(Chosen[M]):
     """A list, newest first, whose cost does not grow with its table.
 
     `by_project` is the column that an index has behind the project: with a project chosen, the
@@ -114,6 +137,14 @@ class Browsed(_ModelAdmin[M]):
             return (f"-{self.by_project}", "-pk")
         return super().get_ordering(request)
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Lists are narrowed by their filters alone.
+
+        Conditions that somebody writes into an address would read whole tables, tell what no page
+        shows (the hash of a key, letter by letter), and fail where an expression is none.
+        """
+        return lookup in {getattr(each, "parameter_name", "") for each in self.list_filter}
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """The list that knows `accompany`."""
         return PagedList
@@ -123,7 +154,7 @@ class Browsed(_ModelAdmin[M]):
         pages = super().get_paginator(request, *args, **kwargs)
         asked = request.GET.get(PAGE_VAR) or request.GET.get("page") or ""
         if isinstance(pages, NearPaginator) and asked.isdecimal():
-            pages.page_shown = int(asked[:9])
+            pages.page_shown = min(int(asked[:9]), MOST_PAGES)
         return pages
 
     def accompany(self, rows: list[M]) -> None:

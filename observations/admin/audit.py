@@ -96,7 +96,7 @@ class AuditAdmin(ReadOnly[AuditEntry], Scoped[AuditEntry]):
         rows: QuerySet[AuditEntry] = super().get_queryset(request)
         asked = any(request.GET.get(name) for name in NARROWING)
         narrowed = asked or not reach(request).is_whole
-        if not narrowed or request.GET.get(Since.parameter_name):
+        if not narrowed or request.GET.get(Since.parameter_name) in Since.HOURS:
             return rows
         newest = rows.aggregate(last=Max("pk"))["last"] or 0
         return rows.filter(pk__gt=newest - LOOKED_THROUGH)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -29,7 +30,18 @@ else:
     _Form = forms.ModelForm
 
 
-class NewKey(_Form):
+class KeyForm(_Form):
+    """A key's name and expiry."""
+
+    def clean_name(self) -> str:
+        """Refuse a name that no list can show."""
+        name: str = self.cleaned_data["name"]
+        if not name.isprintable():
+            raise ValidationError("Use printable characters only.")
+        return name
+
+
+class NewKey(KeyForm):
     """What a new key is for. A project alone names its team."""
 
     scopes = forms.MultipleChoiceField(
@@ -57,8 +69,6 @@ class NewKey(_Form):
         super().clean()
         given = self.cleaned_data
         project, team = given.get("project"), given.get("team")
-        if not given.get("name", "").isprintable():
-            self.add_error("name", "Use printable characters only.")
         if project and team and project.team_id != team.pk:
             self.add_error("project", "The project does not belong to the team.")
         if project and not team:
@@ -99,9 +109,8 @@ class KeyAdmin(Scoped[ApiKey]):
     def get_form(
         self, request: HttpRequest, obj: ApiKey | None = None, change: bool = False, **kwargs: Any
     ) -> type[_Form]:
-        """A form of its own for a new key."""
-        if obj is None:
-            kwargs["form"] = NewKey
+        """The form of a key, or that of a new one."""
+        kwargs["form"] = KeyForm if obj else NewKey
         return super().get_form(request, obj, change, **kwargs)
 
     def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:

@@ -8,7 +8,9 @@ from django.db.models import Count, F, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from observations.admin.gist import called
 from observations.admin.reach import Reach, latest_projects, reach
+from observations.admin.said import subjects
 from observations.models import Event, Observation, Project, Session
 from queueing import pauses, states
 from queueing.browsing import AtLeast, earliest_id
@@ -84,7 +86,14 @@ def _named(jobs: list[GenerationJob]) -> list[tuple[GenerationJob, str]]:
     return [(job, names.get(job.project_id, job.project_id)) for job in jobs]
 
 
-def _sessions(request: HttpRequest) -> list[Session]:
+def _sessions(request: HttpRequest) -> list[tuple[Session, str]]:
+    """The latest sessions, each with what it is about; by its name where nothing was asked."""
+    rows = _latest(request)
+    about = subjects([row.pk for row in rows])
+    return [(row, about.get(row.pk, called(row))) for row in rows]
+
+
+def _latest(request: HttpRequest) -> list[Session]:
     """The latest sessions: of all, by id, which is by time; of a member's latest project."""
     rows = Session.objects.select_related("project")
     if reach(request).is_whole:

@@ -20,7 +20,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from observations.admin.filters import TeamFilter
 from observations.admin.reach import Scoped, reach
 from observations.models import Member
-from queueing.browsing import NOTHING, badge, link, once
+from queueing.browsing import NOTHING, Chosen, badge, link, once
 
 if TYPE_CHECKING:
     _Form = forms.ModelForm[Member]
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 else:
     _Form = forms.ModelForm
 
-    class _Users(UserAdmin, ModelAdmin):
+    class _Users(Chosen, UserAdmin, ModelAdmin):
         """Django's pages of users, in the theme."""
 
 

@@ -1,11 +1,14 @@
-"""Looking for sessions and events: by their names, and by what was asked of an agent."""
+"""What was asked of agents: sessions and events are found by it, and recognised."""
 
 from typing import Any
 
 from django.db.models import Q, QuerySet, TextField
 from django.db.models.expressions import Func
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast, Left
 from django.http import HttpRequest
 
+from observations.admin.gist import LONGEST, gist
 from observations.admin.reach import reach
 from observations.models import Event, Session
 from queueing.browsing import not_older
@@ -17,6 +20,8 @@ MOST_FOUND = 200
 MOST_SESSIONS = 50
 # Longer questions are looked for by their first words.
 MOST_WORDS = 10
+# A session's first prompt stands among so many of its events, or is not looked for.
+MOST_BEFORE = 10
 
 
 class _Prompt(Func):
@@ -41,6 +46,19 @@ def prompts(request: HttpRequest, text: str) -> QuerySet[Event]:
         holding &= Q(payload__prompt__icontains=word)
     found: QuerySet[Event] = newest.filter(holding).order_by("-id")[:MOST_FOUND]
     return found
+
+
+def subjects(sessions: list[str]) -> dict[str, str]:
+    """The first prompt of each session that has one, in a line: one query along an index.
+
+    No more than the beginning of a prompt is read, and none behind the first MOST_BEFORE events.
+    """
+    first = Event.objects.filter(session__in=sessions, number__lte=MOST_BEFORE)
+    said = first.filter(event_type="UserPromptSubmit").order_by("-number")
+    # A prompt may be no text; and what is long begins with more than what is shown of it.
+    begun = Left(Cast(KT("payload__prompt"), TextField()), 4 * LONGEST)
+    told = ((session, gist(text or "")) for session, text in said.values_list("session", begun))
+    return {session: about for session, about in told if about}
 
 
 def called_so(request: HttpRequest, name: str) -> list[str]:

@@ -14,10 +14,13 @@ from observations.admin import timeline
 from observations.admin.filters import ProjectFilter
 from observations.admin.gist import called
 from observations.admin.reach import Scoped
-from observations.admin.said import called_so, prompts
+from observations.admin.said import called_so, prompts, subjects
 from observations.models import Event, Observation, Session
-from queueing.browsing import NOTHING, Period, ReadOnly, list_link, once, pretty
+from queueing.browsing import NOTHING, Period, ReadOnly, list_link, once, pretty, shortened
 from queueing.models import GenerationJob, Lane
+
+# Agents say a word; whatever else somebody sends must not make the list wide.
+LONGEST_REASON = 40
 
 
 class OpenFilter(admin.SimpleListFilter):
@@ -86,23 +89,27 @@ class SessionAdmin(ReadOnly[Session], Scoped[Session]):
         return queryset.filter(pk__in=list(found)), False
 
     def accompany(self, rows: list[Session]) -> None:
-        """How many observations each session has: one query over an index."""
-        made = Observation.objects.filter(session__in=[row.pk for row in rows])
+        """What each session is about, and how many observations it has: two queries."""
+        ids = [row.pk for row in rows]
+        about = subjects(ids)
+        made = Observation.objects.filter(session__in=ids)
         counts = dict(made.values_list("session").annotate(Count("pk")).order_by())
         for row in rows:
             vars(row)["observation_number"] = counts.get(row.pk, 0)
+            vars(row)["subject"] = about.get(row.pk)
 
     @admin.display(description="session")
-    def name(self, session: Session) -> str:
-        """The session as its agent calls it."""
-        return called(session)
+    def name(self, session: Session) -> SafeString | str:
+        """What was asked first, and the session as its agent calls it."""
+        asked, named = vars(session).get("subject"), called(session)
+        return format_html('{}<div class="quiet">{}</div>', asked, named) if asked else named
 
     @admin.display(description="ended")
     def ending(self, session: Session) -> str:
         """When and why it ended."""
         if session.ended_at is None:
             return "open"
-        reason = f" ({session.end_reason})" if session.end_reason else ""
+        reason = f" ({shortened(session.end_reason, LONGEST_REASON)})" if session.end_reason else ""
         return f"{session.ended_at:%Y-%m-%d %H:%M}{reason}"
 
     @admin.display(description="events")

@@ -3,7 +3,11 @@
 # Django gives these methods more than each of them needs.
 # ruff: noqa: ARG002
 
+from typing import TYPE_CHECKING
+
+from django import forms
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
@@ -14,6 +18,11 @@ from observations.admin.reach import Scoped, reach
 from observations.models import ApiKey, Event, Member, Observation, Project, Session, Team
 from queueing.browsing import NOTHING, list_link
 from queueing.models import GenerationJob
+
+if TYPE_CHECKING:
+    _Form = forms.ModelForm[Project]
+else:
+    _Form = forms.ModelForm
 
 
 class TeamAdmin(Scoped[Team]):
@@ -45,9 +54,22 @@ class TeamAdmin(Scoped[Team]):
         return format_html("{} · {} · {}", projects, keys, members)
 
 
+class ProjectForm(_Form):
+    """A project's name. Django looks whether it is taken only where the team can be chosen too."""
+
+    def clean_name(self) -> str:
+        """Refuse what another project of the team is called."""
+        name: str = self.cleaned_data["name"]
+        others = Project.objects.exclude(pk=self.instance.pk)
+        if others.filter(team=self.instance.team_id, name=name).exists():
+            raise ValidationError("Another project of the team has this name.")
+        return name
+
+
 class ProjectAdmin(Scoped[Project]):
     """Projects, by name, with when something last happened in them. Not deleted here either."""
 
+    form = ProjectForm
     list_display = ("name", "team", "last_session", "created_at", "ways")
     list_filter = (TeamFilter,)
     list_select_related = ("team",)

@@ -21,6 +21,10 @@ class LanePin(Pin):
     title = "lane"
     parameter_name = "lane"
 
+    def narrow(self, value: str) -> Q:
+        """The jobs of that lane. Raises ValidationError for what cannot be its number."""
+        return Q(lane=Lane._meta.pk.clean(value, None))
+
     def describe(self, value: str, request: HttpRequest) -> str:
         """The lane's key."""
         found = Lane.objects.filter(pk=value) if value.isdecimal() else Lane.objects.none()

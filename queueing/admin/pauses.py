@@ -16,6 +16,7 @@ from queueing.models import Pause
 class PauseAdmin(ReadOnly[Pause]):
     """Pauses. There is one at most: there is one provider."""
 
+    by_project = "id"
     list_display = ("subject", "shown_state", "reason", "since", "until", "failures")
     fields = readonly_fields = (
         "subject", "shown_state", "reason", "classification", "since", "until", "failures",

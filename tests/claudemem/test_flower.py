@@ -62,7 +62,8 @@ def test_on_loopback_none_need_be_set(host: str, monkeypatch: pytest.MonkeyPatch
         ("FLOWER_PREFIX", "flower(.*)", "CLAUDE_MEM_FLOWER_PREFIX"),
         ("FLOWER_PREFIX", "two//steps", "CLAUDE_MEM_FLOWER_PREFIX"),
         ("FLOWER_USER", "a:b", "without a colon|holds a colon"),
-        ("FLOWER_PASSWORD", "schlüssel", "must be ASCII"),
+        ("FLOWER_PASSWORD", "schlüssel", "must be printable ASCII"),
+        ("FLOWER_PASSWORD", "two\nlines", "must be printable ASCII"),
     ],
 )
 def test_what_could_not_work_is_refused_with_a_sentence(

@@ -71,3 +71,48 @@ def test_jobs_are_found_by_their_own_id_and_by_their_event_or_session(
     for name in (prompted.pk, "one"):
         assert _found(browser, GenerationJob, name) == [job.pk for job in jobs]
     assert _found(browser, GenerationJob, "nothing") == []
+
+
+@pytest.mark.parametrize("address", ["/admin/", "/admin/observations/session/"])
+def test_a_session_is_recognised_by_what_was_asked_first(
+    browser: Client, prompted: Session, address: str
+) -> None:
+    prompted.events.filter(number=2).update(
+        event_type="UserPromptSubmit", payload={"prompt": "Thank you"}
+    )
+    body = browser.get(address).content.decode()
+    assert "Please BOUND the backoff of retries" in body
+    assert "Thank you" not in body
+    # One in which nothing was asked goes by its name.
+    assert "bound the backoff" in body
+
+
+@pytest.mark.parametrize(
+    ("prompt", "told"),
+    [
+        ("Why?\n\n  Because", "Why? Because"),
+        ("x" * 9_999, f"{'x' * 139}…"),
+        ("\u202eevil", "\u202eevil"),
+        (" \n ", None),
+        ("", None),
+        (7, "7"),
+    ],
+)
+def test_a_session_is_about_its_first_prompt_in_a_line(
+    prompted: Session, prompt: object, told: str | None
+) -> None:
+    prompted.events.filter(number=1).update(payload={"prompt": prompt})
+    assert said.subjects([prompted.pk, "0-0-0"]).get(prompted.pk) == told
+
+
+@pytest.mark.parametrize("payload", [{}, [], "text", {"prompt": None}, {"prompt": {"text": "?"}}])
+def test_a_prompt_may_be_anything(browser: Client, prompted: Session, payload: object) -> None:
+    prompted.events.filter(number=1).update(payload=payload)
+    assert browser.get("/admin/observations/session/").status_code == 200
+
+
+def test_a_prompt_deep_in_a_session_is_not_looked_for(
+    prompted: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(said, "MOST_BEFORE", 0)
+    assert said.subjects([prompted.pk]) == {}

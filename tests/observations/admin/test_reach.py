@@ -269,7 +269,7 @@ def test_the_overview_counts_what_is_within_reach(
     assert (facts["captured"], facts["remembered"], facts["queued"]) == (1, 1, 1)
     assert (facts["failed"], facts["failures"]) == (0, [])
     assert facts["waiting"].job.team_id == ours.team_id
-    assert [one.pk for one in facts["sessions"]] == [ours.pk]
+    assert [one.pk for one, _ in facts["sessions"]] == [ours.pk]
     assert "Their plans" not in shown.content.decode()
 
 
