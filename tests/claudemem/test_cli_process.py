@@ -23,9 +23,12 @@ from tests.waiting import until
 ROOT = Path(__file__).parents[2]
 
 
-def run(*arguments: str, data: Path, typed: str = "") -> subprocess.CompletedProcess[str]:
-    """What `claudemem ARGUMENTS` does in a data directory."""
-    environment = {**os.environ, **database_of(data), "CLAUDE_MEM_DATA_DIR": str(data)}
+def run(
+    *arguments: str, data: Path, typed: str = "", database: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """What `claudemem ARGUMENTS` does in a data directory, with its own database or that URL's."""
+    named = {"CLAUDE_MEM_SERVER_DATABASE_URL": database} if database else database_of(data)
+    environment = {**os.environ, **named, "CLAUDE_MEM_DATA_DIR": str(data)}
     return subprocess.run(
         [sys.executable, "-m", "claudemem", *arguments],
         cwd=ROOT, env=environment, input=typed, capture_output=True, text=True, check=False,
@@ -311,6 +314,27 @@ def test_a_database_without_tables_is_a_sentence(tmp_path: Path) -> None:
     assert "`claudemem migrate`" in told.stderr
     debugged = run("--debug", "createadmin", data=tmp_path / "new")
     assert "Traceback" in debugged.stderr
+
+
+@pytest.mark.parametrize("command", [("search", "x"), ("jobs", "list"), ("api-key", "list")])
+def test_a_postgresql_that_is_away_is_one_sentence(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    away = f"postgres://ada:hidden@127.0.0.1:{access.free_port()}/claudemem"
+    told = run(*command, data=tmp_path / "none", database=away)
+    assert told.returncode == 1
+    assert told.stderr.count("\n") == 1
+    assert "see that PostgreSQL runs" in told.stderr
+    assert "hidden" not in told.stderr
+
+
+def test_status_says_why_postgresql_cannot_be_had(tmp_path: Path) -> None:
+    port = access.free_port()
+    away = f"postgres://ada:hidden@127.0.0.1:{port}/claudemem"
+    told = run("status", data=tmp_path, database=away)
+    assert told.returncode == 1
+    assert f"port {port} failed: Connection refused" in told.stdout
+    assert "hidden" not in told.stdout + told.stderr
 
 
 def test_a_wrong_call_exits_with_2(data: Path) -> None:
