@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 _URL = "CLAUDE_MEM_SERVER_DATABASE_URL"
 
 
-@click.group
+@click.group(short_help="Move the store to PostgreSQL.")
 def db() -> None:
     """Move the database."""
 
 
-@db.command()
+@db.command(short_help="Take the SQLite store to PostgreSQL.")
 @click.option("--to", envvar=_URL, help=f"The URL of the target. [default: ${_URL}]")
 @click.option("--dry-run", is_flag=True, help="Say what would be moved, and write nothing.")
 @click.option(

@@ -22,7 +22,7 @@ supervised = click.option(
 )
 
 
-@click.command()
+@click.command(short_help="Run everything in the foreground.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Where the web listens.")
 @click.option("--flower", "with_flower", is_flag=True, help="Run Flower as well.")
 def up(port: int | None, with_flower: bool) -> None:
@@ -96,7 +96,7 @@ def worker_start(queues: str, concurrency: int | None, supervised: bool) -> None
     raise SystemExit(process.exitcode or 0)
 
 
-@click.command()
+@click.command(short_help="Start what is due by the clock.")
 @supervised
 def beat(supervised: bool) -> None:
     """Start what is due by the clock: reconcile, closing of idle sessions."""
@@ -111,7 +111,7 @@ def beat(supervised: bool) -> None:
     app.Beat(loglevel="WARNING", quiet=True, redirect_stdouts=False).run()
 
 
-@click.command()
+@click.command(short_help="Serve Flower: workers, tasks, queues.")
 @supervised
 def flower(supervised: bool) -> None:
     """Serve Flower, which shows Celery's workers, tasks and queues, behind a password.

@@ -1,5 +1,6 @@
 """The command line and the real processes: what a user types and what comes of it."""
 
+import errno
 import json
 import os
 import re
@@ -13,10 +14,11 @@ from typing import Any
 
 import psutil
 import pytest
+from django.db import DatabaseError, OperationalError
 
 from claudemem import cli, leash, peek
 from queueing import access, pids, store
-from tests.postgres import database_of
+from tests.postgres import database_of, on_postgresql
 from tests.queueing.test_external import serving
 from tests.waiting import until
 
@@ -316,6 +318,38 @@ def test_a_database_without_tables_is_a_sentence(tmp_path: Path) -> None:
     assert "Traceback" in debugged.stderr
 
 
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (OSError(errno.EROFS, "Read-only file system", "/data"), "let this user write there"),
+        (OSError(errno.ENOSPC, "No space left on device"), "make room"),
+        (OperationalError("database or disk is full"), "make room"),
+        (OperationalError("attempt to write a readonly database"), "let this user write there"),
+        (OperationalError("database is locked"), "run it again"),
+        (DatabaseError("file is not a database"), "put a backup in its place"),
+        (OperationalError("no such table: auth_user"), "`claudemem migrate`"),
+    ],
+)
+def test_each_error_says_what_to_do_about_it(error: Exception, advice: str) -> None:
+    assert advice in cli.sentence(error)
+
+
+@pytest.mark.skipif(on_postgresql(), reason="this file would not be opened")
+def test_a_file_that_is_no_database_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "claude-mem.sqlite3").write_text("Dear diary, " * 100)
+    told = run("search", "x", data=tmp_path)
+    assert (told.returncode, told.stderr.count("\n")) == (1, 1)
+    assert "file is not a database" in told.stderr
+    assert "put a backup in its place" in told.stderr
+
+
+def test_what_replay_lacks_is_named_as_option_and_as_variable(data: Path) -> None:
+    told = run("replay", str(Path(__file__)), data=data)
+    assert told.returncode == 2
+    assert "--key" in told.stderr
+    assert "CLAUDE_MEM_SERVER_API_KEY" in told.stderr
+
+
 @pytest.mark.parametrize("command", [("search", "x"), ("jobs", "list"), ("api-key", "list")])
 def test_a_postgresql_that_is_away_is_one_sentence(
     tmp_path: Path, command: tuple[str, ...]
@@ -351,6 +385,13 @@ def test_every_line_of_the_table_is_a_command() -> None:
         assert command is not None, name
         assert command.help, name
         assert {"data_dir", "debug"} <= {parameter.name for parameter in command.params}
+
+
+@pytest.mark.parametrize("group", [(), ("jobs",), ("db",), ("api-key",), ("worker",)])
+def test_no_line_of_the_help_is_cut_off(tmp_path: Path, group: tuple[str, ...]) -> None:
+    _, _, commands = run(*group, "--help", data=tmp_path).stdout.partition("Commands:")
+    assert commands
+    assert "..." not in commands
 
 
 def test_logs_are_named_by_the_users_day(tmp_path: Path) -> None:
