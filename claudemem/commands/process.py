@@ -215,13 +215,19 @@ def _await_store() -> None:
     Ours was looked after by whoever started it.
     """
     from claudemem import settings
-    from queueing import external
+    from queueing import external, store
     from queueing.errors import QueueStoreAway
 
     if not settings.QUEUE_STORE_URL:
         raise click.ClickException(
             f"there is no queue store in {settings.DATA_DIR.root}: run `claudemem up`, or name a "
             "server of yours in CLAUDE_MEM_REDIS_URL"
+        )
+    if not settings.EXTERNAL_STORE_URL and not store.running(settings.DATA_DIR.redis):
+        click.echo(
+            f"Warning: the queue store in {settings.DATA_DIR.root} does not run: start it with "
+            "`claudemem up`; it is tried until it answers",
+            err=True,
         )
     said = ""
     while settings.EXTERNAL_STORE_URL:

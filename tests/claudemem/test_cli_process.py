@@ -232,6 +232,26 @@ def test_without_a_queue_store_a_worker_says_what_to_do(
     assert "run `claudemem up`" in told.stderr
 
 
+@pytest.mark.parametrize("command", [("worker", "start"), ("beat",)])
+def test_a_private_store_that_does_not_run_is_mentioned_and_waited_for(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    store.start(tmp_path / "redis", tmp_path / "logs")
+    store.stop(tmp_path / "redis")
+    said = tmp_path / "said.txt"
+    with said.open("wb") as output:
+        waiting = subprocess.Popen(
+            [sys.executable, "-m", "claudemem", *command, "--data-dir", str(tmp_path)],
+            cwd=ROOT, stdout=output, stderr=output, env={**os.environ, **database_of(tmp_path)},
+        )  # fmt: skip
+    try:
+        until(lambda: "start it with `claudemem up`" in said.read_text(), 60)
+        assert waiting.poll() is None
+    finally:
+        waiting.kill()
+        waiting.wait()
+
+
 def test_what_looks_like_a_misspelt_setting_is_mentioned_at_the_start(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
