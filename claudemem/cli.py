@@ -4,6 +4,7 @@ A command is a line in `COMMANDS`, imported when it is called. Its module import
 settings inside functions only: the options that say where the data lies are read before.
 """
 
+import errno
 import os
 from importlib import import_module
 from pathlib import Path
@@ -34,6 +35,28 @@ COMMANDS = {
 }
 
 _DEBUG = "claudemem.debug"
+_UNWRITABLE = "let this user write there, or name another directory with --data-dir"
+_FULL = "make room on its disk, and run it again"
+# What to do about an error of the operating system, and about what SQLite says.
+_OF_SYSTEM = {
+    errno.EACCES: _UNWRITABLE,
+    errno.EPERM: _UNWRITABLE,
+    errno.EROFS: _UNWRITABLE,
+    errno.ENOTDIR: "name another directory with --data-dir",
+    errno.EEXIST: "it is no directory; name another one with --data-dir",
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+}
+_OF_SQLITE = {
+    "is full": _FULL,
+    "is locked": "another process has been writing for long; run it again",
+    "readonly": _UNWRITABLE,
+    "unable to open": _UNWRITABLE,
+    "disk I/O": "see that its disk is well and has room",
+    "malformed": "put a backup in its place (docs/how-to/back-up-and-move.md)",
+    "not a database": "put a backup in its place (docs/how-to/back-up-and-move.md)",
+}
+_MIGRATE = "bring it up to date with `claudemem migrate`"
 
 
 def _use_data_dir(context: click.Context, option: click.Parameter, value: str | None) -> None:  # noqa: ARG001
@@ -117,7 +140,10 @@ def sentence(error: Exception) -> str:
         return _of_database(error)
     if isinstance(error, OSError) and error.strerror:
         where = f" ({error.filename})" if error.filename else ""
-        return f"{error.strerror}{where}; run it again with --debug to see where this comes from"
+        what = _OF_SYSTEM.get(
+            error.errno or 0, "run it again with --debug to see where this comes from"
+        )
+        return f"{error.strerror}{where}: {what}"
     return (
         f"this should not have happened: {type(error).__name__}: {error}; run it again with "
         "--debug to see where it comes from"
@@ -133,7 +159,8 @@ def _of_database(error: Exception) -> str:
             f"the database cannot be used ({said}): see that PostgreSQL runs and takes connections "
             "of this role, and that CLAUDE_MEM_SERVER_DATABASE_URL names it rightly"
         )
-    return f"the database cannot be used ({said}): bring it up to date with `claudemem migrate`"
+    what = next((what for sign, what in _OF_SQLITE.items() if sign in said), _MIGRATE)
+    return f"the database cannot be used ({said}): {what}"
 
 
 def _sharing(command: click.Command) -> click.Command:

@@ -5,7 +5,6 @@ the faults. No sentence repeats a value: what was put into a wrong variable may 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from math import isfinite
 from urllib.parse import urlsplit
 
 OURS = "CLAUDE_MEM_"
@@ -21,6 +20,10 @@ SERVER_BETA_API_KEY SERVER_BETA_PROJECT_ID SERVER_BETA_URL SERVER_PROJECT_ID SER
 USAGE_METERING WELCOME_HINT_ENABLED WORKER_HOST WORKER_PORT
 """
 _FAMILIES = (f"{OURS}TEST_", f"{OURS}CONTEXT_")
+# What a whole number may be at most: PostgreSQL takes no more milliseconds.
+_LARGEST = 2**31 - 1
+# Seconds, and so eleven days: SQLite and timers count longer times wrong.
+_LONGEST = 1e6
 _YES, _NO = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 
 
@@ -42,29 +45,28 @@ class Environment:
             return default
         return value or default
 
-    def whole(self, name: str, default: int, *, least: int = 1, most: int | None = None) -> int:
+    def whole(self, name: str, default: int, *, least: int = 1, most: int = _LARGEST) -> int:
         """A whole number in the range."""
         number: int | None
         try:
             number = int(self._value(name) or default)
         except ValueError:
             number = None
-        if number is not None and least <= number and (most is None or number <= most):
+        if number is not None and least <= number <= most:
             return number
-        span = f"of at least {least}" if most is None else f"from {least} to {most}"
-        self.faults.append(f"{name} must be a whole number {span}")
+        self.faults.append(f"{name} must be a whole number from {least} to {most}")
         return default
 
     def number(self, name: str, default: float, *, zero: bool = False) -> float:
-        """A positive number; zero too, where that has a meaning."""
+        """A positive number, a million at most; zero too, where that has a meaning."""
         try:
             number = float(self._value(name) or default)
         except ValueError:
             number = -1.0
-        if isfinite(number) and (number > 0 or (zero and number == 0)):
+        if 0 < number <= _LONGEST or (zero and number == 0):
             return number
-        kind = "a number that is not negative" if zero else "a number above 0"
-        self.faults.append(f"{name} must be {kind}")
+        least = "from 0" if zero else "above 0"
+        self.faults.append(f"{name} must be a number {least}, and {_LONGEST:.0f} at most")
         return default
 
     def flag(self, name: str, default: bool = False) -> bool:

@@ -80,15 +80,19 @@ def version() -> str:
         return "development"
 
 
-def database() -> Database:
-    """Ask the database, on a connection of its own that gives up soon."""
+def database(*, in_full: bool = False) -> Database:
+    """Ask the database, on a connection of its own that gives up soon.
+
+    `in_full` adds what it said itself, which may name hosts and users: for operators alone.
+    """
     if commits.shared.is_stuck:
         return Database(False, 0, "the database is locked or very slow: nothing can be stored now")
     probe = _probe()
     try:
         return _migrated(probe)
     except Error as error:
-        return Database(False, 0, f"the database does not answer: {type(error).__name__}")
+        said = str(error).partition("\n")[0] if in_full else type(error).__name__
+        return Database(False, 0, f"the database does not answer: {said}")
     finally:
         probe.close()
 

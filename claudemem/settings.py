@@ -96,7 +96,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 # --- the database -------------------------------------------------------------------------------
 DATABASE_URL = env.text("CLAUDE_MEM_SERVER_DATABASE_URL", check=databases.wrong_url)
 DATABASE_LIMITS = databases.Limits(
-    pool=env.whole("CLAUDE_MEM_POSTGRES_POOL_MAX", 10),
+    pool=env.whole("CLAUDE_MEM_POSTGRES_POOL_MAX", 10, most=10_000),
     idle=env.whole("CLAUDE_MEM_POSTGRES_IDLE_TIMEOUT_MS", 30_000),
     connect=env.whole("CLAUDE_MEM_POSTGRES_CONNECTION_TIMEOUT_MS", 5_000),
     statement=env.whole("CLAUDE_MEM_POSTGRES_STATEMENT_TIMEOUT_MS", 30_000),
@@ -165,7 +165,7 @@ CELERY_TASK_ACKS_ON_TIMEOUT = True
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_POOL = "threads"
-CELERY_WORKER_CONCURRENCY = env.whole("CLAUDE_MEM_WORKER_THREADS", 32)
+CELERY_WORKER_CONCURRENCY = env.whole("CLAUDE_MEM_WORKER_THREADS", 32, most=10_000)
 # The claim makes redeliveries harmless; cancelling would throw paid provider calls away.
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 # Events cost more than the task itself; Flower switches them on while it runs.
@@ -225,7 +225,7 @@ PORT = env.whole(
     37877 + (0 if DEPLOYED else os.getuid() if hasattr(os, "getuid") else 77) % 100,
     most=65535,
 )
-WEB_THREADS = env.whole("CLAUDE_MEM_WEB_THREADS", 8)
+WEB_THREADS = env.whole("CLAUDE_MEM_WEB_THREADS", 8, most=10_000)
 # A request that waits for its job waits at most so long: clients give up after 30 s themselves.
 WAIT_SECONDS = env.number("CLAUDE_MEM_WAIT_SECONDS", 25.0, zero=True)
 # Where a role says that it is alive, for `claudemem healthcheck`; nothing is written without it.

@@ -10,16 +10,23 @@ def load_django(*, existing: bool = False) -> None:
     """Make models and settings usable. Called by a command once its options are read.
 
     With `existing` a data directory that is not there is an error: a command that only looks makes
-    none.
+    none. Where memory is in PostgreSQL it need not be in a directory of this machine.
     """
-    if existing:
-        _refuse_nothing()
+    import os
+
+    if existing and not os.environ.get("CLAUDE_MEM_SERVER_DATABASE_URL", "").strip():
+        refuse_nothing()
+    import logging
+
     import django
 
     django.setup()
+    # What a pool tells a server's log, a command says in the sentence with which it ends.
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 
 
-def _refuse_nothing() -> None:
+def refuse_nothing() -> None:
+    """Raise ClickException where there is no data directory."""
     import os
 
     from claudemem import datadir

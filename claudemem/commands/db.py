@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from claudemem.commands import load_django
+from claudemem.commands import load_django, refuse_nothing
 
 if TYPE_CHECKING:
     from claudemem.move.moving import Check, Plan, Told
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 _URL = "CLAUDE_MEM_SERVER_DATABASE_URL"
 
 
-@click.group
+@click.group(short_help="Move the store to PostgreSQL.")
 def db() -> None:
     """Move the database."""
 
 
-@db.command()
+@db.command(short_help="Take the SQLite store to PostgreSQL.")
 @click.option("--to", envvar=_URL, help=f"The URL of the target. [default: ${_URL}]")
 @click.option("--dry-run", is_flag=True, help="Say what would be moved, and write nothing.")
 @click.option(
@@ -44,8 +44,9 @@ def move(to: str | None, dry_run: bool, replace: bool, as_json: bool) -> None:
     """
     if not to:
         raise click.UsageError(f"name the PostgreSQL database with --to, or in {_URL}")
+    refuse_nothing()
     os.environ[_URL] = to
-    load_django(existing=True)
+    load_django()
     from claudemem.members import StartFailed
     from claudemem.move.errors import MoveFailed
     from claudemem.move.moving import Differs

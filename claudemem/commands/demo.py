@@ -29,7 +29,7 @@ QUESTIONS = ("cap for the exponential backoff of retries", "how do locks keep jo
 PATIENCE_SECONDS = 60.0
 
 
-@click.command()
+@click.command(short_help="Show it on recorded agent sessions.")
 @click.option(
     "--recordings",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

@@ -31,7 +31,7 @@ def migrate() -> None:
     click.echo("the database was brought up to date" if done else "the database is up to date")
 
 
-@click.command()
+@click.command(short_help="Make a user of the admin.")
 @click.argument("username", default=ADMIN)
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 def createadmin(username: str, password_stdin: bool) -> None:

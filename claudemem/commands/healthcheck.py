@@ -7,7 +7,7 @@ import click
 from claudemem import alive
 
 
-@click.command()
+@click.command(short_help="Tell whether a container's role is alive.")
 @click.argument("role", type=click.Choice(alive.ROLES), required=False)
 def healthcheck(role: str | None) -> None:
     """Tell whether the role in this container is alive: exits with 0 if it is, else with 1.

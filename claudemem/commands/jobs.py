@@ -41,7 +41,7 @@ def list_jobs(status: str | None, limit: int, offset: int, as_json: bool) -> Non
     click.echo(f"{len(entries)} of {rows.count()} jobs")
 
 
-@jobs.command
+@jobs.command(short_help="Queue a failed or cancelled job again.")
 @click.argument("job_id", metavar="ID")
 def retry(job_id: str) -> None:
     """Queue a failed or cancelled job again; show what became of it as JSON."""
@@ -50,7 +50,7 @@ def retry(job_id: str) -> None:
     _show("retry", done.job, "noop_already_queued" if done.already_queued else "requeued")
 
 
-@jobs.command
+@jobs.command(short_help="Cancel a job that is not completed.")
 @click.argument("job_id", metavar="ID")
 def cancel(job_id: str) -> None:
     """Cancel a job that is not completed; show what became of it as JSON."""

@@ -22,7 +22,7 @@ supervised = click.option(
 )
 
 
-@click.command()
+@click.command(short_help="Run everything in the foreground.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Where the web listens.")
 @click.option("--flower", "with_flower", is_flag=True, help="Run Flower as well.")
 def up(port: int | None, with_flower: bool) -> None:
@@ -96,7 +96,7 @@ def worker_start(queues: str, concurrency: int | None, supervised: bool) -> None
     raise SystemExit(process.exitcode or 0)
 
 
-@click.command()
+@click.command(short_help="Start what is due by the clock.")
 @supervised
 def beat(supervised: bool) -> None:
     """Start what is due by the clock: reconcile, closing of idle sessions."""
@@ -111,7 +111,7 @@ def beat(supervised: bool) -> None:
     app.Beat(loglevel="WARNING", quiet=True, redirect_stdouts=False).run()
 
 
-@click.command()
+@click.command(short_help="Serve Flower: workers, tasks, queues.")
 @supervised
 def flower(supervised: bool) -> None:
     """Serve Flower, which shows Celery's workers, tasks and queues, behind a password.
@@ -215,13 +215,19 @@ def _await_store() -> None:
     Ours was looked after by whoever started it.
     """
     from claudemem import settings
-    from queueing import external
+    from queueing import external, store
     from queueing.errors import QueueStoreAway
 
     if not settings.QUEUE_STORE_URL:
         raise click.ClickException(
             f"there is no queue store in {settings.DATA_DIR.root}: run `claudemem up`, or name a "
             "server of yours in CLAUDE_MEM_REDIS_URL"
+        )
+    if not settings.EXTERNAL_STORE_URL and not store.running(settings.DATA_DIR.redis):
+        click.echo(
+            f"Warning: the queue store in {settings.DATA_DIR.root} does not run: start it with "
+            "`claudemem up`; it is tried until it answers",
+            err=True,
         )
     said = ""
     while settings.EXTERNAL_STORE_URL:

@@ -41,7 +41,7 @@ def send(server: Server, files: Sequence[Path], bar: Progress) -> Replayed:
     return Replayed(len(everything), known)
 
 
-@click.command()
+@click.command(short_help="Send recorded hook payloads to a server.")
 @click.argument(
     "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
@@ -49,6 +49,7 @@ def send(server: Server, files: Sequence[Path], bar: Progress) -> Replayed:
 @click.option(
     "--key",
     envvar="CLAUDE_MEM_SERVER_API_KEY",
+    show_envvar=True,
     required=True,
     help="An API key with memories:write (`claudemem api-key create`).",
 )

@@ -8,7 +8,7 @@ import click
 from claudemem.commands import load_django
 
 
-@click.command()
+@click.command(short_help="Ask what is remembered.")
 @click.argument("query")
 @click.option("--project", help="Its id or name; all projects if absent.")
 @click.option("--limit", default=10, show_default=True, type=click.IntRange(1, 100))

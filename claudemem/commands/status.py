@@ -28,7 +28,10 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that `status` tells. `problems` is empty where all is well."""
+    """Everything that `status` tells. `problems` is empty where all is well.
+
+    Where it is `deployed`, each role is a container of its own, and only what they share is told.
+    """
 
     healthy: bool
     url: str
@@ -41,6 +44,7 @@ class Report:
     lanes_waiting: int
     provider: dict[str, Any]
     problems: list[str]
+    deployed: bool = False
 
 
 @click.command()
@@ -63,10 +67,11 @@ def gather() -> Report:
     state = written if written is not None and written.supervisor.alive else None
     processes = _processes(state) if state else []
     web = state is not None and peek.healthy(settings.HOST, _port(state))
-    store, database = _store(), health.database()
+    store, database = _store(), health.database(in_full=True)
     problems = _problems(state, processes, web, store["reason"])
     workers = health.workers()
-    if state and not store["reason"] and workers.status == "errored":
+    runs = state or settings.DEPLOYED
+    if runs and not store["reason"] and workers.status == "errored":
         problems.append(f"worker: {workers.reason}")
     if not database.initialized:
         problems.append(f"database: {database.reason}")
@@ -85,6 +90,7 @@ def gather() -> Report:
         lanes_waiting=_lanes_waiting() if database.initialized else 0,
         provider={**provider.details, "status": provider.status, "reason": provider.reason},
         problems=problems,
+        deployed=settings.DEPLOYED,
     )
 
 
@@ -131,10 +137,12 @@ def _store() -> dict[str, Any]:
 def _problems(
     state: State | None, processes: list[Process], web: bool, store_reason: str
 ) -> list[str]:
-    if state is None:
+    from django.conf import settings
+
+    if state is None and not settings.DEPLOYED:
         return ["nothing runs in this data directory: start it with `claudemem up`"]
     problems = [f"store: {store_reason}"] if store_reason else []
-    if not web:
+    if state and not web:
         problems.append("web: it does not answer yet, or its log says why")
     return problems + [
         f"{process.name}: {process.state}, after {process.restarts} restarts"
@@ -170,9 +178,12 @@ def _wire(report: Report) -> dict[str, Any]:
 
 def _text(report: Report) -> str:
     store = report.store
-    lines = [
+    here = [
         f"data        {report.data}",
         f"web         {report.url or '-'}  {'answers' if report.web else 'does not answer'}",
+    ]
+    lines = [
+        *([] if report.deployed else here),
         f"store       {store['address'] or '-'}  {store['mode']}  {store['version']}".rstrip(),
         f"database    {report.database['reason']}",
         "jobs        " + ("  ".join(f"{name} {n}" for name, n in report.jobs.items()) or "-"),

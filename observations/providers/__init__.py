@@ -5,8 +5,6 @@ from typing import Protocol
 from observations.drafts import Completion, Source
 from observations.modes import Mode
 from observations.providers.errors import ProviderError, UnknownProvider
-from observations.providers.offline import OfflineProvider
-from observations.providers.openai_compatible import OpenAICompatible
 from observations.providers.selection import SERVICES, Options, resolved
 
 __all__ = ["OFFLINE", "Options", "Provider", "ProviderError", "UnknownProvider", "provider_named"]
@@ -38,9 +36,14 @@ def provider_named(name: str, options: Options | None = None) -> Provider:
 
     Raises UnknownProvider, naming those that exist, or saying what its options lack.
     """
+    # Only the one that is asked for is loaded: each has a memory of its own.
     if name == OFFLINE:
+        from observations.providers.offline import OfflineProvider
+
         return OfflineProvider()
     if name in SERVICES:
+        from observations.providers.openai_compatible import OpenAICompatible
+
         chosen = resolved(name, options or Options())
         return OpenAICompatible(name, chosen.model, chosen.base_url, chosen.key)
     known = ", ".join([OFFLINE, *sorted(SERVICES)])

@@ -1,5 +1,6 @@
 """The command line and the real processes: what a user types and what comes of it."""
 
+import errno
 import json
 import os
 import re
@@ -13,19 +14,23 @@ from typing import Any
 
 import psutil
 import pytest
+from django.db import DatabaseError, OperationalError
 
 from claudemem import cli, leash, peek
 from queueing import access, pids, store
-from tests.postgres import database_of
+from tests.postgres import database_of, on_postgresql
 from tests.queueing.test_external import serving
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
 
-def run(*arguments: str, data: Path, typed: str = "") -> subprocess.CompletedProcess[str]:
-    """What `claudemem ARGUMENTS` does in a data directory."""
-    environment = {**os.environ, **database_of(data), "CLAUDE_MEM_DATA_DIR": str(data)}
+def run(
+    *arguments: str, data: Path, typed: str = "", database: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """What `claudemem ARGUMENTS` does in a data directory, with its own database or that URL's."""
+    named = {"CLAUDE_MEM_SERVER_DATABASE_URL": database} if database else database_of(data)
+    environment = {**os.environ, **named, "CLAUDE_MEM_DATA_DIR": str(data)}
     return subprocess.run(
         [sys.executable, "-m", "claudemem", *arguments],
         cwd=ROOT, env=environment, input=typed, capture_output=True, text=True, check=False,
@@ -227,6 +232,26 @@ def test_without_a_queue_store_a_worker_says_what_to_do(
     assert "run `claudemem up`" in told.stderr
 
 
+@pytest.mark.parametrize("command", [("worker", "start"), ("beat",)])
+def test_a_private_store_that_does_not_run_is_mentioned_and_waited_for(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    store.start(tmp_path / "redis", tmp_path / "logs")
+    store.stop(tmp_path / "redis")
+    said = tmp_path / "said.txt"
+    with said.open("wb") as output:
+        waiting = subprocess.Popen(
+            [sys.executable, "-m", "claudemem", *command, "--data-dir", str(tmp_path)],
+            cwd=ROOT, stdout=output, stderr=output, env={**os.environ, **database_of(tmp_path)},
+        )  # fmt: skip
+    try:
+        until(lambda: "start it with `claudemem up`" in said.read_text(), 60)
+        assert waiting.poll() is None
+    finally:
+        waiting.kill()
+        waiting.wait()
+
+
 def test_what_looks_like_a_misspelt_setting_is_mentioned_at_the_start(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,6 +338,59 @@ def test_a_database_without_tables_is_a_sentence(tmp_path: Path) -> None:
     assert "Traceback" in debugged.stderr
 
 
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (OSError(errno.EROFS, "Read-only file system", "/data"), "let this user write there"),
+        (OSError(errno.ENOSPC, "No space left on device"), "make room"),
+        (OperationalError("database or disk is full"), "make room"),
+        (OperationalError("attempt to write a readonly database"), "let this user write there"),
+        (OperationalError("database is locked"), "run it again"),
+        (DatabaseError("file is not a database"), "put a backup in its place"),
+        (OperationalError("no such table: auth_user"), "`claudemem migrate`"),
+    ],
+)
+def test_each_error_says_what_to_do_about_it(error: Exception, advice: str) -> None:
+    assert advice in cli.sentence(error)
+
+
+@pytest.mark.skipif(on_postgresql(), reason="this file would not be opened")
+def test_a_file_that_is_no_database_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "claude-mem.sqlite3").write_text("Dear diary, " * 100)
+    told = run("search", "x", data=tmp_path)
+    assert (told.returncode, told.stderr.count("\n")) == (1, 1)
+    assert "file is not a database" in told.stderr
+    assert "put a backup in its place" in told.stderr
+
+
+def test_what_replay_lacks_is_named_as_option_and_as_variable(data: Path) -> None:
+    told = run("replay", str(Path(__file__)), data=data)
+    assert told.returncode == 2
+    assert "--key" in told.stderr
+    assert "CLAUDE_MEM_SERVER_API_KEY" in told.stderr
+
+
+@pytest.mark.parametrize("command", [("search", "x"), ("jobs", "list"), ("api-key", "list")])
+def test_a_postgresql_that_is_away_is_one_sentence(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    away = f"postgres://ada:hidden@127.0.0.1:{access.free_port()}/claudemem"
+    told = run(*command, data=tmp_path / "none", database=away)
+    assert told.returncode == 1
+    assert told.stderr.count("\n") == 1
+    assert "see that PostgreSQL runs" in told.stderr
+    assert "hidden" not in told.stderr
+
+
+def test_status_says_why_postgresql_cannot_be_had(tmp_path: Path) -> None:
+    port = access.free_port()
+    away = f"postgres://ada:hidden@127.0.0.1:{port}/claudemem"
+    told = run("status", data=tmp_path, database=away)
+    assert told.returncode == 1
+    assert f"port {port} failed: Connection refused" in told.stdout
+    assert "hidden" not in told.stdout + told.stderr
+
+
 def test_a_wrong_call_exits_with_2(data: Path) -> None:
     assert run("dance", data=data).returncode == 2
     assert run("up", "--port", "nowhere", data=data).returncode == 2
@@ -327,6 +405,13 @@ def test_every_line_of_the_table_is_a_command() -> None:
         assert command is not None, name
         assert command.help, name
         assert {"data_dir", "debug"} <= {parameter.name for parameter in command.params}
+
+
+@pytest.mark.parametrize("group", [(), ("jobs",), ("db",), ("api-key",), ("worker",)])
+def test_no_line_of_the_help_is_cut_off(tmp_path: Path, group: tuple[str, ...]) -> None:
+    _, _, commands = run(*group, "--help", data=tmp_path).stdout.partition("Commands:")
+    assert commands
+    assert "..." not in commands
 
 
 def test_logs_are_named_by_the_users_day(tmp_path: Path) -> None:

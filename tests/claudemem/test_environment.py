@@ -53,11 +53,11 @@ def test_a_number_out_of_its_range_is_a_fault_and_the_default_stands_in(value: s
     assert found.faults == ["PORT must be a whole number from 1 to 65535"]
 
 
-@pytest.mark.parametrize("value", ["0", "-0.5", "nan", "inf", "soon"])
+@pytest.mark.parametrize("value", ["0", "-0.5", "nan", "inf", "1e300", "1000001", "soon"])
 def test_a_time_must_be_positive_and_end(value: str) -> None:
     found = Environment({"WAIT": value})
     assert found.number("WAIT", 2.0) == 2.0
-    assert found.faults == ["WAIT must be a number above 0"]
+    assert found.faults == ["WAIT must be a number above 0, and 1000000 at most"]
 
 
 def test_a_time_may_be_nothing_where_that_has_a_meaning() -> None:
@@ -103,11 +103,11 @@ def test_another_is_a_fault(url: str) -> None:
 def test_all_faults_are_in_one_message() -> None:
     found = Environment({"A": "x", "B": "y"})
     found.whole("A", 1)
-    assert found.verdict() == "A must be a whole number of at least 1"
+    assert found.verdict() == "A must be a whole number from 1 to 2147483647"
     found.flag("B")
     assert found.verdict().splitlines() == [
         "2 settings must be mended:",
-        "- A must be a whole number of at least 1",
+        "- A must be a whole number from 1 to 2147483647",
         "- B must be 1 or 0, or not be set",
     ]
 

@@ -111,6 +111,20 @@ def test_it_also_stops_when_it_is_told_to_and_when_its_terminal_closes(
     assert "store stopped" in crew.said()
 
 
+def test_under_nohup_it_outlives_its_terminal(crew: Crew) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what nohup does
+    try:
+        supervisor = crew.started({"web": ""})
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    supervisor.send_signal(signal.SIGHUP)
+    web = crew.mark("web")
+    assert web is not None
+    web.signal(signal.SIGKILL)
+    until(lambda: "web was started again" in crew.said())
+    assert "stopped" not in crew.said()
+
+
 def test_a_child_that_dies_is_started_again_and_the_board_says_so(crew: Crew) -> None:
     crew.started(THREE)
     first = crew.mark("worker")

@@ -2,6 +2,7 @@
 up after each of them was stopped.
 """
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -120,6 +121,15 @@ def test_a_role_writes_its_sign_of_life_and_nothing_else(team: Team) -> None:
         written = [path.name for path in container.home.rglob("*")]
         assert written == ["claudemem-alive"], name
         assert (container.home / "claudemem-alive").read_text() == name
+
+
+def test_whoever_looks_from_within_a_container_sees_what_all_of_them_share(team: Team) -> None:
+    team.remember("looked-at")
+    told = json.loads(team.host.execute(team.web, "web", "status", "--json"))
+    assert (told["healthy"], told["jobs"]["completed"]) == (True, team.completed())
+    assert "supervisor" not in team.host.execute(team.web, "web", "status")
+    assert "jobs" in team.host.execute(team.web, "web", "jobs", "list", "--limit", "1")
+    assert "#" in team.host.execute(team.web, "web", "search", "retry")
 
 
 def test_worker_and_beat_show_life_again_and_again(team: Team) -> None:
