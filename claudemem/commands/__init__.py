@@ -1,5 +1,8 @@
 """The commands of `claudemem`, one module a subject."""
 
+import logging
+import os
+
 import click
 
 # Who acts, in histories and the audit, where somebody uses the command line.
@@ -12,12 +15,8 @@ def load_django(*, existing: bool = False) -> None:
     With `existing` a data directory that is not there is an error: a command that only looks makes
     none. Where memory is in PostgreSQL it need not be in a directory of this machine.
     """
-    import os
-
     if existing and not os.environ.get("CLAUDE_MEM_SERVER_DATABASE_URL", "").strip():
         refuse_nothing()
-    import logging
-
     import django
 
     django.setup()
@@ -27,8 +26,6 @@ def load_django(*, existing: bool = False) -> None:
 
 def refuse_nothing() -> None:
     """Raise ClickException where there is no data directory."""
-    import os
-
     from claudemem import datadir
 
     root = datadir.locate(os.environ.get("CLAUDE_MEM_DATA_DIR", "")).root
