@@ -24,6 +24,8 @@ WEIGHTS = {
 # From so many rows on, words that most rows hold are not looked for: they would have nearly every
 # row scored and change no order, since bm25 gives them no weight.
 MANY = 1_000
+# Words that more rows hold than that only score, where rarer ones find enough.
+COMMON = 2_000
 
 _SCORE = f"bm25(observation_index, {', '.join(map(str, WEIGHTS.values()))})"
 
@@ -74,6 +76,12 @@ class SqliteIndex:
         """
         if not query.any or not project_ids:
             return []
+        common = _held_by_more(query.any, COMMON)
+        rare = tuple(term for term in query.any if term not in common)
+        if common and rare:
+            hits = _hits(query, filters, project_ids, limit, rare)
+            if len(hits) == limit:
+                return hits
         telling = replace(query, any=_telling(query.any))
         hits = _hits(telling, filters, project_ids, limit) if telling.any else []
         return hits if hits or telling == query else _hits(query, filters, project_ids, limit)
@@ -84,28 +92,47 @@ def _telling(terms: tuple[str, ...]) -> tuple[str, ...]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT max(number) FROM observations_observation")
         half = (cursor.fetchone()[0] or 0) // 2
-        words = [term for term in terms if " " not in term]
-        if half < MANY // 2 or not words:
-            return terms
-        values = [value for word in words for value in (word, f'"{word}"', half)]
-        cursor.execute(" UNION ALL ".join([_HELD_BY_MORE] * len(words)), values)
-        common = {word for (word,) in cursor}
+    common = _held_by_more(terms, half) if half >= MANY // 2 else frozenset()
     return tuple(term for term in terms if term not in common)
 
 
-def _hits(query: Query, filters: Filters, project_ids: Sequence[str], limit: int) -> list[Hit]:
+def _held_by_more(terms: tuple[str, ...], rows: int) -> frozenset[str]:
+    """Those of the terms, single words, that more than so many rows hold."""
+    words = [term for term in terms if " " not in term]
+    if not words:
+        return frozenset()
+    values = [value for word in words for value in (word, f'"{word}"', rows)]
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join([_HELD_BY_MORE] * len(words)), values)
+        return frozenset(word for (word,) in cursor)
+
+
+def _hits(
+    query: Query,
+    filters: Filters,
+    project_ids: Sequence[str],
+    limit: int,
+    needed: Sequence[str] = (),
+) -> list[Hit]:
     conditions = list(_conditions(filters, project_ids))
     sql = _FIND.format(conditions=" AND ".join(condition for condition, _ in conditions))
     values = [value for _, values in conditions for value in values]
     with connection.cursor() as cursor:
-        cursor.execute(sql, [_match(query, project_ids), *values, limit])
+        cursor.execute(sql, [_match(query, project_ids, needed), *values, limit])
         return [Hit(number, score) for number, score in cursor]
 
 
-def _match(query: Query, project_ids: Sequence[str]) -> str:
-    """The query in FTS5's language; quotes make terms safe, since they hold letters and digits."""
+def _match(query: Query, project_ids: Sequence[str], needed: Sequence[str]) -> str:
+    """The query in FTS5's language; quotes make terms safe, since they hold letters and digits.
+
+    Rows hold one of the terms, of those that are `needed` if any are: the others then only score,
+    beside the project, which each row holds and which has no weight.
+    """
     projects = " OR ".join(f'"{_id_words(each)}"' for each in project_ids)
-    wanted = f"project : ({projects}) AND - project : ({_any(query.any)})"
+    others = [term for term in query.any if term not in needed]
+    wanted = f"project : ({projects}) AND - project : ({_any(needed or query.any)})"
+    if needed:
+        wanted += f" AND (- project : ({_any(others)}) OR project : ({projects}))"
     return f"({wanted}) NOT - project : ({_any(query.none)})" if query.none else wanted
 
 

@@ -141,6 +141,25 @@ def test_words_of_most_rows_count_only_where_no_other_word_finds_anything(
     assert find(project, "lock sextant -rusty") == [row.number for row in reversed(common)]
 
 
+def test_common_words_score_rows_that_rarer_words_find(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "COMMON", 4)
+    for n in range(6):
+        add(project, title=f"The lock of part {n}")
+        add(project, title=f"Filler {n}")
+        add(project, title=f"Another filler {n}")
+    rare = [add(project, title=title).number for title in ("Rusty sextant", "Sextant with a lock")]
+    asked = query_terms("lock sextant")
+    two, more = (
+        SqliteIndex().find(asked, Filters(), project_ids=(project.id,), limit=limit)
+        for limit in (2, 9)
+    )
+    assert [hit.number for hit in two] == rare[::-1]
+    assert [hit.score for hit in two] == pytest.approx([hit.score for hit in more[:2]])
+    assert len(more) == 8
+
+
 def test_a_database_without_a_backend_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "_INDEXES", {})
     with pytest.raises(NotSupportedError, match=connection.vendor):
