@@ -4,6 +4,7 @@ A batch is the normal case, one event is a list of one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -12,10 +13,11 @@ from django.db import IntegrityError, connection
 from django.utils import timezone
 
 from observations import audit, commits, deliveries, entries, hook_payloads, ordinary, sessions
+from observations.captured import Captured, jobs_of
 from observations.deliveries import Delivery
 from observations.drafts import JSON
 from observations.entries import Entry
-from observations.errors import Forbidden
+from observations.errors import Forbidden, StorageAway
 from observations.hook_payloads import HookPayload
 from observations.identity import lane_key, platform
 from observations.models import Event, Project, Session
@@ -24,13 +26,13 @@ from observations.privacy import scrub, scrub_text
 from observations.sessions import NewSession
 from queueing import direct, kinds, outbox
 from queueing.kinds import Kind
-from queueing.models import GenerationJob
 from queueing.outbox import SKIPPED, Enqueued, NewJob
 
 # An estimate: how many characters of JSON make a token.
 _CHARACTERS_A_TOKEN = 4
 
-_OF_EVENTS = (kinds.EVENT, kinds.EVENT_BATCH)
+# Batches that share events with several others may meet another of them each time.
+_MOST_COLLISIONS = 5
 
 _PROJECT = "SELECT id FROM observations_project WHERE team_id = %s AND name = %s"
 
@@ -62,27 +64,6 @@ class NewEvent:
     metadata: dict[str, JSON] = field(default_factory=dict)
     generate: bool = True
     removed: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Captured:
-    """What became of one delivery; a duplicate has the event and job of the first."""
-
-    event: Event
-    transport: str
-    duplicate: bool
-    row: Enqueued | None = None
-    earlier: GenerationJob | None = None
-
-    @property
-    def job(self) -> GenerationJob | None:
-        """The job that observes the event, as its row was when it was written."""
-        return as_job(self.row) if self.row else self.earlier
-
-    @property
-    def job_id(self) -> str | None:
-        """Its id, at a hundredth of the cost of its row."""
-        return self.row.id if self.row else self.earlier.id if self.earlier else None
 
 
 def capture(
@@ -159,11 +140,14 @@ def _stored(arrival: Arrival) -> tuple[Captured, ...]:
     """Commit what has arrived, and publish what that enqueued.
 
     Two equal deliveries at once collide in a unique key; the second then finds the first's rows.
+    Raises StorageAway where the same are being delivered over and over.
     """
-    try:
-        written = commits.shared.run(arrival())
-    except IntegrityError:
-        written = commits.shared.run(arrival())
+    for _ in range(_MOST_COLLISIONS):
+        with suppress(IntegrityError):
+            written = commits.shared.run(arrival())
+            break
+    else:
+        raise StorageAway("the same events are just being stored by others: send them again")
     return _answers(written, outbox.publish_enqueued(written.rows))
 
 
@@ -287,14 +271,6 @@ def _tool_use_id(payload: JSON) -> str | None:
         if isinstance(value, str) and value:
             return value
     return None
-
-
-def jobs_of(event_ids: Sequence[str]) -> dict[str, GenerationJob]:
-    """The jobs that observe these events, by event."""
-    if not event_ids:
-        return {}
-    names = [kind.job_id(event_id) for event_id in event_ids for kind in _OF_EVENTS]
-    return {job.source_id: job for job in GenerationJob.objects.filter(queue_job_id__in=names)}
 
 
 class _Links:
@@ -426,24 +402,3 @@ def _project_named(team_id: str, name: str) -> str:
     for (project_id,) in direct.fetch(_PROJECT, [team_id, name]):
         return str(project_id)
     return Project.objects.get_or_create(team_id=team_id, name=name)[0].id
-
-
-def as_job(row: Enqueued) -> GenerationJob:
-    """The job that was just written, as its row, without reading it back."""
-    new = row.new
-    return GenerationJob(
-        id=row.id,
-        queue_job_id=new.queue_job_id,
-        seq=row.seq,
-        kind=new.kind.name,
-        max_attempts=new.kind.max_attempts,
-        due_at=row.created_at,
-        team_id=new.team_id,
-        project_id=new.project_id,
-        session_id=new.session_id,
-        source_type=new.kind.source_type,
-        source_id=new.source_id,
-        covers=new.covers,
-        created_at=row.created_at,
-        updated_at=row.created_at,
-    )

@@ -14,7 +14,8 @@ from claudemem.api.entities import Wire
 from claudemem.api.shapes import Body, Epoch, Metadata, Name, ShortName, Text
 from claudemem.api.waiting import Waited
 from observations import ingest, recall, scopes
-from observations.ingest import Captured, NewEvent, SessionRef
+from observations.captured import Captured
+from observations.ingest import NewEvent, SessionRef
 from queueing import kinds
 
 router = Router(tags=["events"])

@@ -6,7 +6,7 @@ from claudemem.api import bodies
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call, Needs, origin, team
 from observations import ingest, scopes
-from observations.ingest import Captured
+from observations.captured import Captured
 
 router = Router(tags=["hooks"])
 

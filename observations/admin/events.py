@@ -12,7 +12,7 @@ from observations.admin.filters import ProjectFilter, SessionPin
 from observations.admin.gist import gist, place_link, session_link
 from observations.admin.reach import Scoped
 from observations.admin.said import called_so, prompts
-from observations.ingest import jobs_of
+from observations.captured import jobs_of
 from observations.models import Event, Observation, ObservationSource
 from queueing.browsing import NOTHING, Period, ReadOnly, Words, badge, link, list_link, once, pretty
 from queueing.models import GenerationJob

@@ -12,7 +12,7 @@ from observations.admin.filters import ProjectFilter
 from observations.admin.gist import event_link, session_link
 from observations.admin.reach import Scoped, projects
 from observations.admin.said import called_so
-from observations.ingest import jobs_of
+from observations.captured import jobs_of
 from observations.models import Event, Observation, Project, Session
 from queueing import kinds
 from queueing.admin.jobs import JobAdmin, KindFilter, StateFilter

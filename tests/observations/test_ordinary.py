@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import Queue
@@ -15,9 +16,10 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from observations import ingest, ordinary
+from observations.ingest import NewEvent
 from observations.models import AuditEntry, Event, Project, Session
 from observations.ordinary import Ordinary
-from queueing import broker, runner
+from queueing import broker, kinds, runner
 from queueing.direct import fetch
 from queueing.leases import Details, Job
 from queueing.models import GenerationJob, GenerationJobEvent, Lane
@@ -137,6 +139,37 @@ def test_of_equal_deliveries_at_once_one_is_stored_and_all_are_answered_alike(
         assert len({answer.job_id for answer in answers}) == 1
         assert [answer.duplicate for answer in answers].count(False) == 1
     assert Event.objects.filter(project=project).count() == 11
+
+
+def test_a_batch_that_meets_one_other_writer_after_the_next_is_stored_all_the_same(
+    project: Project, pool: ThreadPoolExecutor
+) -> None:
+    names = ["a", "b", "c"]
+    written: Queue[tuple[str | None, str]] = Queue()
+    may_end = {name: threading.Event() for name in names}
+
+    def deliver(*ids: str) -> tuple[ingest.Captured, ...]:
+        news = [NewEvent(project.id, "tool_use", "api", {}, source_event_id=one) for one in ids]
+        return ingest.capture(project.team_id, news, origin={}, kind=kinds.EVENT_BATCH)
+
+    def hold(name: str) -> None:
+        with closing(connection), transaction.atomic():
+            written.put((deliver(name)[0].event.dedupe_key, name))
+            may_end[name].wait(30)
+
+    def deliver_all() -> list[bool]:
+        with closing(connection):
+            return [one.duplicate for one in deliver(*names)]
+
+    holding = {name: pool.submit(hold, name) for name in names}
+    in_order = [name for _, name in sorted(written.get(timeout=30) for _ in names)]
+    batch = pool.submit(deliver_all)
+    for name in in_order:
+        until(lambda: fetch("SELECT 1 FROM pg_locks WHERE NOT granted"))
+        may_end[name].set()
+        holding[name].result()
+    assert batch.result() == [True] * 3
+    assert Event.objects.filter(project=project).count() == 3
 
 
 class Held:
