@@ -55,8 +55,12 @@ def main() -> None:
     print(f"{cores} shared cores, load {load:.1f}; calls of {given.seconds:g} s, {given.threads} "
           "threads in one worker process")  # fmt: skip
     for name in given.database or ("postgresql", "sqlite"):
-        with database(name), _slow_model(given.seconds) as url, _server(url, given) as stack:
-            _measure(stack, url, name, given)
+        with (
+            database(name) as server,
+            _slow_model(given.seconds) as url,
+            _server(url, given) as stack,
+        ):
+            _measure(stack, url, name, server, given)
 
 
 @contextmanager
@@ -89,11 +93,13 @@ def _server(url: str, given: argparse.Namespace) -> Iterator[Stack]:
         rmtree(home, ignore_errors=True)
 
 
-def _measure(stack: Stack, url: str, name: str, given: argparse.Namespace) -> None:
+def _measure(
+    stack: Stack, url: str, name: str, server: int | None, given: argparse.Namespace
+) -> None:
     worker = stack.pids()["worker"]
     with stack.frozen("worker"):
         _enqueue(stack, given.calls)
-        used, others = Meter(worker), Others(stack)
+        used, others = Meter(worker), Others(stack, server)
     with _watching(stack, worker) as most:
         stack.wait_settled(600)
     cpu, busy = used.seconds(), others.cores()
