@@ -7,6 +7,16 @@ from typing import Protocol
 
 from observations.search.terms import Query
 
+# A row `o` of a platform, which is given twice; the same SQL on every database.
+PLATFORM = """
+CASE WHEN o.session_id IS NOT NULL THEN EXISTS (
+  SELECT 1 FROM observations_session s WHERE s.id = o.session_id AND s.platform_source = %s)
+ELSE EXISTS (
+  SELECT 1 FROM observations_observationsource l JOIN observations_event e ON e.id = l.event_id
+  WHERE l.observation_id = o.number AND e.platform_source = %s)
+END
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Filters:

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import connection
 
-from observations.search.index import Filters, Hit
+from observations.search.index import PLATFORM, Filters, Hit
 from observations.search.terms import Query
 
 # By the labels D, C, B, A: concepts; narrative and parts; subtitle, facts and files; title. A
@@ -69,15 +69,6 @@ SELECT number, {score} AS score FROM (
         FROM observation_index i JOIN observations_observation o ON o.number = i.number
         WHERE {conditions} OFFSET 0) AS read OFFSET 0) AS found
 ORDER BY score DESC, occurred_at DESC, number DESC LIMIT %s
-"""
-
-_PLATFORM = """
-CASE WHEN o.session_id IS NOT NULL THEN EXISTS (
-  SELECT 1 FROM observations_session s WHERE s.id = o.session_id AND s.platform_source = %s)
-ELSE EXISTS (
-  SELECT 1 FROM observations_observationsource l JOIN observations_event e ON e.id = l.event_id
-  WHERE l.observation_id = o.number AND e.platform_source = %s)
-END
 """
 
 _FILE = """
@@ -246,4 +237,4 @@ def _conditions(
     if filters.files:
         yield _FILE, [list(filters.files)]
     if filters.platform_source:
-        yield _PLATFORM, [filters.platform_source] * 2
+        yield PLATFORM, [filters.platform_source] * 2

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import connection
 
-from observations.search.index import Filters, Hit
+from observations.search.index import PLATFORM, Filters, Hit
 from observations.search.terms import Query
 
 # In the order of the index's columns. `project` only narrows the search down and scores nothing.
@@ -40,15 +40,6 @@ LIMIT %s
 _HELD_BY_MORE = """
 SELECT %s WHERE EXISTS (
   SELECT 1 FROM observation_index WHERE observation_index MATCH %s LIMIT 1 OFFSET %s)
-"""
-
-_PLATFORM = """
-CASE WHEN o.session_id IS NOT NULL THEN EXISTS (
-  SELECT 1 FROM observations_session s WHERE s.id = o.session_id AND s.platform_source = %s)
-ELSE EXISTS (
-  SELECT 1 FROM observations_observationsource l JOIN observations_event e ON e.id = l.event_id
-  WHERE l.observation_id = o.number AND e.platform_source = %s)
-END
 """
 
 _CONCEPT = "EXISTS (SELECT 1 FROM json_each(o.concepts) WHERE value IN ({marks}))"
@@ -161,7 +152,7 @@ def _conditions(filters: Filters, project_ids: Sequence[str]) -> Iterator[Condit
         each_file = " OR ".join([_FILE] * len(filters.files))
         yield f"({each_file})", [name for name in filters.files for _ in range(4)]
     if filters.platform_source:
-        yield _PLATFORM, [filters.platform_source] * 2
+        yield PLATFORM, [filters.platform_source] * 2
 
 
 def _marks(values: Sequence[object]) -> str:
