@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from claudemem import databases, upgrade
 from observations import commits
-from queueing import broker, kinds, pauses, states, store
+from queueing import broker, kinds, pauses, states
 from queueing.errors import QueueStoreAway
 from queueing.models import GenerationJob
 
@@ -267,9 +267,8 @@ def _queue_details() -> dict[str, Any]:
 
 def _address() -> dict[str, Any]:
     url = urlsplit(settings.QUEUE_STORE_URL)
-    ours = store.managed_url(settings.DATA_DIR.redis) == settings.QUEUE_STORE_URL
     return {
-        "mode": "managed" if ours else "external",
+        "mode": settings.STORE_MODE,
         "host": url.hostname,
         "port": url.port,
         "prefix": "",

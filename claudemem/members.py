@@ -12,8 +12,9 @@ from pathlib import Path
 from claudemem import leash
 from claudemem.interrupts import Interrupts
 from claudemem.restarts import Restarts
-from queueing import pids, store
+from queueing import pids
 from queueing.pids import Mark
+from queueing.store import Store, StoreFailed
 
 GRACE_SECONDS = 10.0
 _POLL_SECONDS = 0.05
@@ -93,7 +94,7 @@ class Member(ABC):
         self._restarts.total += 1
         try:
             self._launch(again=True)
-        except (store.StoreFailed, OSError) as error:
+        except (StoreFailed, OSError) as error:
             delay = self._restarts.died(time.monotonic())
             return f"{self.name} did not start: {error}; the next attempt is in {delay:g} s"
         self._restarts.born(time.monotonic())
@@ -167,34 +168,33 @@ class Child(Member):
         self._process = self._known = None
 
 
-class ManagedStore(Member):
-    """The private queue store. It outlives a supervisor that is killed, and is adopted then."""
+class StoreMember(Member):
+    """A queue store of ours. It outlives a supervisor that is killed, and is adopted then."""
 
-    def __init__(self, directory: Path, logs: Path) -> None:
+    def __init__(self, store: Store) -> None:
         # All wait for it, and it starts in a moment: it is tried again soon, and forgiven soon.
         super().__init__("store", Restarts(steady=5.0))
-        self._directory = directory
-        self._logs = logs
+        self._store = store
         self._day = leash.today()
         self._process: Mark | None = None
 
     def tend(self) -> str:
         if self._day != leash.today():
             self._day = leash.today()
-            store.turn_log(self._directory, self._logs, self._day)
+            self._store.turn_log(self._day)
         return super().tend()
 
     def stop(self, interrupts: Interrupts) -> None:  # noqa: ARG002 - it must write its data
         self._state = STOPPED
-        store.stop(self._directory)
+        self._store.stop()
         self._process = None
 
     def _launch(self, *, again: bool) -> None:
         # Once the others know its address, it must come back to that.
-        server = store.start(self._directory, self._logs, may_move=not again)
+        server = self._store.start(may_move=not again)
         adopted = ", found running" if server.adopted else ""
-        self.detail = f"{server.address}, Valkey {server.version}{adopted}"
-        self._process = pids.mark(server.pid)
+        self.detail = f"{server.address}, {server.product} {server.version}{adopted}"
+        self._process = self._store.process()
 
     def _ending(self) -> str:
         if self._process is None or self._process.alive:

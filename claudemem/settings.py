@@ -6,9 +6,8 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from claudemem import databases, datadir, deployment, theme
+from claudemem import databases, datadir, deployment, storechoice, stores, theme
 from claudemem.environment import Environment
-from queueing import store
 
 env = Environment(os.environ)
 
@@ -16,8 +15,10 @@ env = Environment(os.environ)
 # Our image says so of itself: one of several containers, which share what is named to them.
 DEPLOYED = env.flag("CLAUDE_MEM_DOCKER")
 AUTH_MODE = env.choice("CLAUDE_MEM_AUTH_MODE", "api-key", "api-key", "local-dev")
-# The tables, leases and messages are the same whatever it is called; there is one engine.
-QUEUE_ENGINE = env.choice("CLAUDE_MEM_QUEUE_ENGINE", "celery", "celery", "bullmq")
+# What brings work to workers. The tables and leases are the same whichever it is.
+QUEUE_ENGINE = storechoice.ENGINES[
+    env.choice("CLAUDE_MEM_QUEUE_ENGINE", "celery", *storechoice.ENGINES)
+]
 
 # --- the data directory -------------------------------------------------------------------------
 DATA_DIR = datadir.locate(env.text("CLAUDE_MEM_DATA_DIR"))
@@ -114,9 +115,26 @@ DATABASES = {
 }
 
 # --- the queue store ----------------------------------------------------------------------------
-# Empty until one was started in this data directory, or an external one is named.
-EXTERNAL_STORE_URL = env.url("CLAUDE_MEM_REDIS_URL", schemes=("redis", "rediss"))
-QUEUE_STORE_URL = EXTERNAL_STORE_URL or store.managed_url(DATA_DIR.redis)
+_ASKED = storechoice.Asked(
+    mode=env.choice("CLAUDE_MEM_REDIS_MODE", "", *storechoice.MODES),
+    url=env.url("CLAUDE_MEM_REDIS_URL", schemes=("redis", "rediss")),
+    host=env.text("CLAUDE_MEM_REDIS_HOST", check=storechoice.wrong_host),
+    port=env.whole("CLAUDE_MEM_REDIS_PORT", 6379, most=65535)
+    if env.given("CLAUDE_MEM_REDIS_PORT")
+    else 0,
+)
+env.refuse(storechoice.faults(_ASKED))
+STORE_MODE = storechoice.mode(_ASKED)
+# The server that a managed store runs; one is found where none is named.
+STORE_BINARY = env.text("CLAUDE_MEM_REDIS_BINARY")
+# What can start, find and stop it; none under an engine that uses none.
+STORE = (
+    stores.make(STORE_MODE, DATA_DIR, url=storechoice.external_url(_ASKED), binary=STORE_BINARY)
+    if QUEUE_ENGINE == storechoice.CELERY
+    else None
+)
+# Empty too until one was started in this data directory.
+QUEUE_STORE_URL = STORE.url if STORE else ""
 
 # --- delivery (docs/architecture.md, "Delivery") ------------------------------------------------
 LEASE_SECONDS = env.number("CLAUDE_MEM_LEASE_SECONDS", 8.0)
@@ -270,7 +288,7 @@ env.refuse(
             bypass=env.flag("CLAUDE_MEM_ALLOW_LOCAL_DEV_BYPASS"),
             runtime=env.text("CLAUDE_MEM_RUNTIME"),
             database=env.given("CLAUDE_MEM_SERVER_DATABASE_URL"),
-            store=env.given("CLAUDE_MEM_REDIS_URL"),
+            store=storechoice.is_named(QUEUE_ENGINE, _ASKED),
             signing_key=env.given("CLAUDE_MEM_SECRET_KEY"),
         )
     )

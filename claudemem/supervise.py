@@ -15,9 +15,10 @@ from claudemem import statefile
 from claudemem.board import Board, View
 from claudemem.datadir import DataDir
 from claudemem.interrupts import Interrupts
-from claudemem.members import Child, ManagedStore, Member, Program, StartFailed
+from claudemem.members import Child, Member, Program, StartFailed, StoreMember
 from claudemem.peek import Gauge
 from queueing import access, pids
+from queueing.store import Store
 
 TICK_SECONDS = 0.2
 _HERE = Path(__file__).resolve().parents[1]
@@ -25,14 +26,17 @@ _HERE = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run, and where. `prepare` runs to its end before the children start."""
+    """What to run, and where. `prepare` runs to its end before the children start.
+
+    A `store` that is not ours is left to itself; None where none is used.
+    """
 
     data: DataDir
     host: str
     port: int
     children: tuple[Program, ...]
     prepare: Program | None = None
-    managed_store: bool = True
+    store: Store | None = None
 
     @property
     def url(self) -> str:
@@ -72,8 +76,8 @@ def up(plan: Plan, board: Board) -> None:
 
 def _starting(plan: Plan, interrupts: Interrupts) -> Iterator[Member]:
     """The members in the order of their start; the database is prepared after the store."""
-    if plan.managed_store:
-        yield ManagedStore(plan.data.redis, plan.data.logs)
+    if plan.store and plan.store.ours:
+        yield StoreMember(plan.store)
     if plan.prepare and not interrupts.count:
         _run(plan.prepare, interrupts)
     for program in plan.children:

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import redis
-
-from queueing.errors import QueueingError, QueueStoreAway
+from queueing.errors import QueueStoreAway
+from queueing.store import START_SECONDS, STOP_SECONDS, Server, Store, StoreFailed
 
 OLDEST = (6, 2)
 _TIMEOUT = 3.0
 
 
-class StoreUnfit(QueueingError):
+class StoreUnfit(StoreFailed):
     """The store must not be used as it is; the message says why and what to do."""
 
 
@@ -28,24 +27,66 @@ class Look:
     warnings: tuple[str, ...]
 
 
-def examine(url: str) -> tuple[str, ...]:
-    """The warnings about the store at `url`.
+class ExternalStore(Store):
+    """The server at `url`, which somebody else runs."""
 
-    Raises QueueStoreAway if it does not answer, StoreUnfit if it must not be used.
-    """
-    where = urlsplit(url)
-    place = f"the queue store at {where.hostname}:{where.port or 6379}"
-    try:
-        look = judge(_asked(url))
-    except redis.AuthenticationError as error:
-        raise StoreUnfit(f"{place} refuses the password of CLAUDE_MEM_REDIS_URL") from error
-    except redis.exceptions.NoPermissionError as error:
-        raise StoreUnfit(f"{place} does not let its user ask INFO: allow it") from error
-    except (redis.RedisError, OSError) as error:
-        raise QueueStoreAway(f"{place} does not answer ({type(error).__name__})") from error
-    if look.faults:
-        raise StoreUnfit(f"{place} cannot be used: {'; '.join(look.faults)}")
-    return tuple(f"{place} {warning}" for warning in look.warnings)
+    mode = "external"
+    ours = False
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    @property
+    def url(self) -> str:
+        return self._url
+
+    def start(self, *, may_move: bool = True, timeout: float = START_SECONDS) -> Server:  # noqa: ARG002 - it is where it is
+        """Look at it once. Raises StoreUnfit if it must not be used, QueueStoreAway if away."""
+        place = f"the queue store at {self._address}"
+        facts = self._asked(place)
+        look = judge(facts)
+        if look.faults:
+            raise StoreUnfit(f"{place} cannot be used: {'; '.join(look.faults)}")
+        return self._server(facts, tuple(f"{place} {warning}" for warning in look.warnings))
+
+    def stop(self, *, timeout: float = STOP_SECONDS) -> bool:  # noqa: ARG002 - never
+        return False
+
+    def running(self) -> Server | None:
+        try:
+            facts = self._asked("it")
+        except (StoreUnfit, QueueStoreAway):
+            return None
+        server = self._server(facts)
+        return None if server.loading else server
+
+    @property
+    def _address(self) -> str:
+        where = urlsplit(self._url)
+        return f"{where.hostname}:{where.port or 6379}"
+
+    def _asked(self, place: str) -> dict[str, Any]:
+        import redis  # 18 MB, which a supervisor need not carry
+
+        try:
+            return _told(self._url)
+        except redis.AuthenticationError as error:
+            raise StoreUnfit(f"{place} refuses the password of CLAUDE_MEM_REDIS_URL") from error
+        except redis.exceptions.NoPermissionError as error:
+            raise StoreUnfit(f"{place} does not let its user ask INFO: allow it") from error
+        except (redis.RedisError, OSError) as error:
+            raise QueueStoreAway(f"{place} does not answer ({type(error).__name__})") from error
+
+    def _server(self, facts: Mapping[str, Any], warnings: tuple[str, ...] = ()) -> Server:
+        return Server(
+            mode=self.mode,
+            product="Valkey" if "valkey_version" in facts else "Redis",
+            version=str(facts.get("valkey_version") or facts.get("redis_version", "")),
+            address=self._address,
+            loading=bool(facts.get("loading")),
+            adopted=True,
+            warnings=warnings,
+        )
 
 
 def judge(facts: Mapping[str, Any]) -> Look:
@@ -76,7 +117,9 @@ def _warnings(facts: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _asked(url: str) -> dict[str, Any]:
+def _told(url: str) -> dict[str, Any]:
+    import redis
+
     with redis.Redis.from_url(
         url,
         socket_timeout=_TIMEOUT,

@@ -16,8 +16,8 @@ from celery import Celery
 from pytest_celery import CeleryTestBroker, CeleryTestContainer, CeleryTestSetup, CeleryTestWorker
 
 from claudemem.datadir import DataDir
-from queueing import store
 from tests.stack import ROOT, Stack, environment
+from tests.stores import kept
 from tests.waiting import until
 
 PATIENCE = 60.0
@@ -115,12 +115,13 @@ class Program(CeleryTestContainer):
             self._process.stdin.close()
 
 
-class ManagedStore(CeleryTestContainer):
+class StoreNode(CeleryTestContainer):
     """The private Valkey of a data directory in the place of a container."""
 
     def __init__(self, data: DataDir) -> None:
         self._data = data
-        store.start(data.redis, data.logs)
+        self._store = kept(data.root)
+        self._store.start()
 
     @property
     def name(self) -> str:
@@ -128,37 +129,37 @@ class ManagedStore(CeleryTestContainer):
 
     @property
     def id(self) -> str:
-        process = store.process(self._data.redis)
+        process = self._store.process()
         return str(process.pid if process else 0)
 
     @property
     def status(self) -> str:
-        return RUNNING if store.process(self._data.redis) else EXITED
+        return RUNNING if self._store.process() else EXITED
 
     @property
     def celeryconfig(self) -> dict[str, str]:
-        url = store.managed_url(self._data.redis)
+        url = self._store.url
         return {"url": url, "host_url": url}
 
     def logs(self) -> str:
         return (self._data.redis / "redis.log").read_text()
 
     def ready(self) -> bool:
-        return store.running(self._data.redis) is not None
+        return self._store.running() is not None
 
     def reload(self) -> None:
         """What is told is always what is."""
 
     def kill(self, signal: str | int | None = None) -> None:
-        process = store.process(self._data.redis)
+        process = self._store.process()
         assert process is not None
         process.signal(number_of(signal or "SIGKILL"))
         until(lambda: self.status == EXITED)
 
     def restart(self, timeout: float = 10) -> None:
-        store.stop(self._data.redis, timeout=timeout)
+        self._store.stop(timeout=timeout)
         # Where it was: workers have its address and look there.
-        store.start(self._data.redis, self._data.logs, may_move=False)
+        self._store.start(may_move=False)
 
     def wipe(self) -> None:
         """Kill it and delete what it kept, and have it begin anew."""
@@ -167,13 +168,13 @@ class ManagedStore(CeleryTestContainer):
         self.restart()
 
     def teardown(self) -> None:
-        store.stop(self._data.redis)
+        self._store.stop()
 
 
 class Broker(CeleryTestBroker):  # type: ignore[misc]
     """The node of the managed store."""
 
-    container: ManagedStore
+    container: StoreNode
 
     def wipe(self) -> None:
         """Let it forget everything."""

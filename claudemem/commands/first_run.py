@@ -64,12 +64,12 @@ def _examine_store() -> None:
     """Refuse a queue store of the user's that must not be used; one that is away may come back."""
     from django.conf import settings
 
-    from queueing import external
     from queueing.errors import QueueStoreAway
 
-    if settings.EXTERNAL_STORE_URL:
+    store = settings.STORE
+    if store and not store.ours:
         try:
-            warnings = external.examine(settings.EXTERNAL_STORE_URL)
+            warnings = store.start().warnings
         except QueueStoreAway as away:
             warnings = (str(away),)
         for warning in warnings:

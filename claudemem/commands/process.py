@@ -11,6 +11,7 @@ import click
 if TYPE_CHECKING:
     from claudemem.members import Program
     from claudemem.supervise import Plan
+    from queueing.store import Store
 
 # In the order in which a worker that gets one thread would want them; all are served in turn.
 QUEUES = "event,summary,event-batch,upkeep"
@@ -160,7 +161,6 @@ def _flower() -> "Program":
 def _plan(with_flower: bool) -> "Plan":
     from claudemem import settings
     from claudemem.supervise import Plan, own
-    from queueing import store
 
     return Plan(
         data=settings.DATA_DIR,
@@ -171,8 +171,7 @@ def _plan(with_flower: bool) -> "Plan":
             *(own(name, *how, "--supervised") for name, how in _roles(settings)),
             *([_flower()] if with_flower else []),
         ),
-        # An external one is neither started nor stopped by us.
-        managed_store=settings.QUEUE_STORE_URL in {"", store.managed_url(settings.DATA_DIR.redis)},
+        store=settings.STORE,
     )
 
 
@@ -215,24 +214,32 @@ def _await_store() -> None:
     Ours was looked after by whoever started it.
     """
     from claudemem import settings
-    from queueing import external, store
-    from queueing.errors import QueueStoreAway
 
-    if not settings.QUEUE_STORE_URL:
+    store = settings.STORE
+    if store is None:
+        return
+    if not store.url:
         raise click.ClickException(
             f"there is no queue store in {settings.DATA_DIR.root}: run `claudemem up`, or name a "
             "server of yours in CLAUDE_MEM_REDIS_URL"
         )
-    if not settings.EXTERNAL_STORE_URL and not store.running(settings.DATA_DIR.redis):
+    if not store.ours:
+        _await_theirs(store)
+    elif not store.running():
         click.echo(
             f"Warning: the queue store in {settings.DATA_DIR.root} does not run: start it with "
             "`claudemem up`; it is tried until it answers",
             err=True,
         )
+
+
+def _await_theirs(store: "Store") -> None:
+    from queueing.errors import QueueStoreAway
+
     said = ""
-    while settings.EXTERNAL_STORE_URL:
+    while True:
         try:
-            for warning in external.examine(settings.EXTERNAL_STORE_URL):
+            for warning in store.start().warnings:
                 click.echo(f"Warning: {warning}", err=True)
             return
         except QueueStoreAway as away:

@@ -116,18 +116,18 @@ def _store() -> dict[str, Any]:
     """The queue store: where and which it is, without its password; `reason` if it is away."""
     from django.conf import settings
 
-    from queueing import broker, store
+    from queueing import broker
     from queueing.errors import QueueStoreAway
 
-    managed = settings.QUEUE_STORE_URL in {"", store.managed_url(settings.DATA_DIR.redis)}
-    server = store.running(settings.DATA_DIR.redis) if managed else None
+    store = settings.STORE
+    server = store.running() if store and store.ours else None
     try:
         broker.ping()
         reason = ""
     except QueueStoreAway as away:
         reason = str(away)
     return {
-        "mode": "managed" if managed else "external",
+        "mode": settings.STORE_MODE if store else "none",
         "address": server.address if server else settings.QUEUE_STORE_URL.rpartition("@")[2],
         "version": server.version if server else "",
         "reason": reason,

@@ -31,12 +31,12 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from claudemem.datadir import DataDir
-from queueing import store
 from queueing.direct import moment
 from queueing.pids import Mark, mark
 from tests import proofs
 from tests.benchmarks.rows import Postgresql, Rows, Sqlite
 from tests.stack import OPEN, ROOT, SHORT_LEASES, environment, payloads
+from tests.stores import kept
 from tests.waiting import until
 
 LEASE = float(SHORT_LEASES["CLAUDE_MEM_LEASE_SECONDS"])
@@ -196,13 +196,12 @@ def _go_on(scene: Scene, stopped: Mark) -> None:
 
 def kill_store(scene: Scene) -> None:
     """kill -9 of the queue store; it is back within a second, with what it had written."""
-    process = store.process(scene.data.redis)
+    process = kept(scene.data.root).process()
     assert process is not None
     process.signal(signal.SIGKILL)
     scene.faults.append(Fault("store killed", scene.rows.now(), scene.waiting_heads()))
     timer = threading.Timer(
-        scene.chance.uniform(0.1, 1.0), store.start, [scene.data.redis, scene.data.logs],
-        {"may_move": False},
+        scene.chance.uniform(0.1, 1.0), kept(scene.data.root).start, kwargs={"may_move": False}
     )  # fmt: skip
     timer.start()
     timer.join()
@@ -212,7 +211,7 @@ def flush(scene: Scene) -> None:
     """Everything in the queue store is deleted."""
     import redis
 
-    with closing(redis.Redis.from_url(store.managed_url(scene.data.redis))) as client:
+    with closing(redis.Redis.from_url(kept(scene.data.root).url)) as client:
         client.flushall()
     scene.faults.append(Fault("store flushed", scene.rows.now(), scene.waiting_heads()))
 
@@ -241,7 +240,7 @@ def _start(home: Path, rows: Rows, workers: int, seed: int) -> Scene:
     """Everything runs, and this process is one that can enqueue."""
     data = DataDir(home)
     data.create()
-    store.start(data.redis, data.logs)
+    kept(home).start()
     os.environ.update({**SETTINGS, **rows.settings, "CLAUDE_MEM_DATA_DIR": str(home)})
     os.environ["DJANGO_SETTINGS_MODULE"] = "claudemem.settings"
     # The web's way to enqueue, with Celery's app as its publisher has it.
@@ -268,7 +267,7 @@ def _end(scene: Scene) -> None:
         timer.join()
     for program in (*scene.workers, scene.beat):
         program.end(signal.SIGKILL)
-    store.stop(scene.data.redis)
+    kept(scene.data.root).stop()
 
 
 def _run(scene: Scene, given: argparse.Namespace) -> float:

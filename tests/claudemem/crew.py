@@ -12,6 +12,8 @@ from claudemem.board import choose
 from claudemem.datadir import DataDir
 from claudemem.members import Program, StartFailed
 from claudemem.supervise import Plan, up
+from queueing.external import ExternalStore
+from queueing.managed import ManagedStore
 from queueing.store import StoreFailed
 
 HELD = """
@@ -39,7 +41,9 @@ def plan(directory: Path, port: int, table: dict[str, str]) -> Plan:
         port=port,
         children=tuple(child(name, code, data.logs) for name, code in table.items()),
         prepare=Program("prepare", (sys.executable, "-c", prepare)) if prepare else None,
-        managed_store=mode == "managed",
+        store=ManagedStore(data.redis, data.logs)
+        if mode == "managed"
+        else ExternalStore("redis://127.0.0.1:1/0"),
     )
 
 

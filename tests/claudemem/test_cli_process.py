@@ -17,9 +17,10 @@ import pytest
 from django.db import DatabaseError, OperationalError
 
 from claudemem import cli, leash, peek
-from queueing import access, pids, store
+from queueing import access, pids
 from tests.postgres import database_of, on_postgresql
 from tests.queueing.test_external import serving
+from tests.stores import kept
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -87,7 +88,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     yield installation
     if installation.process.poll() is None:
         installation.stop()
-    store.stop(installation.data / "redis")
+    kept(installation.data).stop()
 
 
 @pytest.fixture
@@ -179,8 +180,8 @@ def test_a_killed_web_answers_again(running: Installation) -> None:
 
 
 def test_a_killed_store_is_found_again_by_worker_and_beat(running: Installation) -> None:
-    until(lambda: store.running(running.data / "redis"))
-    server = store.running(running.data / "redis")
+    until(lambda: kept(running.data).running())
+    server = kept(running.data).running()
     assert server is not None
     os.kill(server.pid, signal.SIGKILL)
     until(lambda: "store was started again" in running.output.read_text())
@@ -211,15 +212,15 @@ def test_ctrl_c_stops_it_all_and_the_next_start_shows_no_secret(running: Install
 def test_the_real_children_end_with_a_killed_supervisor_and_the_store_stays(
     running: Installation,
 ) -> None:
-    kept = store.process(running.data / "redis")
-    assert kept is not None
+    adopted = kept(running.data).process()
+    assert adopted is not None
     marks = [pids.mark(process.pid) for process in running.family()[1:]]
-    children = [mark for mark in marks if mark != kept]
+    children = [mark for mark in marks if mark != adopted]
     assert len(children) == 3
     running.process.kill()
     running.process.wait()
     until(lambda: not any(child.alive for child in children), seconds=3)
-    assert store.process(running.data / "redis") == kept
+    assert kept(running.data).process() == adopted
 
 
 @pytest.mark.parametrize("command", [("worker", "start"), ("beat",), ("flower",)])
@@ -236,8 +237,8 @@ def test_without_a_queue_store_a_worker_says_what_to_do(
 def test_a_private_store_that_does_not_run_is_mentioned_and_waited_for(
     command: tuple[str, ...], tmp_path: Path
 ) -> None:
-    store.start(tmp_path / "redis", tmp_path / "logs")
-    store.stop(tmp_path / "redis")
+    kept(tmp_path).start()
+    kept(tmp_path).stop()
     said = tmp_path / "said.txt"
     with said.open("wb") as output:
         waiting = subprocess.Popen(

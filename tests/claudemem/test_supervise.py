@@ -17,8 +17,9 @@ import pytest
 from claudemem import statefile
 from claudemem.members import Child, Program
 from claudemem.restarts import Restarts, backoff
-from queueing import access, pids, store
+from queueing import access, pids
 from queueing.pids import Mark
+from tests.stores import kept
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -76,7 +77,7 @@ def crew(tmp_path: Path) -> Iterator[Crew]:
     for supervisor in crew.supervisors:
         supervisor.kill()
         supervisor.wait()
-    store.stop(crew.root / "redis")
+    kept(crew.root).stop()
 
 
 def test_all_start_in_order_and_stop_in_reverse_and_nothing_is_left(crew: Crew) -> None:
@@ -150,11 +151,11 @@ def test_a_child_that_cannot_live_is_started_less_and_less_often(crew: Crew) -> 
 
 def test_a_killed_store_is_back_on_its_port_within_about_a_second(crew: Crew) -> None:
     crew.started({"web": ""})
-    url, first = store.managed_url(crew.root / "redis"), crew.mark("store")
+    url, first = kept(crew.root).url, crew.mark("store")
     assert first is not None
     first.signal(signal.SIGKILL)
-    server = until(lambda: store.running(crew.root / "redis"), seconds=2)
-    assert (server.access.url, server.pid == first.pid) == (url, False)
+    server = until(kept(crew.root).running, seconds=2)
+    assert (kept(crew.root).url, server.pid == first.pid) == (url, False)
     until(lambda: "store was started again" in crew.said())
 
 
@@ -162,18 +163,18 @@ def test_a_killed_supervisor_takes_its_children_along_and_its_successor_adopts_t
     crew: Crew,
 ) -> None:
     first = crew.started(THREE)
-    kept, *children = crew.marks()
+    left, *children = crew.marks()
     first.kill()
     first.wait()
     until(lambda: not any(child.alive for child in children), seconds=2)
-    assert kept.alive
+    assert left.alive
     second = crew.start(THREE)
     until(lambda: "found running" in crew.said())
-    assert store.process(crew.root / "redis") == kept
+    assert kept(crew.root).process() == left
     until(lambda: crew.mark("beat") not in children)
     second.send_signal(signal.SIGINT)
     assert second.wait(10) == 0
-    assert not kept.alive
+    assert not left.alive
 
 
 def test_a_store_that_is_not_ours_is_neither_started_nor_stopped(crew: Crew) -> None:
@@ -195,7 +196,7 @@ def test_a_taken_port_is_a_sentence_and_nothing_is_started(crew: Crew) -> None:
         f"port {other.port} is taken by another program: choose another one with --port, or stop "
         "that program\n"
     )
-    assert store.managed_url(other.root / "redis") == ""
+    assert kept(other.root).url == ""
     assert not list(other.root.glob("logs/*"))
     assert first.poll() is None
 
@@ -214,7 +215,7 @@ def test_if_the_database_cannot_be_prepared_nothing_is_left_running(crew: Crew) 
     assert "no room" in crew.said()
     assert "could not be prepared" in crew.said()
     assert "web" not in crew.said()
-    assert store.process(crew.root / "redis") is None
+    assert kept(crew.root).process() is None
 
 
 def test_a_second_ctrl_c_does_not_wait_for_a_child_that_will_not_stop(crew: Crew) -> None:

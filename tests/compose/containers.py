@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from queueing import store
+from queueing import binaries
 from tests.compose import files
 from tests.postgres import database_of
 from tests.stack import HOOK, ROOT, SHORT_LEASES, free_port
@@ -86,7 +86,7 @@ class Host:
 
     def up_store(self) -> Container:
         """Start the queue store, with the flags of the file."""
-        words = [str(store.find_binary()), *self.services["valkey"]["command"][1:]]
+        words = [str(binaries.find()), *self.services["valkey"]["command"][1:]]
         words[words.index("/data")] = str(self.volume)
         words += ["--port", str(self.store_port), "--bind", "127.0.0.1"]
         return self._started(Container(words, {}, self._folder(f"valkey-{self._next()}")))

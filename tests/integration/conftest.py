@@ -9,7 +9,7 @@ import pytest
 from pytest_celery import CeleryBrokerCluster, CeleryWorkerCluster
 
 from claudemem.celery import app
-from tests.nodes import Broker, Fleet, ManagedStore, Setup
+from tests.nodes import Broker, Fleet, Setup, StoreNode
 from tests.stack import SHORT_LEASES
 from tests.stack_tests.conftest import SLOW
 
@@ -28,7 +28,7 @@ def fleet() -> Iterator[Fleet]:
 
 @pytest.fixture(scope="module")
 def celery_broker(fleet: Fleet) -> Iterator[Broker]:
-    broker = Broker(ManagedStore(fleet.directory))
+    broker = Broker(StoreNode(fleet.directory))
     yield broker
     broker.teardown()
 

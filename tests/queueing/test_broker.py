@@ -14,23 +14,25 @@ from django.test import override_settings
 from kombu import Connection, Producer
 
 from claudemem import celery  # noqa: F401
-from queueing import broker, kinds, outbox, store
+from queueing import broker, kinds, outbox
 from queueing.errors import QueueStoreAway
 from queueing.outbox import Head
 from queueing.store import Server
+from tests.stores import kept
 from tests.waiting import until
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    started = store.start(tmp_path / "redis", tmp_path / "logs")
-    with override_settings(QUEUE_STORE_URL=store.managed_url(tmp_path / "redis")):
+    store = kept(tmp_path)
+    started = store.start()
+    with override_settings(QUEUE_STORE_URL=store.url):
         broker._client.cache_clear()
         yield started
         os.kill(started.pid, signal.SIGCONT)
         until(lambda: not broker.breaker.is_open)
     broker._client.cache_clear()
-    store.stop(tmp_path / "redis")
+    store.stop()
 
 
 def seconds_of_publishing() -> tuple[float, bool]:

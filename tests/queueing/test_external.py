@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from queueing import access, external, store
+from queueing import access, binaries
 from queueing.errors import QueueStoreAway
-from queueing.external import StoreUnfit, judge
+from queueing.external import ExternalStore, Look, StoreUnfit, judge
 from tests.waiting import until
 
 SOUND = {"redis_version": "7.2.4", "maxmemory_policy": "noeviction", "aof_enabled": 1,
@@ -20,7 +20,7 @@ SOUND = {"redis_version": "7.2.4", "maxmemory_policy": "noeviction", "aof_enable
 def serving(folder: Path, *flags: str) -> Iterator[str]:
     """A store that somebody else has configured; its URL."""
     port = access.free_port()
-    words = [store.find_binary(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    words = [binaries.find(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     with subprocess.Popen([*words, "--requirepass", "hidden", *flags], cwd=folder,
                           stdout=subprocess.DEVNULL) as server:  # fmt: skip
         try:
@@ -32,12 +32,12 @@ def serving(folder: Path, *flags: str) -> Iterator[str]:
 
 def test_a_store_that_keeps_its_messages_is_taken_without_a_word(tmp_path: Path) -> None:
     with serving(tmp_path, "--appendonly", "yes") as url:
-        assert external.examine(url) == ()
+        assert ExternalStore(url).start().warnings == ()
 
 
 def test_a_store_that_forgets_is_taken_with_a_warning(tmp_path: Path) -> None:
     with serving(tmp_path) as url:
-        (warning,) = external.examine(url)
+        (warning,) = ExternalStore(url).start().warnings
     assert "set appendonly yes" in warning
     assert "hidden" not in warning
 
@@ -47,7 +47,7 @@ def test_a_store_that_drops_messages_is_refused(tmp_path: Path) -> None:
         serving(tmp_path, "--maxmemory-policy", "allkeys-lru") as url,
         pytest.raises(StoreUnfit, match=r"allkeys-lru.*set it to noeviction"),
     ):
-        external.examine(url)
+        ExternalStore(url).start()
 
 
 def test_a_wrong_password_is_refused_and_not_repeated(tmp_path: Path) -> None:
@@ -55,22 +55,22 @@ def test_a_wrong_password_is_refused_and_not_repeated(tmp_path: Path) -> None:
         serving(tmp_path) as url,
         pytest.raises(StoreUnfit, match="refuses the password of CLAUDE_MEM_REDIS_URL") as refused,
     ):
-        external.examine(url.replace("hidden", "guessed"))
+        ExternalStore(url.replace("hidden", "guessed")).start()
     assert "guessed" not in str(refused.value)
 
 
 def test_no_password_where_one_is_asked_for_is_refused_too(tmp_path: Path) -> None:
     with serving(tmp_path) as url, pytest.raises(StoreUnfit, match="refuses the password"):
-        external.examine(url.replace(":hidden@", ""))
+        ExternalStore(url.replace(":hidden@", "")).start()
 
 
 def test_a_store_that_does_not_answer_is_away() -> None:
     with pytest.raises(QueueStoreAway, match=r"127\.0\.0\.1:1 does not answer"):
-        external.examine("redis://:hidden@127.0.0.1:1/0")
+        ExternalStore("redis://:hidden@127.0.0.1:1/0").start()
 
 
 def test_what_a_sound_store_says_is_sound() -> None:
-    assert judge(SOUND) == external.Look((), ())
+    assert judge(SOUND) == Look((), ())
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,16 @@ import pytest
 from kombu import Connection
 
 from claudemem.celery import app
-from queueing import store
 from queueing.transport import Channel, QuickConnection
+from tests.stores import kept
 
 
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:
-    store.start(tmp_path / "redis", tmp_path / "logs")
-    yield store.managed_url(tmp_path / "redis")
-    store.stop(tmp_path / "redis")
+    store = kept(tmp_path)
+    store.start()
+    yield store.url
+    store.stop()
 
 
 @pytest.mark.parametrize("scheme", ["redis", "valkey"])

@@ -15,12 +15,12 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from queueing import store
 from tests import proofs
 from tests.backlog import in_the_middle, send_batch, tool_calls
 from tests.postgres import Server, on_postgresql
 from tests.stack import HOOK, ROOT, SHORT_LEASES, Stack, environment, free_port, stack
 from tests.stack_tests.conftest import SLOW
+from tests.stores import kept
 from tests.waiting import until
 
 pytestmark = [
@@ -242,7 +242,7 @@ def test_up_says_why_it_cannot_start_and_leaves_nothing(server: Server, tmp_path
     assert "password authentication failed" in said
     assert "could not be prepared, for the reason above" in said
     assert "Traceback" not in said
-    assert store.running(tmp_path / "redis") is None
+    assert kept(tmp_path).running() is None
 
 
 def test_two_that_start_at_once_prepare_the_database_once(server: Server, tmp_path: Path) -> None:

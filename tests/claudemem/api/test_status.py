@@ -156,6 +156,7 @@ def test_info_says_of_each_part_how_it_is_and_why() -> None:
 def test_the_address_of_the_store_is_told_without_its_password(
     db: None, reachable: None, settings: LazySettings
 ) -> None:
+    settings.STORE_MODE = "external"
     settings.QUEUE_STORE_URL = "redis://user:correct-horse@store.example:6390/2"
     answer = Api().get("/v1/info")
     details = _boundaries(Api())["queueManager"]["details"]

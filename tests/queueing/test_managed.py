@@ -15,8 +15,10 @@ import psutil
 import pytest
 import redis
 
-from queueing import access, pids, store
-from queueing.store import Server
+from queueing import access, pids
+from queueing.access import Access
+from queueing.managed import ManagedStore
+from queueing.store import Server, StoreFailed
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -29,11 +31,19 @@ class House:
         self.redis = root / "data dir" / "redis"
         self.logs = root / "data dir" / "logs"
 
-    def start(self, **options: bool) -> Server:
-        return store.start(self.redis, self.logs, **options)
+        self.store = ManagedStore(self.redis, self.logs)
+
+    def start(self, *, may_move: bool = True) -> Server:
+        return self.store.start(may_move=may_move)
 
     def client(self) -> redis.Redis:
-        return redis.Redis.from_url(store.managed_url(self.redis))
+        return redis.Redis.from_url(self.store.url)
+
+    @property
+    def access(self) -> Access:
+        known = access.read(self.redis)
+        assert known is not None
+        return known
 
     @property
     def log(self) -> str:
@@ -44,7 +54,7 @@ class House:
 def house(tmp_path: Path) -> Iterator[House]:
     house = House(tmp_path)
     yield house
-    store.stop(house.redis)
+    house.store.stop()
 
 
 def kill(pid: int) -> None:
@@ -61,9 +71,9 @@ def stranger() -> Iterator[socket.socket]:
 
 
 def test_a_store_that_was_never_started_has_no_url(house: House) -> None:
-    assert store.managed_url(house.redis) == ""
-    assert store.running(house.redis) is None
-    assert store.stop(house.redis) is False
+    assert house.store.url == ""
+    assert house.store.running() is None
+    assert house.store.stop() is False
 
 
 def test_a_started_store_answers_at_its_url_with_its_password(house: House) -> None:
@@ -83,9 +93,9 @@ def test_a_started_store_answers_at_its_url_with_its_password(house: House) -> N
 
 
 def test_nobody_gets_in_without_the_password(house: House) -> None:
-    server = house.start()
+    house.start()
     with (
-        socket.create_connection(("127.0.0.1", server.access.port), timeout=5) as connection,
+        socket.create_connection(("127.0.0.1", house.access.port), timeout=5) as connection,
         connection.makefile("rb") as replies,
     ):
         connection.sendall(b"PING\r\nAUTH wrong\r\n")
@@ -100,7 +110,7 @@ def test_it_listens_on_loopback_alone_and_never_on_the_usual_port(house: House) 
         for connection in psutil.Process(server.pid).net_connections()
         if connection.status == psutil.CONN_LISTEN
     }
-    assert listening == {("127.0.0.1", server.access.port)}
+    assert listening == {("127.0.0.1", house.access.port)}
     assert 6379 not in access.PORTS
 
 
@@ -109,7 +119,7 @@ def test_the_password_is_in_a_file_for_its_owner_and_nowhere_else(house: House) 
     config = house.redis / "redis.conf"
     assert stat.S_IMODE(config.stat().st_mode) == 0o600
     assert stat.S_IMODE(house.redis.stat().st_mode) == 0o700
-    password = server.access.password
+    password = house.access.password
     assert len(bytes.fromhex(password)) == 32
     process = psutil.Process(server.pid)
     assert password in config.read_text()
@@ -132,8 +142,8 @@ def test_two_starts_at_once_give_one_server(house: House) -> None:
 
 def test_a_server_whose_starter_was_killed_is_adopted_with_its_data(house: House) -> None:
     program = (
-        "import os, signal; from pathlib import Path; from queueing import store;"
-        f"store.start(Path({str(house.redis)!r}), Path({str(house.logs)!r}));"
+        "import os, signal; from pathlib import Path; from queueing.managed import ManagedStore;"
+        f"ManagedStore(Path({str(house.redis)!r}), Path({str(house.logs)!r})).start();"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     starter = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False)
@@ -157,10 +167,11 @@ def test_a_killed_server_comes_back_on_its_port_with_its_password_and_data(house
     with house.client() as client:
         client.set("kept", "yes")
         client.execute_command("WAITAOF", 1, 0, 2000)
+    before = house.access
     kill(first.pid)
-    assert store.process(house.redis) is None
+    assert house.store.process() is None
     second = house.start(may_move=False)
-    assert second.access == first.access
+    assert house.access == before
     assert second.pid != first.pid
     with house.client() as client:
         assert client.get("kept") == b"yes"
@@ -168,37 +179,38 @@ def test_a_killed_server_comes_back_on_its_port_with_its_password_and_data(house
 
 def test_a_stopped_server_is_gone_and_can_be_started_again(house: House) -> None:
     first = house.start()
-    assert store.stop(house.redis)
+    assert house.store.stop()
     assert not psutil.pid_exists(first.pid)
-    assert store.running(house.redis) is None
-    assert store.stop(house.redis) is False
-    assert house.start().access == first.access
+    assert house.store.running() is None
+    assert house.store.stop() is False
+    assert house.start().address == first.address
 
 
 def test_a_foreign_process_with_the_recorded_number_is_never_signalled(house: House) -> None:
     house.start()
-    store.stop(house.redis)
+    house.store.stop()
     with subprocess.Popen(["sleep", "60"]) as foreign:
         token = pids.token_of(os.getpid())
         pids.write(house.redis / "redis.pid", pids.Mark(foreign.pid, token))
-        assert store.process(house.redis) is None
-        assert store.stop(house.redis) is False
+        assert house.store.process() is None
+        assert house.store.stop() is False
         assert not house.start().adopted
         assert foreign.poll() is None
         foreign.kill()
 
 
 def test_a_taken_port_is_left_to_its_taker(house: House, stranger: socket.socket) -> None:
-    first = house.start()
-    store.stop(house.redis)
-    stranger.bind(("127.0.0.1", first.access.port))
+    house.start()
+    house.store.stop()
+    first = house.access
+    stranger.bind(("127.0.0.1", first.port))
     stranger.listen()
-    with pytest.raises(store.StoreFailed, match=f"port {first.access.port} .* was taken"):
+    with pytest.raises(StoreFailed, match=f"port {first.port} .* was taken"):
         house.start(may_move=False)
     second = house.start()
-    assert second.access.port != first.access.port
-    assert second.access.password == first.access.password
-    assert store.managed_url(house.redis) == second.access.url
+    assert second.address == f"127.0.0.1:{house.access.port}"
+    assert house.access.port != first.port
+    assert house.access.password == first.password
 
 
 def test_a_copied_data_directory_gets_a_server_of_its_own(house: House, tmp_path: Path) -> None:
@@ -211,37 +223,37 @@ def test_a_copied_data_directory_gets_a_server_of_its_own(house: House, tmp_path
     try:
         second = copy.start()
         assert (second.adopted, second.pid == first.pid) == (False, False)
-        assert second.access.port != first.access.port
+        assert copy.access.port != house.access.port
     finally:
-        store.stop(copy.redis)
-    assert store.running(house.redis) is not None
+        copy.store.stop()
+    assert house.store.running() is not None
 
 
 def test_a_server_that_hangs_is_named_and_can_be_stopped(house: House) -> None:
     server = house.start()
     os.kill(server.pid, signal.SIGSTOP)
-    with pytest.raises(store.StoreFailed, match=f"kill {server.pid}"):
-        store.start(house.redis, house.logs, timeout=0.1)
-    assert store.stop(house.redis, timeout=0.2)
+    with pytest.raises(StoreFailed, match=f"kill {server.pid}"):
+        house.store.start(timeout=0.1)
+    assert house.store.stop(timeout=0.2)
     assert not psutil.pid_exists(server.pid)
 
 
 def test_a_server_that_cannot_start_is_a_sentence_that_names_its_log(house: House) -> None:
     (house.redis / "data").mkdir(parents=True)
     (house.redis / "data" / "appendonlydir").write_text("not a directory")
-    with pytest.raises(store.StoreFailed, match=r"redis\.log"):
+    with pytest.raises(StoreFailed, match=r"redis\.log"):
         house.start()
-    assert store.process(house.redis) is None
+    assert house.store.process() is None
 
 
 def test_its_log_is_turned_by_day_while_it_runs(house: House) -> None:
     house.start()
-    store.turn_log(house.redis, house.logs, date(2031, 1, 2))
+    house.store.turn_log(date(2031, 1, 2))
     with house.client() as client:
         client.bgsave()
     until(lambda: "Background saving started" in (house.logs / "redis-2031-01-02.log").read_text())
 
 
 def test_settings_find_the_url_without_django() -> None:
-    program = "import sys; from queueing import store; sys.exit('django' in sys.modules)"
+    program = "import sys; from queueing import managed; sys.exit('django' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)

@@ -1,0 +1,19 @@
+"""Makes the queue store of a mode: one that can be started, found and stopped."""
+
+from claudemem import storechoice
+from claudemem.datadir import DataDir
+from queueing.external import ExternalStore
+from queueing.managed import ManagedStore
+from queueing.store import Store
+
+
+def make(mode: str, data: DataDir, *, url: str = "", binary: str = "") -> Store:
+    """The store of a mode: kept in `data` if it is ours, at `url` if it is not.
+
+    `binary` is the path of the server that a managed one runs; "" finds one.
+    """
+    if mode == storechoice.EXTERNAL:
+        return ExternalStore(url)
+    if mode == storechoice.MANAGED:
+        return ManagedStore(data.redis, data.logs, binary)
+    raise NotImplementedError(mode)
