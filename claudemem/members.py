@@ -53,6 +53,8 @@ class Member(ABC):
     def __init__(self, name: str, restarts: Restarts) -> None:
         self.name = name
         self.detail = ""
+        # Sentences about its last start.
+        self.warnings: tuple[str, ...] = ()
         self._restarts = restarts
         self._state = STOPPED
 
@@ -99,7 +101,7 @@ class Member(ABC):
             return f"{self.name} did not start: {error}; the next attempt is in {delay:g} s"
         self._restarts.born(time.monotonic())
         self._state = RUNNING
-        return f"{self.name} was started again"
+        return "; ".join((f"{self.name} was started again", *self.warnings))
 
 
 class Child(Member):
@@ -194,6 +196,7 @@ class StoreMember(Member):
         server = self._store.start(may_move=not again)
         adopted = ", found running" if server.adopted else ""
         self.detail = f"{server.address}, {server.product} {server.version}{adopted}"
+        self.warnings = server.warnings
         self._process = self._store.process()
 
     def _ending(self) -> str:

@@ -127,9 +127,16 @@ env.refuse(storechoice.faults(_ASKED))
 STORE_MODE = storechoice.mode(_ASKED)
 # The server that a managed store runs; one is found where none is named.
 STORE_BINARY = env.text("CLAUDE_MEM_REDIS_BINARY")
+STORE_MEGABYTES = env.whole("CLAUDE_MEM_REDIS_MAXMEMORY_MB", 128, least=16, most=1_000_000)
 # What can start, find and stop it; none under an engine that uses none.
 STORE = (
-    stores.make(STORE_MODE, DATA_DIR, url=storechoice.external_url(_ASKED), binary=STORE_BINARY)
+    stores.make(
+        STORE_MODE,
+        DATA_DIR,
+        url=storechoice.external_url(_ASKED),
+        binary=STORE_BINARY,
+        megabytes=STORE_MEGABYTES,
+    )
     if QUEUE_ENGINE == storechoice.CELERY
     else None
 )

@@ -66,7 +66,8 @@ def up(plan: Plan, board: Board) -> None:
             for member in _starting(plan, interrupts):
                 started.append(member)
                 member.start()
-                board.say(_introduced(member))
+                for line in (_introduced(member), *member.warnings):
+                    board.say(line)
             gauge.start()
             _watch(plan, started, interrupts, board, gauge)
         finally:

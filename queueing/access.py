@@ -1,8 +1,10 @@
 """How to reach the managed store: its configuration file and a few words of its protocol."""
 
 import os
+import re
 import secrets
 import socket
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,6 +15,8 @@ HOST = "127.0.0.1"
 # the server is down; the port that everybody else's server uses lies outside.
 PORTS = range(20_000, 32_000)
 ANSWER_SECONDS = 1.0
+_USABLE = range(1024, 65536)
+_PASSWORD = re.compile(r"[0-9a-f]{64}")
 
 
 class NoAnswer(Exception):
@@ -37,23 +41,30 @@ def fresh() -> Access:
 
 
 def read(directory: Path) -> Access | None:
-    """What the configuration in `directory` says, or None if there is none."""
+    """What the configuration in `directory` says; None if there is none, or none of ours."""
     try:
         text = (directory / "redis.conf").read_text()
         facts = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
-        return Access(int(facts["port"]), facts["requirepass"])
+        known = Access(int(facts["port"]), facts["requirepass"])
     except (OSError, KeyError, ValueError):
         return None
+    return known if known.port in _USABLE and _PASSWORD.fullmatch(known.password) else None
 
 
-def write(directory: Path, access: Access) -> None:
-    """Write the configuration: for its owner's eyes only, and never seen half written."""
+def write(directory: Path, access: Access, megabytes: int) -> None:
+    """Write the configuration: for its owner's eyes only, and never seen half written.
+
+    `megabytes` is how much memory the server may fill. Raises OSError.
+    """
     home = directory.absolute()
+    there, text = home / "redis.conf", _configuration(home, access, megabytes)
+    if _is_written(there, text):
+        return  # so that a full disk does not keep a server from starting that could
     new = home / "redis.conf.new"
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(_configuration(home, access))
-    new.replace(home / "redis.conf")
+        file.write(text)
+    new.replace(there)
 
 
 def ask(access: Access, command: str) -> str:
@@ -98,7 +109,15 @@ def _reply(line: bytes, read: Callable[[int], bytes]) -> str:
     raise NoAnswer(line.decode(errors="replace").strip())
 
 
-def _configuration(home: Path, access: Access) -> str:
+def _is_written(path: Path, text: str) -> bool:
+    try:
+        return path.read_text() == text and stat.S_IMODE(path.stat().st_mode) == 0o600
+    except (OSError, ValueError):
+        return False
+
+
+def _configuration(home: Path, access: Access, megabytes: int) -> str:
+    # Only what every server from Redis 6.2 to Valkey 9.1 knows.
     return f"""\
 # Written anew at each start: what is changed here is lost.
 bind {HOST}
@@ -112,6 +131,10 @@ loglevel notice
 appendonly yes
 appendfsync everysec
 save 60 1
+# The append-only file is what is read again; a snapshot that failed need stop nobody.
+stop-writes-on-bgsave-error no
+aof-load-truncated yes
+maxmemory {megabytes}mb
 # A message that was taken is never dropped to make room.
 maxmemory-policy noeviction
 """

@@ -9,9 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from queueing.errors import QueueStoreAway
-from queueing.store import START_SECONDS, STOP_SECONDS, Server, Store, StoreFailed
+from queueing.store import OLDEST, START_SECONDS, STOP_SECONDS, Server, Store, StoreFailed
 
-OLDEST = (6, 2)
 _TIMEOUT = 3.0
 
 

@@ -6,35 +6,46 @@ outlives whoever started it; the next start finds it by its mark, or by its pass
 it.
 """
 
+import errno
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
-from queueing import access, binaries, pids
+from queueing import access, binaries, endings, pids
 from queueing.access import Access
 from queueing.store import START_SECONDS, STOP_SECONDS, Server, Store, StoreFailed
 
+# Only ids of jobs lie in it: room for a hundred thousand lanes that wait.
+MEGABYTES = 128
+
 _POLL_SECONDS = 0.02
 _TRIES = 5
+# With less room on its disk than this, a server cannot even say that it has none.
+_LEAST_ROOM = 64 * 1024
 
 
 class ManagedStore(Store):
     """The server kept in `directory`, which logs into a file a day in `logs`.
 
-    `binary` is the path of the server to run; "" finds one.
+    `binary` is the path of the server to run; "" finds one. `megabytes` of memory may be filled
+    with messages; then it takes no more until some were taken.
     """
 
     mode = "managed"
 
-    def __init__(self, directory: Path, logs: Path, binary: str = "") -> None:
+    def __init__(
+        self, directory: Path, logs: Path, binary: str = "", megabytes: int = MEGABYTES
+    ) -> None:
         self.directory = directory
         self._logs = logs
         self._binary = binary
+        self._megabytes = megabytes
 
     @property
     def url(self) -> str:
@@ -43,11 +54,13 @@ class ManagedStore(Store):
         return known.url if known else ""
 
     def start(self, *, may_move: bool = True, timeout: float = START_SECONDS) -> Server:
-        for place in (self.directory, self.directory / "data", self._logs):
-            place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._locked():
-            deadline = time.monotonic() + timeout
-            return self._adopt(deadline) or self._launch(may_move, deadline)
+        """As every store; data that it cannot read are set aside, and it begins empty."""
+        with self._explaining("started"):
+            for place in (self.directory, self._data, self._logs):
+                place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with self._locked():
+                deadline = time.monotonic() + timeout
+                return self._adopt(deadline) or self._launch(may_move, deadline)
 
     def stop(self, *, timeout: float = STOP_SECONDS) -> bool:
         """It is asked to finish what it writes, and killed when it has not in time.
@@ -56,10 +69,13 @@ class ManagedStore(Store):
         """
         if not self.directory.is_dir():
             return False
-        with self._locked():
+        with self._explaining("stopped"), self._locked():
             process = self._process()
+            if process is not None:
+                self._spare_snapshot()
             found = process is not None and _end(process, timeout)
-            self._pid_file.unlink(missing_ok=True)
+            with suppress(OSError):  # a mark that is left behind, on a full disk, harms nobody
+                self._pid_file.unlink()
             return found
 
     def running(self) -> Server | None:
@@ -90,10 +106,20 @@ class ManagedStore(Store):
     def _log(self) -> Path:
         return self.directory / "redis.log"
 
+    @property
+    def _data(self) -> Path:
+        return self.directory / "data"
+
+    # --- starting -------------------------------------------------------------------------------
+
     def _adopt(self, deadline: float) -> Server | None:
         """The server that runs already, once it answers."""
         known, found = access.read(self.directory), self._process()
-        if known is None or found is None:
+        if found is None:
+            return None
+        if known is None:
+            # Its password was lost with its configuration: nobody could ever talk to it again.
+            _end(found, STOP_SECONDS)
             return None
         server = self._await(known, found, deadline)
         if server is None and found.alive:
@@ -107,33 +133,93 @@ class ManagedStore(Store):
         """Start a new server, on the port that it had or on another if that is taken."""
         binary = binaries.find(self._binary)
         known = access.read(self.directory) or access.fresh()
+        warnings: tuple[str, ...] = ()
         for _ in range(_TRIES):
-            if not access.bindable(known.port):
-                known = _moved(known, may_move)
-            access.write(self.directory, known)
+            known = _placed(known, may_move)
+            access.write(self.directory, known, self._megabytes)
             self.turn_log(date.today())  # noqa: DTZ011 - a day of the user's calendar
-            launched = self._spawn(binary)
+            said_before = self._log.stat().st_size if self._log.exists() else 0
+            launched = self._spawn(binary.path)
             if server := self._await(known, launched, deadline):
-                return server
-            if _end(launched, STOP_SECONDS) or access.bindable(known.port):
-                break  # it hung, or failed for another reason than its port
-        raise StoreFailed(f"the queue store did not start: its reason is in {self._log}")
+                return replace(server, warnings=warnings)
+            if _end(launched, STOP_SECONDS):
+                raise StoreFailed(f"the queue store was not ready in time: {self._log} says why")
+            if access.bindable(known.port):  # else somebody took it just now
+                ending = self._judged(said_before)
+                if warnings or not ending.damaged:
+                    raise StoreFailed(self._why(ending))
+                warnings = (self._set_aside(ending.last),)
+        raise StoreFailed("the queue store found no port that stayed free: start it again")
 
     def _spawn(self, binary: Path) -> pids.Mark:
         """Start the server in a process group of its own, out of reach of the terminal's Ctrl-C.
 
         Not a `subprocess`: it outlives us on purpose, and nobody holds a handle to it.
         """
-        pid = os.posix_spawn(
-            binary,
-            [binary.name, str(self.directory.absolute() / "redis.conf")],
-            {"PATH": os.defpath},  # what else is in our environment is none of its business
-            file_actions=[(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)],
-            setpgroup=0,
-        )
+        # Into its log goes also what it says before it has read where that is.
+        log = os.open(self._log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            pid = os.posix_spawn(
+                binary,
+                [str(binary), str(self.directory.absolute() / "redis.conf")],
+                binaries.ENVIRONMENT,
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, log, 1),
+                    (os.POSIX_SPAWN_DUP2, log, 2),
+                ],
+                setpgroup=0,
+            )
+        finally:
+            os.close(log)
         launched = pids.mark(pid)
-        pids.write(self._pid_file, launched)
+        try:
+            pids.write(self._pid_file, launched)
+        except OSError:
+            launched.signal(signal.SIGKILL)  # it would be nobody's
+            pids.reap(pid)
+            raise
         return launched
+
+    def _spare_snapshot(self) -> None:
+        """Have the server end without one, which a full disk would keep it from.
+
+        What is read at its next start is the append-only file, and that is complete.
+        """
+        known = access.read(self.directory)
+        if known and self._answering(known):
+            with suppress(access.NoAnswer, OSError):
+                access.ask(known, 'CONFIG SET save ""')
+
+    def _judged(self, said_before: int) -> endings.Ending:
+        """Why the server ended that was started when its log was so many bytes long."""
+        with self._log.open("rb") as log:
+            log.seek(said_before)
+            said = log.read().decode(errors="replace")
+        if shutil.disk_usage(self.directory).free < _LEAST_ROOM:
+            said += f"\n{os.strerror(errno.ENOSPC)}\n"
+        return endings.judge(said, str(self.directory))
+
+    def _why(self, ending: endings.Ending) -> str:
+        # What is in it is made again from the rows, so that whoever is in doubt can try without it.
+        advice = ending.advice or (
+            f"its log {self._log} says more; if it is its data, move {self._data} away and start "
+            "again: nothing is lost by that"
+        )
+        return f"the queue store did not start ({ending.last or 'it said nothing'}): {advice}"
+
+    def _set_aside(self, reason: str) -> str:
+        """Keep data that cannot be read where nobody reads them, and say so."""
+        aside = self._data.with_name(f"data-damaged-{datetime.now():%Y%m%d-%H%M%S-%f}")  # noqa: DTZ005 - a name for people
+        self._data.rename(aside)
+        self._data.mkdir(mode=0o700)
+        return (
+            f"the queue store could not read its data ({reason}) and began empty; they are kept in "
+            f"{aside}, which may be deleted. No job is lost: messages are sent again from the "
+            "database"
+        )
+
+    # --- finding --------------------------------------------------------------------------------
 
     def _await(self, known: Access, found: pids.Mark, deadline: float) -> Server | None:
         """The server once it has loaded its data; None if it ended or the deadline passed."""
@@ -162,7 +248,8 @@ class ManagedStore(Store):
     def _answering(self, known: Access) -> Server | None:
         """The server at our port, if it takes our password and runs from our directory."""
         try:
-            lines = access.ask(known, "INFO server persistence").splitlines()
+            # All of it: Redis 6.2 tells one section or all.
+            lines = access.ask(known, "INFO").splitlines()
             facts = dict(line.split(":", 1) for line in lines if ":" in line)
             # A copied data directory brings port and password along, but not the server.
             if not os.path.samefile(facts["config_file"], self.directory / "redis.conf"):
@@ -183,12 +270,39 @@ class ManagedStore(Store):
         """One start or stop at a time, over all processes; a lock dies with its holder."""
         import fcntl  # there is none on Windows, where there is no server to manage either
 
-        with (self.directory / "redis.lock").open("a") as file:
+        path = self.directory / "redis.lock"
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            # A server that runs can be found and stopped on a disk that became read-only.
+            if error.errno != errno.EROFS or not path.exists():
+                raise
+            file = os.open(path, os.O_RDONLY)
+        try:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(file)
+
+    @contextmanager
+    def _explaining(self, what: str) -> Iterator[None]:
+        """What the system refuses, as a sentence that says what to do."""
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or str(error)
+            home = str(self.directory)
+            advice = endings.advice_on(reason, home) or f"see what is wrong with {home}"
+            where = f" ({error.filename})" if error.filename else ""
+            raise StoreFailed(
+                f"the queue store cannot be {what}: {reason}{where}: {advice}"
+            ) from error
 
 
-def _moved(known: Access, may_move: bool) -> Access:
+def _placed(known: Access, may_move: bool) -> Access:
+    """Where the server shall listen: where it did, or elsewhere if a stranger does so now."""
+    if access.bindable(known.port):
+        return known
     if not may_move:
         raise StoreFailed(
             f"port {known.port} of the queue store was taken by another program while the store "

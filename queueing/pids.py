@@ -44,19 +44,25 @@ def token_of(pid: int) -> str:
 
 
 def read(path: Path) -> Mark | None:
-    """The mark kept in a file, or None if there is none or it is no mark."""
+    """The mark kept in a file; None if there is none, it is no mark, or the file is a copy."""
     try:
-        pid, token = path.read_text().split()
-        return Mark(int(pid), token)
+        pid, token, place = path.read_text().split()
+        return Mark(int(pid), token) if place == _place(path) else None
     except (OSError, ValueError):
         return None
 
 
 def write(path: Path, process: Mark) -> None:
-    """Keep a mark in a file, which is never seen half written."""
+    """Keep a mark in a file, which is never seen half written. Raises OSError."""
     fresh = path.with_name(path.name + ".new")
-    fresh.write_text(f"{process.pid} {process.token}\n")
+    fresh.write_text(f"{process.pid} {process.token} {_place(path)}\n")
     fresh.replace(path)
+
+
+def _place(path: Path) -> str:
+    # A copied directory brings the file along, but the process is still the original's.
+    folder = path.parent.stat()
+    return f"{folder.st_dev}:{folder.st_ino}"
 
 
 def reap(pid: int) -> None:

@@ -86,7 +86,7 @@ class Host:
 
     def up_store(self) -> Container:
         """Start the queue store, with the flags of the file."""
-        words = [str(binaries.find()), *self.services["valkey"]["command"][1:]]
+        words = [str(binaries.find().path), *self.services["valkey"]["command"][1:]]
         words[words.index("/data")] = str(self.volume)
         words += ["--port", str(self.store_port), "--bind", "127.0.0.1"]
         return self._started(Container(words, {}, self._folder(f"valkey-{self._next()}")))

@@ -20,7 +20,7 @@ SOUND = {"redis_version": "7.2.4", "maxmemory_policy": "noeviction", "aof_enable
 def serving(folder: Path, *flags: str) -> Iterator[str]:
     """A store that somebody else has configured; its URL."""
     port = access.free_port()
-    words = [binaries.find(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    words = [binaries.find().path, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     with subprocess.Popen([*words, "--requirepass", "hidden", *flags], cwd=folder,
                           stdout=subprocess.DEVNULL) as server:  # fmt: skip
         try:
