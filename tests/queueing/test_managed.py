@@ -123,6 +123,15 @@ def test_it_says_which_server_was_asked_for_and_is_not_there(tmp_path: Path) -> 
     assert house.store.url == ""
 
 
+def test_on_windows_it_says_what_there_is_instead(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as windows:
+        windows.setitem(sys.modules, "fcntl", None)
+        with pytest.raises(StoreFailed, match="runs no queue store of its own on Windows"):
+            house.start()
+
+
 def cram(client: redis.Redis) -> None:
     while client.lpush("kept", bytes(100_000)):
         pass

@@ -103,6 +103,14 @@ def test_on_a_full_disk_it_is_found_adopted_and_stopped_at_once(disk: Disk, hous
     assert house.waiting() == 1
 
 
+def test_on_a_full_disk_a_server_whose_mark_was_lost_is_found(disk: Disk, house: House) -> None:
+    first = house.start()
+    (house.redis / "redis.pid").unlink()
+    fill(house, disk)
+    assert house.start().pid == first.pid
+    assert house.store.stop()
+
+
 def test_a_killed_server_comes_back_with_its_data_when_there_is_room(
     disk: Disk, house: House
 ) -> None:

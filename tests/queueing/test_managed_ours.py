@@ -150,6 +150,14 @@ def test_a_configuration_that_is_garbage_is_written_anew(house: House, garbage: 
         assert client.ping()
 
 
+def test_a_configuration_that_others_know_is_not_replaced_under_them(house: House) -> None:
+    house.start()
+    house.kill()
+    (house.redis / "redis.conf").write_text("garbage")
+    with pytest.raises(StoreFailed, match="can no longer be read: stop and start claudemem"):
+        house.start(may_move=False)
+
+
 def test_a_server_whose_configuration_was_lost_is_replaced_with_its_data(house: House) -> None:
     first = house.start()
     house.push(b"message")
