@@ -8,7 +8,13 @@ from queueing.store import Store
 
 
 def make(
-    mode: str, data: DataDir, *, url: str = "", binary: str = "", megabytes: int = MEGABYTES
+    mode: str,
+    data: DataDir,
+    *,
+    url: str = "",
+    prefix: str = "",
+    binary: str = "",
+    megabytes: int = MEGABYTES,
 ) -> Store:
     """The store of a mode: kept in `data` if it is ours, at `url` if it is not.
 
@@ -16,7 +22,7 @@ def make(
     much memory it may fill.
     """
     if mode == storechoice.EXTERNAL:
-        return ExternalStore(url)
+        return ExternalStore(url, prefix)
     if mode == storechoice.MANAGED:
         return ManagedStore(data.redis, data.logs, binary, megabytes)
     raise NotImplementedError(mode)

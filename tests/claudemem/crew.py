@@ -43,7 +43,7 @@ def plan(directory: Path, port: int, table: dict[str, str]) -> Plan:
         prepare=Program("prepare", (sys.executable, "-c", prepare)) if prepare else None,
         store=ManagedStore(data.redis, data.logs)
         if mode == "managed"
-        else ExternalStore("redis://127.0.0.1:1/0"),
+        else ExternalStore("redis://127.0.0.1:1/0", "claude_mem"),
     )
 
 
