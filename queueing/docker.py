@@ -6,7 +6,6 @@ our label with the number of this installation; no other is started, stopped or 
 outlives whoever started it, and Docker starts it again if it crashes.
 """
 
-import json
 import os
 import secrets
 import subprocess
@@ -60,7 +59,6 @@ class _Known:
 class _Container:
     running: bool
     image: str
-    label: str
 
 
 class DockerStore(Store):
@@ -90,9 +88,8 @@ class DockerStore(Store):
         """As any store; the first start may also take as long as it takes to fetch the image."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._locked():
-            self._check_docker()
-            known = self._read() or self._write(_Known(secrets.token_hex(6), access.fresh()))
-            found = self._inspect(known)
+            known = self._read() or _Known(secrets.token_hex(6), access.fresh())
+            found = self._find(known)
             adopted = found is not None and found.running
             if not adopted:
                 known = self._launch(known, found, may_move)
@@ -103,8 +100,7 @@ class DockerStore(Store):
         if known is None:
             return False
         with self._locked():
-            self._check_docker()
-            found = self._inspect(known)
+            found = self._find(known)
             if found is None or not found.running:
                 return False
             self._do("stop", "-t", f"{timeout:.0f}", known.name, timeout=timeout + _COMMAND_SECONDS)
@@ -124,8 +120,7 @@ class DockerStore(Store):
         if known is None:
             return False
         with self._locked():
-            self._check_docker()
-            found = self._inspect(known)
+            found = self._find(known)
             if found:
                 self._do("rm", known.name)
             if data:
@@ -136,7 +131,8 @@ class DockerStore(Store):
         """Start the container that there is, or make one: of this image, at a port that is free."""
         moved = not access.bindable(known.access.port)
         if moved:
-            known = self._write(_moved(known, may_move))
+            known = _moved(known, may_move)
+        self._write(known)
         if found and (moved or found.image != IMAGE):
             self._do("rm", known.name)
             found = None
@@ -171,7 +167,7 @@ class DockerStore(Store):
             server = self._answering(known)
             if server is not None and not server.loading:
                 return server
-            found = self._inspect(known)
+            found = self._find(known)
             if found is None or not found.running or time.monotonic() > deadline:
                 raise StoreFailed(
                     f"the queue store in the container {known.name} does not answer: `docker logs "
@@ -182,7 +178,7 @@ class DockerStore(Store):
 
     def _answering(self, known: _Known) -> Server | None:
         try:
-            lines = access.ask(known.access, "INFO everything").splitlines()
+            lines = access.ask(known.access, "INFO").splitlines()
             told = dict(line.split(":", 1) for line in lines if ":" in line)
             return Server(
                 mode=self.mode,
@@ -194,31 +190,19 @@ class DockerStore(Store):
         except (access.NoAnswer, OSError, KeyError):
             return None
 
-    def _inspect(self, known: _Known) -> _Container | None:
-        """Our container, or None if there is none. Raises StoreFailed if its name is another's."""
-        asked = self._ask("container", "inspect", known.name)
-        if asked.returncode != 0:
-            return None
-        (told,) = json.loads(asked.stdout)
-        found = _Container(
-            running=bool(told["State"]["Running"]),
-            image=told["Config"]["Image"],
-            label=(told["Config"]["Labels"] or {}).get(LABEL, ""),
-        )
-        if found.label != known.number:
-            raise StoreFailed(
-                f"the container {known.name} is not of this installation: remove it with "
-                f"`docker rm {known.name}`, or remove {self._file} to begin anew"
-            )
-        return found
-
-    def _check_docker(self) -> None:
+    def _find(self, known: _Known) -> _Container | None:
+        """Our container, if there is one. Raises StoreFailed if Docker does not answer."""
+        label = f"label={LABEL}={known.number}"
         try:
-            asked = self._ask("version", "--format", "{{.Server.Version}}")
+            asked = self._ask(
+                "container", "ls", "--all", "--filter", label, "--format", "{{.State}} {{.Image}}"
+            )
         except FileNotFoundError:
             raise StoreFailed(f"there is no Docker here: install it, {_OTHER_MODES}") from None
         if asked.returncode != 0:
             raise StoreFailed(f"Docker does not answer ({_last(asked)}): start it, {_OTHER_MODES}")
+        state, _, image = asked.stdout.strip().partition(" ")
+        return _Container(state not in {"created", "exited", "dead"}, image) if state else None
 
     def _do(self, *words: str, timeout: float = _COMMAND_SECONDS) -> None:
         asked = self._ask(*words, timeout=timeout)
@@ -258,7 +242,7 @@ class DockerStore(Store):
         except (OSError, KeyError, ValueError):
             return None
 
-    def _write(self, known: _Known) -> _Known:
+    def _write(self, known: _Known) -> None:
         new = self._file.with_name("docker.env.new")
         new.unlink(missing_ok=True)
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -269,7 +253,6 @@ class DockerStore(Store):
                 f"STORE_PASSWORD={known.access.password}\n"
             )
         new.replace(self._file)
-        return known
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

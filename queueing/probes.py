@@ -114,7 +114,7 @@ def _told(client: redis.Redis) -> tuple[dict[str, str], dict[str, str], dict[str
     for name in _SETTINGS:  # several at once are taken from Redis 7.0 on
         config |= _paired(_allowed(client, "CONFIG GET", name))
     return (
-        _paired(_allowed(client, "INFO", "everything")),
+        _paired(_allowed(client, "INFO")),
         _paired(_allowed(client, "HELLO")),
         config,
     )

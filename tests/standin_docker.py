@@ -5,22 +5,19 @@ would run, a volume is a directory, and the image is the Valkey that the install
 that it remembers lies in the directory that DOCKER_STANDIN names.
 """
 
-import argparse
 import json
 import os
-import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-HOME = Path(os.environ["DOCKER_STANDIN"])
-# What `run` takes: those that may be repeated, and those that stand alone.
-_LISTS = ("--label", "--volume", "--publish", "--cap-drop", "--security-opt")
-_WORDS = ("--name", "--env-file", "--user", "--memory", "--log-driver", "--restart")
+# The rest is imported where it is needed: dozens of these are started by a test.
+
+HOME = Path(os.environ.get("DOCKER_STANDIN", ""))
+# The options of `run` that have no value.
 _FLAGS = ("--detach", "--read-only")
 
 
@@ -33,12 +30,9 @@ def main(words: Sequence[str]) -> int:
     return _COMMANDS[name](list(words[len(name.split()) :]))
 
 
-def version(words: Sequence[str]) -> int:
-    print("28.0.0")
-    return 0
-
-
 def pull(words: Sequence[str]) -> int:
+    if (HOME / "offline").exists():
+        return _fail("dial tcp: lookup registry: no such host")
     (HOME / "images").mkdir(exist_ok=True)
     (HOME / "images" / words[-1].replace("/", "_")).touch()
     return 0
@@ -55,38 +49,32 @@ def make_volume(words: Sequence[str]) -> int:
 
 
 def remove_volume(words: Sequence[str]) -> int:
+    import shutil
+
     shutil.rmtree(HOME / "volumes" / words[-1], ignore_errors=True)
     return 0
 
 
 def run(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser()
-    for flag in _LISTS:
-        parser.add_argument(flag, action="append", default=[])
-    for flag in _WORDS:
-        parser.add_argument(flag)
-    for flag in _FLAGS:
-        parser.add_argument(flag, action="store_true")
-    parser.add_argument("image")
-    parser.add_argument("command", nargs=argparse.REMAINDER)
-    asked = parser.parse_args(words)
-    if _file(asked.name).exists():
-        return _fail(f'Conflict. The container name "/{asked.name}" is already in use.')
-    env = dict(line.split("=", 1) for line in Path(asked.env_file).read_text().splitlines())
-    host, port, _ = asked.publish[0].split(":")
-    volume = HOME / "volumes" / asked.volume[0].split(":")[0]
+    options, rest = _options(words)
+    name = options["--name"]
+    if _file(name).exists():
+        return _fail(f'Conflict. The container name "/{name}" is already in use.')
+    host, port, _ = options["--publish"].split(":")
+    volume = HOME / "volumes" / options["--volume"].partition(":")[0]
+    env = Path(options["--env-file"]).read_text().splitlines()
     made = {
-        "image": asked.image,
-        "labels": dict(label.split("=", 1) for label in asked.label),
-        "env": env,
-        # A container sees its volume as /data, and its own port.
+        "image": rest[0],
+        "label": options["--label"],
+        "env": dict(line.split("=", 1) for line in env),
+        # A container sees its volume as /data, and has its ports to itself.
         "command": [
-            *(str(volume) if word == "/data" else word for word in asked.command),
+            *(str(volume) if word == "/data" else word for word in rest[1:]),
             *("--bind", host, "--port", port),
         ],
     }
-    _write(asked.name, made)
-    return start([asked.name])
+    _write(name, made)
+    return start([name])
 
 
 def start(words: Sequence[str]) -> int:
@@ -94,12 +82,14 @@ def start(words: Sequence[str]) -> int:
     if made is None:
         return _fail(f"No such container: {words[0]}")
     if not _runs(made):
+        import subprocess
+
         with (HOME / f"{words[0]}.log").open("a") as log:
             process = subprocess.Popen(
                 made["command"], env={"PATH": f"{HOME / 'bin'}:{os.defpath}", **made["env"]},
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        _write(words[0], {**made, "pid": process.pid})
+        _write(words[0], {**made, "pid": process.pid, "token": _token(process.pid)})
     return 0
 
 
@@ -111,15 +101,12 @@ def kill(words: Sequence[str]) -> int:
     return _signal(words[-1], signal.SIGKILL)
 
 
-def inspect(words: Sequence[str]) -> int:
-    made = _read(words[0])
-    if made is None:
-        return _fail(f"No such container: {words[0]}")
-    told = {
-        "State": {"Running": _runs(made)},
-        "Config": {"Image": made["image"], "Labels": made["labels"]},
-    }
-    print(json.dumps([told]))
+def ls(words: Sequence[str]) -> int:
+    label = words[words.index("--filter") + 1].removeprefix("label=")
+    for path in HOME.glob("*.json"):
+        made = json.loads(path.read_text())
+        if made["label"] == label:
+            print("running" if _runs(made) else "exited", made["image"])
     return 0
 
 
@@ -146,12 +133,22 @@ def _signal(name: str, number: int) -> int:
 
 
 def _runs(made: dict[str, Any]) -> bool:
-    """Whether its process is there and no zombie."""
-    try:
-        state = Path(f"/proc/{made['pid']}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, KeyError):
-        return False
-    return state not in {"Z", "X"}
+    return "pid" in made and _token(made["pid"]) == made["token"]
+
+
+def _token(pid: int) -> str:
+    from queueing import pids
+
+    return pids.token_of(pid)
+
+
+def _options(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The options before the image, and what follows them; of a repeated one the last."""
+    options, rest = {}, list(words)
+    while rest[0].startswith("--"):
+        name = rest.pop(0)
+        options[name] = "" if name in _FLAGS else rest.pop(0)
+    return options, rest
 
 
 def _file(name: str) -> Path:
@@ -178,7 +175,6 @@ def _fail(reason: str) -> int:
 
 
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
-    "version": version,
     "pull": pull,
     "image inspect": image,
     "volume create": make_volume,
@@ -187,7 +183,7 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "start": start,
     "stop": stop,
     "kill": kill,
-    "container inspect": inspect,
+    "container ls": ls,
     "rm": remove,
 }
 
