@@ -6,10 +6,10 @@ It is never configured or stopped by us, so what is wrong with it is said to who
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
 
+from queueing import addresses, clients
 from queueing.errors import QueueingError, QueueStoreAway
 
 OLDEST = (6, 2)
@@ -33,8 +33,7 @@ def examine(url: str) -> tuple[str, ...]:
 
     Raises QueueStoreAway if it does not answer, StoreUnfit if it must not be used.
     """
-    where = urlsplit(url)
-    place = f"the queue store at {where.hostname}:{where.port or 6379}"
+    place = f"the queue store at {addresses.shown(url)}"
     try:
         look = judge(_asked(url))
     except redis.AuthenticationError as error:
@@ -77,12 +76,7 @@ def _warnings(facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _asked(url: str) -> dict[str, Any]:
-    with redis.Redis.from_url(
-        url,
-        socket_timeout=_TIMEOUT,
-        socket_connect_timeout=_TIMEOUT,
-        retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
-    ) as client:
+    with clients.client(url, timeout=_TIMEOUT) as client:
         client.ping()
         facts: dict[str, Any] = client.info("everything")
     return facts

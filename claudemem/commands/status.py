@@ -116,7 +116,7 @@ def _store() -> dict[str, Any]:
     """The queue store: where and which it is, without its password; `reason` if it is away."""
     from django.conf import settings
 
-    from queueing import broker, store
+    from queueing import addresses, broker, store
     from queueing.errors import QueueStoreAway
 
     managed = settings.QUEUE_STORE_URL in {"", store.managed_url(settings.DATA_DIR.redis)}
@@ -128,7 +128,7 @@ def _store() -> dict[str, Any]:
         reason = str(away)
     return {
         "mode": "managed" if managed else "external",
-        "address": server.address if server else settings.QUEUE_STORE_URL.rpartition("@")[2],
+        "address": server.address if server else addresses.shown(settings.QUEUE_STORE_URL),
         "version": server.version if server else "",
         "reason": reason,
     }

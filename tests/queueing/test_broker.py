@@ -25,11 +25,9 @@ from tests.waiting import until
 def server(tmp_path: Path) -> Iterator[Server]:
     started = store.start(tmp_path / "redis", tmp_path / "logs")
     with override_settings(QUEUE_STORE_URL=store.managed_url(tmp_path / "redis")):
-        broker._client.cache_clear()
         yield started
         os.kill(started.pid, signal.SIGCONT)
-        until(lambda: not broker.breaker.is_open)
-    broker._client.cache_clear()
+        broker.hang_up()
     store.stop(tmp_path / "redis")
 
 
