@@ -65,9 +65,7 @@ class Address:
         if self.path:
             return f"redis+socket://{door}{quote(self.path)}?virtual_host={self.database}"
         scheme = _SENTINEL if self.primary else "redis" if self.tls is None else "rediss"
-        return ";".join(
-            f"{scheme}://{door}{_joined(*host)}/{self.database}" for host in self.hosts
-        )
+        return ";".join(f"{scheme}://{door}{_joined(*host)}/{self.database}" for host in self.hosts)
 
     @property
     def broker_options(self) -> dict[str, Any]:
@@ -83,6 +81,8 @@ def parse(url: str) -> Address:
         parts = urlsplit(url)
     except ValueError:
         raise ValueError(f"{_SHAPE} and names a host") from None
+    if parts.fragment or "@" in parts.path + parts.query:
+        raise ValueError("has a /, ? or # in its password: write %2F, %3F or %23 there")
     if parts.scheme in _SOCKET:
         return _socket(parts)
     if parts.scheme in (_SENTINEL, _SENTINELS):
@@ -149,7 +149,7 @@ def _socket(parts: SplitResult) -> Address:
     return Address(path=unquote(parts.path), database=_database(database), **_who(parts))
 
 
-def _who(parts: SplitResult) -> dict[str, str]:
+def _who(parts: SplitResult) -> dict[str, Any]:
     user, _, password = parts.netloc.rpartition("@")[0].partition(":")
     return {"user": unquote(user), "password": unquote(password)}
 
@@ -195,8 +195,6 @@ def _sentinel(parts: SplitResult, tls: Mapping[str, Any] | None) -> dict[str, An
 
 
 def _options(parts: SplitResult, known: set[str]) -> dict[str, str]:
-    if parts.fragment:
-        raise ValueError("holds a #: write %23 where it is part of a password")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     if set(options) - known:
         raise ValueError(

@@ -9,20 +9,19 @@ import threading
 import time
 from base64 import b64encode
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from celery import current_app
 from django.conf import settings
 from kombu import Connection as Broker
 from kombu import Producer
-from redis.connection import ConnectionInterface as Connection
 from uuid_utils import uuid4
 
 from queueing import clients, kinds
 from queueing.errors import QueueStoreAway
 from queueing.kinds import Kind
-from queueing.line import Command, Line
+from queueing.line import Command, Connection, Line
 
 TIMEOUT = 0.5
 PROBE_EVERY = 1.0
@@ -137,12 +136,12 @@ def _line(url: str) -> Line:
     pool = clients.client(url, timeout=TIMEOUT).connection_pool
 
     def connect() -> Connection:
-        connection: Connection = pool.connection_class(**pool.connection_kwargs)
+        connection: Any = pool.connection_class(**pool.connection_kwargs)
         connection.connect()
         # A replica, a full disk and a full memory answer pings, and take nothing.
         connection.send_command("SET", key(_PROBE), "1", "EX", int(TICK_SECONDS))
         connection.read_response()
-        return connection
+        return cast(Connection, connection)
 
     return Line(connect, patience=TIMEOUT, rest=PROBE_EVERY)
 

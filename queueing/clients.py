@@ -35,7 +35,9 @@ def once() -> Retry:
 def _watched(address: Address, timeout: float) -> redis.Redis:
     ways = _ways(address, timeout)
     short = {"socket_timeout": timeout, "socket_connect_timeout": timeout, "retry": once()}
-    sentinel = Sentinel(list(address.hosts), sentinel_kwargs={**address.sentinel, **short})
+    sentinel: Any = Sentinel(  # type: ignore[no-untyped-call]
+        list(address.hosts), sentinel_kwargs={**address.sentinel, **short}
+    )
     primary: redis.Redis = sentinel.master_for(address.primary, **ways, **_encryption(address))
     return primary
 

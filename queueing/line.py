@@ -15,10 +15,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import redis
-from redis.connection import ConnectionInterface as Connection
 
 from queueing.errors import QueueStoreAway
 from queueing.reasons import reason
@@ -27,6 +26,22 @@ log = logging.getLogger(__name__)
 
 Command = tuple[str | bytes | int, ...]
 _FAILURES = (redis.RedisError, OSError, UnicodeError)
+
+
+class Connection(Protocol):
+    """What is needed of redis-py's connections."""
+
+    def pack_commands(self, commands: Any, /) -> Any:
+        """The commands as they are sent."""
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> object:
+        """Send them. Raises RedisError."""
+
+    def read_response(self, *, disconnect_on_error: bool = True) -> Any:
+        """The next reply. Raises RedisError."""
+
+    def disconnect(self) -> object:
+        """Hang up."""
 
 
 @dataclass(slots=True, eq=False)
@@ -63,9 +78,7 @@ class Line:
     @property
     def refuses(self) -> bool:
         """Whether callers are turned away at once, because the store was found to be away."""
-        return (
-            self._connection is None and self._seeks and time.monotonic() >= self._patient_until
-        )
+        return self._connection is None and self._seeks and time.monotonic() >= self._patient_until
 
     def ask(self, *commands: Command) -> list[Any]:
         """The store's replies to `commands`. Raises QueueStoreAway, with what to do about it.

@@ -94,6 +94,7 @@ class Stack:
     def wait_complete(self) -> None:
         """Wait until a process has each of the roles."""
         roles = {*ROLES, *(["flower"] if self.flower else [])}
+        roles -= {"store"} if "CLAUDE_MEM_REDIS_URL" in self.settings else set()
         until(lambda: set(self.pids()) == roles, 60)
         if self.flower:
             self._wait_watched()
