@@ -1,13 +1,13 @@
 """Every setting, flat, each with its reason. The only module that reads the environment."""
 
 import os
-import ssl
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
 from claudemem import databases, datadir, deployment, storechoice, stores, theme
 from claudemem.environment import Environment
+from queueing import addresses
 
 env = Environment(os.environ)
 
@@ -115,9 +115,11 @@ DATABASES = {
 }
 
 # --- the queue store ----------------------------------------------------------------------------
+# Each of our keys is `<prefix>:<name>`: several installations may share a server.
+QUEUE_PREFIX = addresses.prefix(env.text("CLAUDE_MEM_QUEUE_REDIS_PREFIX"))
 _ASKED = storechoice.Asked(
     mode=env.choice("CLAUDE_MEM_REDIS_MODE", "", *storechoice.MODES),
-    url=env.url("CLAUDE_MEM_REDIS_URL", schemes=("redis", "rediss")),
+    url=env.text("CLAUDE_MEM_REDIS_URL", check=addresses.wrong),
     host=env.text("CLAUDE_MEM_REDIS_HOST", check=storechoice.wrong_host),
     port=env.whole("CLAUDE_MEM_REDIS_PORT", 6379, most=65535)
     if env.given("CLAUDE_MEM_REDIS_PORT")
@@ -156,11 +158,9 @@ QUANTUM_SECONDS = 5.0
 # A session that says nothing for so long is closed, and summarised if there is something new.
 SESSION_IDLE_SECONDS = env.number("CLAUDE_MEM_SESSION_IDLE_SECONDS", 1800.0)
 
-CELERY_BROKER_URL = QUEUE_STORE_URL or "memory://"
-# Kombu would take any certificate.
-CELERY_BROKER_USE_SSL = (
-    {"ssl_cert_reqs": ssl.CERT_REQUIRED} if QUEUE_STORE_URL.startswith("rediss:") else None
-)
+_STORE = addresses.parse(QUEUE_STORE_URL) if QUEUE_STORE_URL else None
+CELERY_BROKER_URL = _STORE.broker_url if _STORE else "memory://"
+CELERY_BROKER_USE_SSL = _STORE.tls if _STORE else None
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_timeout": 30,
     "socket_connect_timeout": 5,
@@ -170,6 +170,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     # One key a queue in BRPOP instead of four: no priorities are used.
     "queue_order_strategy": "round_robin",
     "priority_steps": [0],
+    "global_keyprefix": f"{QUEUE_PREFIX}:",
+    **(_STORE.broker_options if _STORE else {}),
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # A worker waits for its store for ever; by default it would exit after 100 tries.

@@ -107,7 +107,7 @@ def beat(supervised: bool) -> None:
 
     # It sends names of tasks and runs none, so it needs neither the tasks nor Django.
     os.environ.pop("DJANGO_SETTINGS_MODULE", None)
-    app = Celery("claudemem", set_as_current=True)
+    app = Celery("claudemem", set_as_current=True, amqp="queueing.transport:AMQP")
     app.config_from_object("claudemem.settings", namespace="CELERY")
     app.Beat(loglevel="WARNING", quiet=True, redirect_stdouts=False).run()
 
