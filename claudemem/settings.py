@@ -136,6 +136,7 @@ STORE = (
         STORE_MODE,
         DATA_DIR,
         url=storechoice.external_url(_ASKED),
+        prefix=QUEUE_PREFIX,
         binary=STORE_BINARY,
         megabytes=STORE_MEGABYTES,
     )

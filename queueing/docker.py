@@ -17,12 +17,21 @@ from pathlib import Path
 
 from queueing import access
 from queueing.access import Access
-from queueing.store import START_SECONDS, STOP_SECONDS, Server, Store, StoreFailed
+from queueing.store import (
+    MEGABYTES,
+    START_SECONDS,
+    STOP_SECONDS,
+    Server,
+    Store,
+    StoreFailed,
+)
 
 # The same as in compose.yaml.
 IMAGE = "valkey/valkey:9.1.2"
 LABEL = "claudemem.installation"
 _PORT = 6379
+# The words by which Docker calls a container in which nothing runs; "" for none at all.
+_ENDED = {"", "created", "exited", "dead"}
 _COMMAND_SECONDS = 10.0
 _PULL_SECONDS = 600.0
 _POLL_SECONDS = 0.1
@@ -34,12 +43,12 @@ _OTHER_MODES = (
 _SERVE = 'exec valkey-server "$@" - <<END\nrequirepass $STORE_PASSWORD\nEND'
 _SETTINGS = (
     "--dir", "/data", "--appendonly", "yes", "--appendfsync", "everysec", "--save", "60 1",
-    "--maxmemory", "256mb", "--maxmemory-policy", "noeviction",
+    "--stop-writes-on-bgsave-error", "no", "--maxmemory-policy", "noeviction",
 )  # fmt: skip
 # As in compose.yaml: no more rights than it needs, and nothing written but to its volume.
 _CONFINED = (
     "--user", "valkey", "--read-only", "--cap-drop", "ALL",
-    "--security-opt", "no-new-privileges:true", "--memory", "512m", "--log-driver", "local",
+    "--security-opt", "no-new-privileges:true", "--log-driver", "local",
 )  # fmt: skip
 
 
@@ -55,22 +64,19 @@ class _Known:
         return f"claudemem-store-{self.number}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Container:
-    running: bool
-    image: str
-
-
 class DockerStore(Store):
     """The container of the installation whose store's directory is `directory`.
 
-    `program` is Docker's command.
+    It may fill `megabytes` of memory with messages; `program` is Docker's command.
     """
 
     mode = "docker"
 
-    def __init__(self, directory: Path, program: str = "docker") -> None:
+    def __init__(
+        self, directory: Path, megabytes: int = MEGABYTES, program: str = "docker"
+    ) -> None:
         self.directory = directory
+        self._megabytes = megabytes
         self._program = program
 
     @property
@@ -89,10 +95,10 @@ class DockerStore(Store):
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._locked():
             known = self._read() or _Known(secrets.token_hex(6), access.fresh())
-            found = self._find(known)
-            adopted = found is not None and found.running
+            state = self._state(known)
+            adopted = state not in _ENDED
             if not adopted:
-                known = self._launch(known, found, may_move)
+                known = self._launch(known, bool(state), may_move)
             return replace(self._await(known, timeout), adopted=adopted)
 
     def stop(self, *, timeout: float = STOP_SECONDS) -> bool:
@@ -100,8 +106,7 @@ class DockerStore(Store):
         if known is None:
             return False
         with self._locked():
-            found = self._find(known)
-            if found is None or not found.running:
+            if self._state(known) in _ENDED:
                 return False
             self._do("stop", "-t", f"{timeout:.0f}", known.name, timeout=timeout + _COMMAND_SECONDS)
             return True
@@ -120,27 +125,22 @@ class DockerStore(Store):
         if known is None:
             return False
         with self._locked():
-            found = self._find(known)
-            if found:
+            is_there = bool(self._state(known))
+            if is_there:
                 self._do("rm", known.name)
             if data:
                 self._do("volume", "rm", "--force", known.name)
-            return found is not None
+            return is_there
 
-    def _launch(self, known: _Known, found: _Container | None, may_move: bool) -> _Known:
-        """Start the container that there is, or make one: of this image, at a port that is free."""
-        moved = not access.bindable(known.access.port)
-        if moved:
+    def _launch(self, known: _Known, is_there: bool, may_move: bool) -> _Known:
+        """Make a container, in the place of one that was stopped: its data are in the volume."""
+        if not access.bindable(known.access.port):
             known = _moved(known, may_move)
+        self._fetch_image()
         self._write(known)
-        if found and (moved or found.image != IMAGE):
+        if is_there:
             self._do("rm", known.name)
-            found = None
-        if found:
-            self._do("start", known.name)
-        else:
-            self._fetch_image()
-            self._make(known)
+        self._make(known)
         return known
 
     def _make(self, known: _Known) -> None:
@@ -150,7 +150,8 @@ class DockerStore(Store):
                 "run", "--detach", "--name", known.name, "--label", f"{LABEL}={known.number}",
                 "--env-file", str(self._file), "--volume", f"{known.name}:/data",
                 "--publish", f"{access.HOST}:{known.access.port}:{_PORT}",
-                "--restart", "on-failure", *_CONFINED, IMAGE, "sh", "-c", _SERVE, "sh", *_SETTINGS,
+                "--restart", "on-failure", "--memory", f"{2 * self._megabytes}m", *_CONFINED,
+                IMAGE, "sh", "-c", _SERVE, "sh", *_SETTINGS, "--maxmemory", f"{self._megabytes}mb",
                 timeout=START_SECONDS,
             )  # fmt: skip
         except StoreFailed:
@@ -167,8 +168,7 @@ class DockerStore(Store):
             server = self._answering(known)
             if server is not None and not server.loading:
                 return server
-            found = self._find(known)
-            if found is None or not found.running or time.monotonic() > deadline:
+            if self._state(known) in _ENDED or time.monotonic() > deadline:
                 raise StoreFailed(
                     f"the queue store in the container {known.name} does not answer: `docker logs "
                     f"{known.name}` says why; stop it with `docker stop {known.name}` and start "
@@ -190,19 +190,21 @@ class DockerStore(Store):
         except (access.NoAnswer, OSError, KeyError):
             return None
 
-    def _find(self, known: _Known) -> _Container | None:
-        """Our container, if there is one. Raises StoreFailed if Docker does not answer."""
+    def _state(self, known: _Known) -> str:
+        """What Docker says of our container: "running", "exited", or another word of its own.
+
+        "" if there is none. Raises StoreFailed if Docker does not answer.
+        """
         label = f"label={LABEL}={known.number}"
         try:
             asked = self._ask(
-                "container", "ls", "--all", "--filter", label, "--format", "{{.State}} {{.Image}}"
+                "container", "ls", "--all", "--filter", label, "--format", "{{.State}}"
             )
         except FileNotFoundError:
             raise StoreFailed(f"there is no Docker here: install it, {_OTHER_MODES}") from None
         if asked.returncode != 0:
             raise StoreFailed(f"Docker does not answer ({_last(asked)}): start it, {_OTHER_MODES}")
-        state, _, image = asked.stdout.strip().partition(" ")
-        return _Container(state not in {"created", "exited", "dead"}, image) if state else None
+        return asked.stdout.strip()
 
     def _do(self, *words: str, timeout: float = _COMMAND_SECONDS) -> None:
         asked = self._ask(*words, timeout=timeout)

@@ -1,7 +1,12 @@
 """The queue store that somebody else runs: looked at before it is used, and left as it is."""
 
+from typing import TYPE_CHECKING
+
 from queueing.errors import QueueStoreAway
 from queueing.store import START_SECONDS, STOP_SECONDS, Server, Store, StoreFailed
+
+if TYPE_CHECKING:
+    from queueing.probes import Look
 
 
 class ExternalStore(Store):
@@ -25,7 +30,23 @@ class ExternalStore(Store):
         """
         from queueing import probes  # which loads a client of 18 MB: no supervisor comes here
 
-        found = probes.examine(self._url, self._prefix, timeout=min(timeout, probes.STEP_SECONDS))
+        return self._server(
+            probes.examine(self._url, self._prefix, timeout=min(timeout, probes.STEP_SECONDS))
+        )
+
+    def stop(self, *, timeout: float = STOP_SECONDS) -> bool:  # noqa: ARG002 - never
+        return False
+
+    def running(self) -> Server | None:
+        """Whether it is fit for messages is not asked."""
+        from queueing import probes
+
+        try:
+            return self._server(probes.look(self._url, self._prefix, tries_message=False))
+        except (StoreFailed, QueueStoreAway):
+            return None
+
+    def _server(self, found: "Look") -> Server:
         return Server(
             mode=self.mode,
             product=found.product,
@@ -34,12 +55,3 @@ class ExternalStore(Store):
             adopted=True,
             warnings=found.warnings,
         )
-
-    def stop(self, *, timeout: float = STOP_SECONDS) -> bool:  # noqa: ARG002 - never
-        return False
-
-    def running(self) -> Server | None:
-        try:
-            return self.start()
-        except (StoreFailed, QueueStoreAway):
-            return None

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+# Of Redis, and of what speaks like it.
 OLDEST = (6, 2)
 NOEVICTION = "noeviction"
 APPENDED, SNAPSHOTS, NOTHING = "append-only file", "snapshots", "none"

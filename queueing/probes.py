@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
 
-from queueing import excuses, fitness
+from queueing import addresses, clients, excuses, fitness
 from queueing.excuses import StoreUnfit
+from queueing.reasons import reason
 
 STEP_SECONDS = 3.0
 _CONSUME_SECONDS = 1
@@ -56,24 +56,28 @@ def examine(url: str, prefix: str, *, timeout: float = STEP_SECONDS) -> Look:
     return found
 
 
-def look(url: str, prefix: str, *, timeout: float = STEP_SECONDS) -> Look:
+def look(
+    url: str, prefix: str, *, timeout: float = STEP_SECONDS, tries_message: bool = True
+) -> Look:
     """What the server at `url` is, whether it tells of something wrong, and how a message fares.
 
-    The message lies under a key of its own that begins with `prefix`. No answer is waited for
-    longer than `timeout` seconds. Raises QueueStoreAway if it does not answer or takes no message
-    for a while, StoreUnfit if it will take none from us.
+    The message lies under a key of its own that begins with `prefix`; without `tries_message`
+    none is sent. No answer is waited for longer than `timeout` seconds. Raises QueueStoreAway if
+    the server does not answer or takes no message for a while, StoreUnfit if it will take none.
     """
     place = _place(url)
-    with _explained(url, prefix, timeout), _client(url, timeout) as client:
+    with _explained(url, prefix, timeout), clients.client(url, timeout=timeout) as client:
         round_trip = _round_trip(client)
         facts = fitness.read(*_told(client))
         faults, warnings = tuple(fitness.faults(facts)), list(fitness.warnings(facts))
-        if not faults:  # one that is a replica, say, would refuse a message for that reason
+        if (
+            tries_message and not faults
+        ):  # one that is a replica, say, would refuse a message for that reason
             warnings += _tried(client, prefix)
     return Look(
         product=facts.product or "a server of unknown make",
         version=facts.version,
-        address=excuses.address(url),
+        address=addresses.shown(url),
         persistence=facts.persistence,
         policy=facts.policy,
         round_trip=round_trip,
@@ -83,18 +87,7 @@ def look(url: str, prefix: str, *, timeout: float = STEP_SECONDS) -> Look:
 
 
 def _place(url: str) -> str:
-    return f"the queue store at {excuses.address(url)}"
-
-
-def _client(url: str, timeout: float) -> redis.Redis:
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
-        retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
-        # The older protocol: a server that is too old can still tell so.
-        protocol=2,
-    )
+    return f"the queue store at {addresses.shown(url)}"
 
 
 def _round_trip(client: redis.Redis) -> float:
@@ -123,7 +116,7 @@ def _told(client: redis.Redis) -> tuple[dict[str, str], dict[str, str], dict[str
 def _allowed(client: redis.Redis, *command: str) -> Any:
     """The answer, or none from a server that has no such command, for us or at all."""
     try:
-        return client.execute_command(*command)
+        return client.execute_command(*command)  # type: ignore[no-untyped-call]
     except redis.ResponseError:
         return []
 
@@ -143,11 +136,9 @@ def _tried(client: redis.Redis, prefix: str) -> Iterator[str]:
     client.publish(f"{prefix}:probe", "")
     try:
         _sent_and_taken(client, f"{prefix}:probe:{secrets.token_hex(8)}")
-    except redis.exceptions.OutOfMemoryError:
-        yield (
-            "has no memory left and takes no message until there is: let it have more (maxmemory), "
-            "or remove what others keep there"
-        )
+    except redis.exceptions.OutOfMemoryError as full:
+        # What is there already can be worked, and that makes room.
+        yield f"{reason(full)}; until then it takes no message"
 
 
 def _sent_and_taken(client: redis.Redis, key: str) -> None:

@@ -106,7 +106,7 @@ def ls(words: Sequence[str]) -> int:
     for path in HOME.glob("*.json"):
         made = json.loads(path.read_text())
         if made["label"] == label:
-            print("running" if _runs(made) else "exited", made["image"])
+            print("running" if _runs(made) else "exited")
     return 0
 
 

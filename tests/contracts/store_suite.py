@@ -158,9 +158,8 @@ class StoreContract:
 def publishing(house: House) -> Iterator[None]:
     """Let what is published here go to this store."""
     with override_settings(QUEUE_STORE_URL=house.store.url):
-        broker._client.cache_clear()
         yield
-    broker._client.cache_clear()
+        broker.hang_up()
 
 
 @contextmanager

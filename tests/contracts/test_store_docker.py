@@ -22,7 +22,7 @@ class DockerHouse(House):
 
     def __init__(self, home: Path, program: str) -> None:
         self._program = program
-        self.store = DockerStore(home / "redis", program)
+        self.store = DockerStore(home / "redis", program=program)
 
     def crash(self) -> None:
         subprocess.run([self._program, "kill", self.store.name], check=True, capture_output=True)

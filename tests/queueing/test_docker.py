@@ -12,7 +12,7 @@ import psutil
 import pytest
 import redis
 
-from queueing import access, docker
+from queueing import access
 from queueing.docker import IMAGE, DockerStore
 from queueing.store import StoreFailed
 from tests import dockers
@@ -31,7 +31,7 @@ def engine(tmp_path: Path) -> Path:
 @pytest.fixture
 def make(engine: Path, tmp_path: Path) -> Iterator[Make]:
     program = dockers.standin(engine)
-    yield lambda name: DockerStore(tmp_path / name / "redis", program)
+    yield lambda name: DockerStore(tmp_path / name / "redis", program=program)
     for made in engine.glob("claudemem-store-*.json"):
         subprocess.run([program, "rm", "--force", made.stem], check=True)
 
@@ -57,7 +57,7 @@ def kept(store: DockerStore) -> bytes | None:
 
 
 def test_where_there_is_no_docker_the_other_modes_are_named(tmp_path: Path) -> None:
-    store = DockerStore(tmp_path / "redis", "no-such-docker")
+    store = DockerStore(tmp_path / "redis", program="no-such-docker")
     with pytest.raises(StoreFailed, match=r"there is no Docker.* managed, .* external,"):
         store.start()
     assert (store.url, store.running(), store.stop()) == ("", None, False)
@@ -102,27 +102,19 @@ def test_the_image_is_the_one_of_the_compose_file() -> None:
     assert f"image: {IMAGE}\n" in (ROOT / "compose" / "compose.yaml").read_text()
 
 
-def test_a_stopped_container_is_started_again(store: DockerStore, engine: Path) -> None:
+def test_a_stopped_store_is_made_anew_where_it_was_with_its_data_and_what_is_set_now(
+    make: Make, engine: Path
+) -> None:
+    store = make("house")
     store.start()
     url, name = store.url, store.name
     keep(store, "yes")
     assert store.stop()
-    store.start()
-    assert (store.url, store.name, kept(store)) == (url, name, b"yes")
-    assert sum(words[0] == "run" for words in calls(engine)) == 1
-
-
-def test_a_container_of_another_version_is_replaced_and_its_data_stay(
-    store: DockerStore, engine: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as earlier:
-        earlier.setattr(docker, "IMAGE", "valkey/valkey:9.0.0")
-        store.start()
-    keep(store, "yes")
-    store.stop()
-    store.start()
-    assert kept(store) == b"yes"
-    assert [words for words in calls(engine) if words[0] == "run"][-1].count(IMAGE) == 1
+    larger = DockerStore(store.directory, 64, str(engine / "docker"))
+    larger.start()
+    assert (larger.url, larger.name, kept(larger)) == (url, name, b"yes")
+    with redis.Redis.from_url(larger.url) as client:
+        assert client.config_get("maxmemory") == {"maxmemory": str(64 << 20)}
 
 
 def test_a_taken_port_is_left_to_its_taker(store: DockerStore) -> None:
