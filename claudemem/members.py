@@ -197,7 +197,7 @@ class StoreMember(Member):
         adopted = ", found running" if server.adopted else ""
         self.detail = f"{server.address}, {server.product} {server.version}{adopted}"
         self.warnings = server.warnings
-        self._process = self._store.process()
+        self._process = None if server.pid is None else pids.mark(server.pid)
 
     def _ending(self) -> str:
         if self._process is None or self._process.alive:

@@ -15,7 +15,6 @@ HOST = "127.0.0.1"
 # the server is down; the port that everybody else's server uses lies outside.
 PORTS = range(20_000, 32_000)
 ANSWER_SECONDS = 1.0
-_USABLE = range(1024, 65536)
 _PASSWORD = re.compile(r"[0-9a-f]{64}")
 
 
@@ -48,7 +47,7 @@ def read(directory: Path) -> Access | None:
         known = Access(int(facts["port"]), facts["requirepass"])
     except (OSError, KeyError, ValueError):
         return None
-    return known if known.port in _USABLE and _PASSWORD.fullmatch(known.password) else None
+    return known if known.port in PORTS and _PASSWORD.fullmatch(known.password) else None
 
 
 def write(directory: Path, access: Access, megabytes: int) -> None:

@@ -64,7 +64,7 @@ def candidates(explicit: str = "", folders: Sequence[Path] | None = None) -> Ite
     `explicit` alone where it is given. `folders` stand for those of the PATH.
     """
     if explicit:
-        yield _examined(Path(explicit).expanduser(), EXPLICIT)
+        yield _examined(Path(explicit).expanduser().absolute(), EXPLICIT)
         return
     seen = set()
     for path, origin in _places(_path() if folders is None else folders):

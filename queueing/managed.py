@@ -136,7 +136,7 @@ class ManagedStore(Store):
     def _launch(self, may_move: bool, deadline: float) -> Server:
         """Start a new server, on the port that it had or on another if that is taken."""
         binary = binaries.find(self._binary)
-        known = access.read(self.directory) or access.fresh()
+        known = access.read(self.directory) or self._begun(may_move)
         warnings: tuple[str, ...] = ()
         for _ in range(_TRIES):
             known = _placed(known, may_move)
@@ -155,6 +155,15 @@ class ManagedStore(Store):
                 warnings = (self._set_aside(ending.last),)
         raise StoreFailed("the queue store found no port that stayed free: start it again")
 
+    def _begun(self, may_move: bool) -> Access:
+        """A port and a password for a store that has none."""
+        if not may_move and (self.directory / "redis.conf").exists():
+            raise StoreFailed(
+                f"{self.directory / 'redis.conf'}, with the queue store's port and password, can "
+                "no longer be read: stop and start claudemem to have it written anew"
+            )
+        return access.fresh()
+
     def _spawn(self, binary: Path) -> pids.Mark:
         """Start the server in a process group of its own, out of reach of the terminal's Ctrl-C.
 
@@ -165,7 +174,7 @@ class ManagedStore(Store):
         try:
             pid = os.posix_spawn(
                 binary,
-                [str(binary), str(self.directory.absolute() / "redis.conf")],
+                [binary.name, str(self.directory.absolute() / "redis.conf")],
                 binaries.ENVIRONMENT,
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -246,7 +255,8 @@ class ManagedStore(Store):
         if server is None or server.pid is None:
             return None
         found = pids.mark(server.pid)
-        pids.write(self._pid_file, found)
+        with suppress(OSError):  # a full disk; it will be found in this way again
+            pids.write(self._pid_file, found)
         return found
 
     def _answering(self, known: Access) -> Server | None:
@@ -272,8 +282,10 @@ class ManagedStore(Store):
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One start or stop at a time, over all processes; a lock dies with its holder."""
-        import fcntl  # there is none on Windows, where there is no server to manage either
-
+        try:
+            import fcntl
+        except ImportError:
+            raise StoreFailed(binaries.ON_WINDOWS) from None
         path = self.directory / "redis.lock"
         try:
             file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

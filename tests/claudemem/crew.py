@@ -1,7 +1,8 @@
 """A supervisor over tiny children, run as a program of its own: `crew.py DIRECTORY PORT TABLE`.
 
 TABLE is a JSON object: a name for each child and the Python that it runs, `prepare` among them if
-there is something to do first; `"store": "external"` starts no store.
+there is something to do first; `"store": "external"` starts no store, and another word is the path
+of the server to run.
 """
 
 import json
@@ -34,16 +35,16 @@ def child(name: str, code: str, logs: Path) -> Program:
 
 def plan(directory: Path, port: int, table: dict[str, str]) -> Plan:
     data = DataDir(directory)
-    prepare, mode = table.pop("prepare", None), table.pop("store", "managed")
+    prepare, word = table.pop("prepare", None), table.pop("store", "")
     return Plan(
         data=data,
         host="127.0.0.1",
         port=port,
         children=tuple(child(name, code, data.logs) for name, code in table.items()),
         prepare=Program("prepare", (sys.executable, "-c", prepare)) if prepare else None,
-        store=ManagedStore(data.redis, data.logs)
-        if mode == "managed"
-        else ExternalStore("redis://127.0.0.1:1/0", "claude_mem"),
+        store=ExternalStore("redis://127.0.0.1:1/0", "claude_mem")
+        if word == "external"
+        else ManagedStore(data.redis, data.logs, word),
     )
 
 

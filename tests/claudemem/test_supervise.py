@@ -177,6 +177,24 @@ def test_a_killed_supervisor_takes_its_children_along_and_its_successor_adopts_t
     assert not left.alive
 
 
+def test_data_that_the_store_cannot_read_are_mentioned(crew: Crew) -> None:
+    supervisor = crew.started({"web": ""})
+    supervisor.send_signal(signal.SIGINT)
+    assert supervisor.wait(10) == 0
+    (damaged,) = crew.root.glob("redis/data/appendonlydir/*.manifest")
+    damaged.write_text("garbage")
+    crew.started({"web": ""})
+    assert "could not read its data" in crew.said()
+    assert f"kept in {crew.root}/redis/data-damaged-" in crew.said()
+
+
+def test_without_a_server_to_run_nothing_is_started_and_a_sentence_says_why(crew: Crew) -> None:
+    supervisor = crew.start({"store": "/dev/null", **THREE})
+    assert supervisor.wait(10) == 1
+    assert "CLAUDE_MEM_REDIS_BINARY names /dev/null, which is no file" in crew.said()
+    assert "started" not in crew.said()
+
+
 def test_a_store_that_is_not_ours_is_neither_started_nor_stopped(crew: Crew) -> None:
     supervisor = crew.started({"store": "external", "web": ""})
     supervisor.send_signal(signal.SIGINT)

@@ -1,7 +1,8 @@
 """Lanes with jobs in them, without anything that the jobs could be about."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
 from django.db import transaction
@@ -9,6 +10,7 @@ from django.db import transaction
 from queueing import broker, kinds, outbox
 from queueing.kinds import Kind
 from queueing.outbox import Enqueued, NewJob
+from tests.stores import House
 
 Enqueue = Callable[..., list[Enqueued]]
 
@@ -38,3 +40,11 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     sent: list[str] = []
     monkeypatch.setattr(broker, "publish", lambda job_id, kind: sent.append(job_id))
     return sent
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """A private queue store of its own, not started."""
+    house = House(tmp_path)
+    yield house
+    house.store.stop()
