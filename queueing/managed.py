@@ -174,7 +174,7 @@ class ManagedStore(Store):
         try:
             pid = os.posix_spawn(
                 binary,
-                [str(binary), str(self.directory.absolute() / "redis.conf")],
+                [binary.name, str(self.directory.absolute() / "redis.conf")],
                 binaries.ENVIRONMENT,
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),

@@ -70,9 +70,8 @@ def look(
         round_trip = _round_trip(client)
         facts = fitness.read(*_told(client))
         faults, warnings = tuple(fitness.faults(facts)), list(fitness.warnings(facts))
-        if (
-            tries_message and not faults
-        ):  # one that is a replica, say, would refuse a message for that reason
+        # One that is a replica, say, would refuse a message for that reason.
+        if tries_message and not faults:
             warnings += _tried(client, prefix)
     return Look(
         product=facts.product or "a server of unknown make",

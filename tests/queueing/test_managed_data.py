@@ -107,6 +107,17 @@ def test_a_file_that_is_missing_is_damage_too(house: House) -> None:
     assert set_aside(house, house.start()).is_dir()
 
 
+@pytest.mark.parametrize("release", [NEWEST], ids=str)
+def test_a_snapshot_that_fails_refuses_nothing(house: House) -> None:
+    (house.redis / "data" / "dump.rdb").unlink(missing_ok=True)
+    (house.redis / "data" / "dump.rdb").mkdir()
+    house.start()
+    with house.client() as client:
+        client.bgsave()
+        until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
+        assert client.lpush("kept", "message") == 5
+
+
 def test_data_of_a_newer_server_are_set_aside(tmp_path: Path) -> None:
     first = House(tmp_path, str(servers.binary(NEWEST)))
     second = House(tmp_path, str(servers.binary(OLDER)))

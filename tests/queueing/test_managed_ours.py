@@ -21,6 +21,8 @@ from tests.stores import House
 ROOT = Path(__file__).parents[2]
 START = """
 import sys; from pathlib import Path; from queueing.managed import ManagedStore
+print("ready", flush=True)
+sys.stdin.read()
 print(ManagedStore(Path(sys.argv[1]), Path(sys.argv[2])).start().adopted)
 """
 
@@ -45,11 +47,18 @@ def stranger(tmp_path: Path) -> Iterator[Access]:
 
 def test_two_processes_that_start_at_once_get_one_server(house: House) -> None:
     words = [sys.executable, "-c", START, str(house.redis), str(house.logs)]
-    starters = [
-        subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)
-    ]
-    said = [starter.communicate()[0].strip() for starter in starters]
-    assert sorted(said) == ["False", "True", "True"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    starters = [subprocess.Popen(words, cwd=ROOT, **pipes) for _ in range(3)]
+    for starter in starters:
+        assert starter.stdout.readline() == "ready\n"
+    for starter in starters:
+        starter.stdin.close()
+    assert sorted(starter.stdout.read().strip() for starter in starters) == [
+        "False", "True", "True",
+    ]  # fmt: skip
+    for starter in starters:
+        starter.stdout.close()
+        assert starter.wait(60) == 0
     assert house.log.count("Ready to accept connections") == 1
 
 
@@ -81,6 +90,14 @@ def test_the_mark_of_a_process_that_is_gone_is_left_alone(house: House) -> None:
     assert house.store.process() is None
     assert house.store.stop() is False
     assert not house.start().adopted
+
+
+def test_a_server_that_cannot_be_noted_down_is_ended_again(house: House) -> None:
+    (house.redis / "redis.pid.new").mkdir(parents=True)
+    with pytest.raises(StoreFailed, match="the queue store cannot be started: "):
+        house.start()
+    # Nobody would find it again.
+    assert not psutil.Process().children()
 
 
 @pytest.mark.parametrize("words", ["", "1", "one two three", "1 2 3 4", "\x00\xff"])
