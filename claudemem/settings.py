@@ -5,11 +5,17 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from claudemem import databases, datadir, deployment, storechoice, stores, theme
+from claudemem import databases, datadir, deployment, settingsfile, storechoice, stores, theme
 from claudemem.environment import Environment
 from queueing import addresses
 
 env = Environment(os.environ)
+
+# --- the data directory -------------------------------------------------------------------------
+DATA_DIR = datadir.locate(env.text("CLAUDE_MEM_DATA_DIR"))
+# What its settings file says holds where the environment says nothing.
+_KEPT = settingsfile.read(DATA_DIR.settings)
+env.beneath(_KEPT)
 
 # --- where this runs ----------------------------------------------------------------------------
 # Our image says so of itself: one of several containers, which share what is named to them.
@@ -19,9 +25,6 @@ AUTH_MODE = env.choice("CLAUDE_MEM_AUTH_MODE", "api-key", "api-key", "local-dev"
 QUEUE_ENGINE = storechoice.ENGINES[
     env.choice("CLAUDE_MEM_QUEUE_ENGINE", "celery", *storechoice.ENGINES)
 ]
-
-# --- the data directory -------------------------------------------------------------------------
-DATA_DIR = datadir.locate(env.text("CLAUDE_MEM_DATA_DIR"))
 
 # --- Django -------------------------------------------------------------------------------------
 SECRET_KEY = env.text("CLAUDE_MEM_SECRET_KEY", check=deployment.weak_key)
@@ -269,7 +272,11 @@ FLOWER_READ_ONLY = env.flag("CLAUDE_MEM_FLOWER_READ_ONLY", True)
 # Where people's browsers find it; the admin leads from a job to its tasks where it is known.
 FLOWER_URL = env.url("CLAUDE_MEM_FLOWER_URL", schemes=_HTTP).rstrip("/")
 
-LOG_LEVEL = env.choice("CLAUDE_MEM_LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR")
+# claude-mem, which may have written the settings file, has other words for two of them.
+_LEVEL = env.choice(
+    "CLAUDE_MEM_LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR", "WARN", "SILENT"
+)
+LOG_LEVEL = {"WARN": "WARNING", "SILENT": "CRITICAL"}.get(_LEVEL, _LEVEL)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -308,6 +315,7 @@ env.refuse(deployment.hasty_leases(LEASE_SECONDS, HEARTBEAT_SECONDS))
 UNKNOWN_SETTINGS = env.strangers()
 if DEPLOYED:
     env.refuse(UNKNOWN_SETTINGS)
+WARNINGS = (*UNKNOWN_SETTINGS, *_KEPT.warnings)
 if said := env.verdict():
     raise ImproperlyConfigured(said)
 

@@ -205,7 +205,7 @@ def _end(number: int, frame: object) -> None:  # noqa: ARG001
 def _warnings() -> tuple[str, ...]:
     from claudemem import settings
 
-    return tuple(f"Warning: {each}" for each in settings.UNKNOWN_SETTINGS)
+    return tuple(f"Warning: {each}" for each in settings.WARNINGS)
 
 
 def _await_store() -> None:
