@@ -16,6 +16,7 @@ from observations.errors import DomainError
 from queueing.errors import QueueingError
 
 COMMANDS = {
+    "setup": "claudemem.commands.setup:setup",
     "up": "claudemem.commands.process:up",
     "demo": "claudemem.commands.demo:demo",
     "status": "claudemem.commands.status:status",

@@ -22,6 +22,10 @@ class DataDir:
         return self.root / "claude-mem.sqlite3"
 
     @property
+    def settings(self) -> Path:
+        return self.root / "settings.json"
+
+    @property
     def secret_key(self) -> Path:
         return self.root / "secret_key"
 

@@ -1,11 +1,14 @@
-"""Settings read from a mapping of variables, and every fault in them. Pure.
+"""Settings read from variables, with a file below them, and every fault in either. Pure.
 
 A value that cannot be used is noted, and the default stands in for it, so that one look finds all
-the faults. No sentence repeats a value: what was put into a wrong variable may be a secret.
+the faults. No sentence repeats a value: what was put into a wrong variable may be a secret. A
+fault of the file names it and the line; one that names neither is the environment's.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
+
+from claudemem.kept import Kept
 
 OURS = "CLAUDE_MEM_"
 # So alike are a name and the setting that was meant by it, of 1.
@@ -33,7 +36,13 @@ class Environment:
     def __init__(self, given: Mapping[str, str]) -> None:
         self.faults: list[str] = []
         self._given = given
+        self._kept = Kept()
         self._read: set[str] = set()
+
+    def beneath(self, kept: Kept) -> None:
+        """Let what a file says hold where no variable does, and note the faults of the file."""
+        self._kept = kept.below([name for name, value in self._given.items() if value.strip()])
+        self.faults += kept.faults
 
     def text(
         self, name: str, default: str = "", *, check: Callable[[str], str] = lambda _: ""
@@ -41,7 +50,7 @@ class Environment:
         """A text; `check` says what is wrong with it and what to do, or ""."""
         value = self._value(name)
         if value and (wrong := check(value)):
-            self.faults.append(f"{name} {wrong}")
+            self._refuse(name, wrong)
             return default
         return value or default
 
@@ -54,7 +63,7 @@ class Environment:
             number = None
         if number is not None and least <= number <= most:
             return number
-        self.faults.append(f"{name} must be a whole number from {least} to {most}")
+        self._refuse(name, f"must be a whole number from {least} to {most}")
         return default
 
     def number(self, name: str, default: float, *, zero: bool = False) -> float:
@@ -66,14 +75,14 @@ class Environment:
         if 0 < number <= _LONGEST or (zero and number == 0):
             return number
         least = "from 0" if zero else "above 0"
-        self.faults.append(f"{name} must be a number {least}, and {_LONGEST:.0f} at most")
+        self._refuse(name, f"must be a number {least}, and {_LONGEST:.0f} at most")
         return default
 
     def flag(self, name: str, default: bool = False) -> bool:
         """Whether it is switched on."""
         value = self._value(name).lower()
         if value and value not in _YES | _NO:
-            self.faults.append(f"{name} must be 1 or 0, or not be set")
+            self._refuse(name, "must be 1 or 0, or not be set")
         return default if value not in _YES | _NO else value in _YES
 
     def choice(self, name: str, default: str, *among: str) -> str:
@@ -81,7 +90,7 @@ class Environment:
         words = {word.lower(): word for word in among}
         value = self._value(name).lower()
         if value and value not in words:
-            self.faults.append(f"{name} must be one of: {', '.join(among)}")
+            self._refuse(name, f"must be one of: {', '.join(among)}")
         return words.get(value, default)
 
     def words(
@@ -90,7 +99,8 @@ class Environment:
         """Words with commas between them; `check` looks at each."""
         words = [word.strip() for word in self._value(name).split(",")]
         wrong = {said for word in words if word and (said := check(word))}
-        self.faults += [f"{name} {said}" for said in sorted(wrong)]
+        for said in sorted(wrong):
+            self._refuse(name, said)
         return [word for word in words if word] or default
 
     def url(self, name: str, default: str = "", *, schemes: tuple[str, ...]) -> str:
@@ -129,7 +139,18 @@ class Environment:
 
     def _value(self, name: str) -> str:
         self._read.add(name)
-        return self._given.get(name, "").strip()
+        if value := self._given.get(name, "").strip():
+            return value
+        said = self._kept.said.get(name)
+        if said and said.wrong:
+            self._refuse(name, said.wrong)
+        return said.text if said else ""
+
+    def _refuse(self, name: str, wrong: str) -> None:
+        given = self._given.get(name, "").strip()
+        where = "" if given or name not in self._kept.said else f" ({self._kept.where(name)})"
+        if (fault := f"{name}{where} {wrong}") not in self.faults:
+            self.faults.append(fault)
 
     def _strangers(self) -> Iterator[str]:
         from difflib import get_close_matches  # hardly ever needed

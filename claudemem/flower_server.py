@@ -11,17 +11,20 @@ import os
 import signal
 import time
 from base64 import b64encode
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
 from celery import Celery
 from celery.events import EventReceiver
+from flower.api.tasks import GetQueueLengths
 from flower.app import Flower
 from flower.events import Events
 from flower.inspector import Inspector
 from flower.options import options
 from flower.urls import settings as defaults
 from flower.views import BaseHandler
+from flower.views.broker import BrokerView
 from flower.views.monitor import Healthcheck
 from kombu import Queue
 from kombu.exceptions import OperationalError
@@ -31,6 +34,7 @@ from tornado.web import HTTPError, RedirectHandler
 
 from claudemem import settings
 from claudemem.flower import Door, FlowerRefused, password
+from queueing import clients
 
 # Tasks that it remembers, and so the memory that it grows by: 8 kB each.
 MAX_TASKS = 5_000
@@ -39,6 +43,7 @@ COLUMNS = "name,uuid,args,state,received,runtime"
 # Workers have their process's number in their name: who is gone does not come back.
 GONE_SECONDS = 600
 _REST_SECONDS = 0.5
+_PATIENCE_SECONDS = 5.0
 
 _AWAY = (OperationalError, RedisError, OSError)
 
@@ -57,6 +62,33 @@ class Reticent(Inspector):
     """Asks workers everything but their configuration: it names hosts and paths of ours."""
 
     inspect_methods = tuple(method for method in Inspector.inspect_methods if method != "conf")
+
+
+class Depths:
+    """How many messages wait in each queue, asked of the store in the way that we go there."""
+
+    async def queues(self, names: Iterable[str]) -> list[dict[str, Any]]:
+        """The queues of these names. Raises RedisError or OSError."""
+        return await IOLoop.current().run_in_executor(None, _depths, tuple(names))
+
+
+class Page(BrokerView):
+    """The page of queues, with our depths."""
+
+    def get_broker(self) -> Depths:
+        """Who counts."""
+        return Depths()
+
+
+class Lengths(GetQueueLengths):
+    """The same for programs."""
+
+    def get_broker(self) -> Depths:
+        """Who counts."""
+        return Depths()
+
+
+OWN = {BrokerView: Page, GetQueueLengths: Lengths}
 
 
 class Attentive(Events):
@@ -106,7 +138,8 @@ class Guarded(Flower):
         brought = request.headers.get("Authorization", "").encode(errors="replace")
         if target_class is not Healthcheck and not hmac.compare_digest(brought, self._known):
             target_class, args, kwargs = Refused, (), {}
-        return super().get_handler_delegate(request, target_class, *args, **kwargs)
+        own = OWN.get(target_class, target_class)
+        return super().get_handler_delegate(request, own, *args, **kwargs)
 
 
 def serve(door: Door) -> None:
@@ -133,10 +166,18 @@ def _celery() -> Celery:
     app = Celery("claudemem", set_as_current=True, amqp="queueing.transport:AMQP")
     app.config_from_object("claudemem.settings", namespace="CELERY")
     logging.config.dictConfig(settings.LOGGING)
-    # What it counts messages with knows this one name of the protocol, and queues as objects.
-    app.conf.broker_url = app.conf.broker_url.replace("valkey://", "redis://", 1)
+    # It knows queues as objects.
     app.conf.task_queues = [Queue(name) for name in app.conf.task_queues]
     return app
+
+
+def _depths(names: tuple[str, ...]) -> list[dict[str, Any]]:
+    with clients.client(settings.QUEUE_STORE_URL, timeout=_PATIENCE_SECONDS) as client:
+        pipe = client.pipeline(transaction=False)
+        for name in names:
+            pipe.llen(f"{settings.QUEUE_PREFIX}:{name}")
+        counts = zip(names, pipe.execute(), strict=True)
+        return [{"name": name, "messages": count} for name, count in counts]
 
 
 def _configure(door: Door) -> None:

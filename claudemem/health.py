@@ -9,7 +9,6 @@ from datetime import timedelta
 from functools import cache
 from importlib import metadata
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, Error, connections
@@ -21,7 +20,7 @@ from django.utils import timezone
 
 from claudemem import databases, upgrade
 from observations import commits
-from queueing import broker, kinds, pauses, states
+from queueing import addresses, broker, kinds, pauses, states
 from queueing.errors import QueueStoreAway
 from queueing.models import GenerationJob
 
@@ -266,12 +265,14 @@ def _queue_details() -> dict[str, Any]:
 
 
 def _address() -> dict[str, Any]:
-    url = urlsplit(settings.QUEUE_STORE_URL)
+    address = addresses.parse(settings.QUEUE_STORE_URL) if settings.QUEUE_STORE_URL else None
+    # The first of several Sentinels; none where it is a socket.
+    ((host, port),) = (address.hosts[:1] if address else ()) or ((None, None),)
     return {
         "mode": settings.STORE_MODE,
-        "host": url.hostname,
-        "port": url.port,
-        "prefix": "",
+        "host": host,
+        "port": port,
+        "prefix": settings.QUEUE_PREFIX,
     }
 
 

@@ -1,15 +1,21 @@
 """Every setting, flat, each with its reason. The only module that reads the environment."""
 
 import os
-import ssl
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from claudemem import databases, datadir, deployment, storechoice, stores, theme
+from claudemem import databases, datadir, deployment, settingsfile, storechoice, stores, theme
 from claudemem.environment import Environment
+from queueing import addresses
 
 env = Environment(os.environ)
+
+# --- the data directory -------------------------------------------------------------------------
+DATA_DIR = datadir.locate(env.text("CLAUDE_MEM_DATA_DIR"))
+# What its settings file says holds where the environment says nothing.
+_KEPT = settingsfile.read(DATA_DIR.settings)
+env.beneath(_KEPT)
 
 # --- where this runs ----------------------------------------------------------------------------
 # Our image says so of itself: one of several containers, which share what is named to them.
@@ -19,9 +25,6 @@ AUTH_MODE = env.choice("CLAUDE_MEM_AUTH_MODE", "api-key", "api-key", "local-dev"
 QUEUE_ENGINE = storechoice.ENGINES[
     env.choice("CLAUDE_MEM_QUEUE_ENGINE", "celery", *storechoice.ENGINES)
 ]
-
-# --- the data directory -------------------------------------------------------------------------
-DATA_DIR = datadir.locate(env.text("CLAUDE_MEM_DATA_DIR"))
 
 # --- Django -------------------------------------------------------------------------------------
 SECRET_KEY = env.text("CLAUDE_MEM_SECRET_KEY", check=deployment.weak_key)
@@ -115,9 +118,11 @@ DATABASES = {
 }
 
 # --- the queue store ----------------------------------------------------------------------------
+# Each of our keys is `<prefix>:<name>`: several installations may share a server.
+QUEUE_PREFIX = addresses.prefix(env.text("CLAUDE_MEM_QUEUE_REDIS_PREFIX"))
 _ASKED = storechoice.Asked(
     mode=env.choice("CLAUDE_MEM_REDIS_MODE", "", *storechoice.MODES),
-    url=env.url("CLAUDE_MEM_REDIS_URL", schemes=("redis", "rediss")),
+    url=env.text("CLAUDE_MEM_REDIS_URL", check=addresses.wrong),
     host=env.text("CLAUDE_MEM_REDIS_HOST", check=storechoice.wrong_host),
     port=env.whole("CLAUDE_MEM_REDIS_PORT", 6379, most=65535)
     if env.given("CLAUDE_MEM_REDIS_PORT")
@@ -134,6 +139,7 @@ STORE = (
         STORE_MODE,
         DATA_DIR,
         url=storechoice.external_url(_ASKED),
+        prefix=QUEUE_PREFIX,
         binary=STORE_BINARY,
         megabytes=STORE_MEGABYTES,
     )
@@ -156,11 +162,9 @@ QUANTUM_SECONDS = 5.0
 # A session that says nothing for so long is closed, and summarised if there is something new.
 SESSION_IDLE_SECONDS = env.number("CLAUDE_MEM_SESSION_IDLE_SECONDS", 1800.0)
 
-CELERY_BROKER_URL = QUEUE_STORE_URL or "memory://"
-# Kombu would take any certificate.
-CELERY_BROKER_USE_SSL = (
-    {"ssl_cert_reqs": ssl.CERT_REQUIRED} if QUEUE_STORE_URL.startswith("rediss:") else None
-)
+_STORE = addresses.parse(QUEUE_STORE_URL) if QUEUE_STORE_URL else None
+CELERY_BROKER_URL = _STORE.broker_url if _STORE else "memory://"
+CELERY_BROKER_USE_SSL = _STORE.tls if _STORE else None
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_timeout": 30,
     "socket_connect_timeout": 5,
@@ -170,6 +174,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     # One key a queue in BRPOP instead of four: no priorities are used.
     "queue_order_strategy": "round_robin",
     "priority_steps": [0],
+    "global_keyprefix": f"{QUEUE_PREFIX}:",
+    **(_STORE.broker_options if _STORE else {}),
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # A worker waits for its store for ever; by default it would exit after 100 tries.
@@ -266,7 +272,11 @@ FLOWER_READ_ONLY = env.flag("CLAUDE_MEM_FLOWER_READ_ONLY", True)
 # Where people's browsers find it; the admin leads from a job to its tasks where it is known.
 FLOWER_URL = env.url("CLAUDE_MEM_FLOWER_URL", schemes=_HTTP).rstrip("/")
 
-LOG_LEVEL = env.choice("CLAUDE_MEM_LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR")
+# claude-mem, which may have written the settings file, has other words for two of them.
+_LEVEL = env.choice(
+    "CLAUDE_MEM_LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR", "WARN", "SILENT"
+)
+LOG_LEVEL = {"WARN": "WARNING", "SILENT": "CRITICAL"}.get(_LEVEL, _LEVEL)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -305,6 +315,7 @@ env.refuse(deployment.hasty_leases(LEASE_SECONDS, HEARTBEAT_SECONDS))
 UNKNOWN_SETTINGS = env.strangers()
 if DEPLOYED:
     env.refuse(UNKNOWN_SETTINGS)
+WARNINGS = (*UNKNOWN_SETTINGS, *_KEPT.warnings)
 if said := env.verdict():
     raise ImproperlyConfigured(said)
 

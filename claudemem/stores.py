@@ -2,21 +2,28 @@
 
 from claudemem import storechoice
 from claudemem.datadir import DataDir
+from queueing.docker import DockerStore
 from queueing.external import ExternalStore
-from queueing.managed import MEGABYTES, ManagedStore
-from queueing.store import Store
+from queueing.managed import ManagedStore
+from queueing.store import MEGABYTES, Store
 
 
 def make(
-    mode: str, data: DataDir, *, url: str = "", binary: str = "", megabytes: int = MEGABYTES
+    mode: str,
+    data: DataDir,
+    *,
+    url: str = "",
+    prefix: str = "",
+    binary: str = "",
+    megabytes: int = MEGABYTES,
 ) -> Store:
     """The store of a mode: kept in `data` if it is ours, at `url` if it is not.
 
-    `binary` is the path of the server that a managed one runs, "" finds one; `megabytes` is how
-    much memory it may fill.
+    `prefix` is what our keys begin with; `binary` is the path of the server that a managed one
+    runs, "" finds one; `megabytes` is how much memory one of ours may fill.
     """
     if mode == storechoice.EXTERNAL:
-        return ExternalStore(url)
-    if mode == storechoice.MANAGED:
-        return ManagedStore(data.redis, data.logs, binary, megabytes)
-    raise NotImplementedError(mode)
+        return ExternalStore(url, prefix)
+    if mode == storechoice.DOCKER:
+        return DockerStore(data.redis, megabytes)
+    return ManagedStore(data.redis, data.logs, binary, megabytes)

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from queueing.store import OLDEST, StoreFailed
+from queueing.fitness import OLDEST
+from queueing.store import StoreFailed
 
 NAMES = ("valkey-server", "redis-server")
 # Where package managers put them; not on the PATH of everything that is started by a desktop.

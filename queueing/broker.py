@@ -1,74 +1,34 @@
 """The only client of the queue store: publish, depths, ping.
 
-Publishing has connections of its own with half-second timeouts, and a breaker: a store that is
+Publishing has a connection of its own with half-second timeouts (`queueing.line`): a store that is
 away costs a caller at most one second once, and the next ones nothing until it was tried again.
 """
 
-import logging
+import os
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import orjson
-import redis
 from celery import current_app
 from django.conf import settings
-from kombu import Connection, Producer
+from kombu import Connection as Broker
+from kombu import Producer
 from uuid_utils import uuid4
 
-from queueing import kinds
+from queueing import clients, kinds
 from queueing.errors import QueueStoreAway
 from queueing.kinds import Kind
-
-log = logging.getLogger(__name__)
+from queueing.line import Command, Connection, Line
 
 TIMEOUT = 0.5
 PROBE_EVERY = 1.0
 TICK_SECONDS = 60.0
-_TICK = "claudemem:tick"
+_TICK = "tick"
+_PROBE = "probe"
 
-
-class Breaker:
-    """Closed: calls go through. Open: they are refused at once, until a probe gets through.
-
-    `probe` is called every `rest` seconds in a thread of its own while the breaker is open, so
-    that no caller pays for finding out; it raises while the other side is away.
-    """
-
-    def __init__(self, probe: Callable[[], object], rest: float) -> None:
-        self._probe = probe
-        self._rest = rest
-        self._lock = threading.Lock()
-        self._is_open = False
-
-    @property
-    def is_open(self) -> bool:
-        return self._is_open
-
-    def trip(self) -> None:
-        """Open, and start probing."""
-        with self._lock:
-            if self._is_open:
-                return
-            self._is_open = True
-        threading.Thread(target=self._watch, name="store-probe", daemon=True).start()
-
-    def _watch(self) -> None:
-        while self._is_open:
-            time.sleep(self._rest)
-            try:
-                self._probe()
-            except _AWAY:
-                continue
-            self._is_open = False
-            log.info("the queue store answers again")
-
-
-_AWAY = (redis.RedisError, OSError)
 # The body's third part: no callbacks, no chain.
 _NOTHING_FOLLOWS = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
@@ -84,8 +44,7 @@ def publish(job_id: str, kind: str) -> None:
     """
     chosen = kinds.BY_NAME[kind]
     message = addressed(_template(chosen), job_id, str(uuid4()))
-    with _reaching():
-        _client().lpush(chosen.queue, orjson.dumps(message))
+    _ask(("LPUSH", key(chosen.queue), orjson.dumps(message)))
 
 
 def addressed(template: Message, job_id: str, task_id: str) -> Message:
@@ -110,7 +69,7 @@ def _template(kind: Kind) -> Message:
     ids. Celery's in-memory transport has the same format as the store's.
     """
     # That transport's queues are the process's: two threads must not compose at once.
-    with _composing, Connection("memory://") as connection, connection.channel() as channel:
+    with _composing, Broker("memory://") as connection, connection.channel() as channel:
         with Producer(channel) as producer:
             current_app.send_task(
                 kind.task, args=["job"], queue=kind.queue, producer=producer, retry=False
@@ -123,25 +82,19 @@ def _template(kind: Kind) -> Message:
 def depths() -> dict[str, int]:
     """How many messages wait in each queue. Raises QueueStoreAway."""
     names = [*kinds.BY_NAME, kinds.UPKEEP]
-    with _reaching():
-        pipe = _client().pipeline(transaction=False)
-        for name in names:
-            pipe.llen(name)
-        return dict(zip(names, pipe.execute(), strict=True))
+    return dict(zip(names, _ask(*(("LLEN", key(name)) for name in names)), strict=True))
 
 
 def ping() -> float:
     """Seconds that a round trip to the store takes. Raises QueueStoreAway."""
     started = time.perf_counter()
-    with _reaching():
-        _client().ping()
+    _ask(("PING",))
     return time.perf_counter() - started
 
 
 def tick() -> None:
     """Leave word that a worker did its upkeep just now: beat and that worker are alive."""
-    with _reaching():
-        _client().set(_TICK, "1", ex=int(TICK_SECONDS))
+    _ask(("SET", key(_TICK), "1", "EX", int(TICK_SECONDS)))
 
 
 def seconds_since_tick() -> float | None:
@@ -149,34 +102,50 @@ def seconds_since_tick() -> float | None:
 
     Raises QueueStoreAway.
     """
-    with _reaching():
-        left = int(_client().pttl(_TICK))
+    (left,) = _ask(("PTTL", key(_TICK)))
     return TICK_SECONDS - left / 1000 if left > 0 else None
 
 
-@contextmanager
-def _reaching() -> Iterator[None]:
+def key(name: str) -> str:
+    """What `name` is called in the store, where other installations may have the same."""
+    return f"{settings.QUEUE_PREFIX}:{name}"
+
+
+def refuses() -> bool:
+    """Whether the store was found to be away, and has not been found again."""
+    return _line(settings.QUEUE_STORE_URL).refuses
+
+
+def hang_up() -> None:
+    """Give up this process's connection; the next that is asked for makes another."""
+    if settings.QUEUE_STORE_URL:
+        _line(settings.QUEUE_STORE_URL).close()
+    _line.cache_clear()
+
+
+def _ask(*commands: Command) -> list[Any]:
     if not settings.QUEUE_STORE_URL:
         raise QueueStoreAway(
             f"no queue store was started in {settings.DATA_DIR.root}: run `claudemem up`"
         )
-    if breaker.is_open:
-        raise QueueStoreAway("the queue store did not answer a moment ago; it is tried again soon")
-    try:
-        yield
-    except _AWAY as error:
-        breaker.trip()
-        raise QueueStoreAway(f"the queue store did not answer: {type(error).__name__}") from error
+    return _line(settings.QUEUE_STORE_URL).ask(*commands)
 
 
 @cache
-def _client() -> redis.Redis:
-    return redis.Redis.from_url(
-        settings.QUEUE_STORE_URL,
-        socket_timeout=TIMEOUT,
-        socket_connect_timeout=TIMEOUT,
-        retry=redis.retry.Retry(redis.backoff.NoBackoff(), 0),
-    )
+def _line(url: str) -> Line:
+    pool = clients.client(url, timeout=TIMEOUT).connection_pool
+
+    def connect() -> Connection:
+        connection: Any = pool.connection_class(**pool.connection_kwargs)
+        connection.connect()
+        # A replica, a full disk and a full memory answer pings, and take nothing.
+        connection.send_command("SET", key(_PROBE), "1", "EX", int(TICK_SECONDS))
+        connection.read_response()
+        return cast(Connection, connection)
+
+    return Line(connect, patience=TIMEOUT, rest=PROBE_EVERY)
 
 
-breaker = Breaker(lambda: _client().ping(), PROBE_EVERY)
+# A child has no thread that looks for the store, and must not talk on its parent's connection.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_line.cache_clear)

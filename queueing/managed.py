@@ -19,10 +19,14 @@ from pathlib import Path
 
 from queueing import access, binaries, endings, pids
 from queueing.access import Access
-from queueing.store import START_SECONDS, STOP_SECONDS, Server, Store, StoreFailed
-
-# Only ids of jobs lie in it: room for a hundred thousand lanes that wait.
-MEGABYTES = 128
+from queueing.store import (
+    MEGABYTES,
+    START_SECONDS,
+    STOP_SECONDS,
+    Server,
+    Store,
+    StoreFailed,
+)
 
 _POLL_SECONDS = 0.02
 _TRIES = 5

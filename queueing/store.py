@@ -12,8 +12,8 @@ from datetime import date
 from queueing.errors import QueueingError
 from queueing.pids import Mark
 
-# Of Redis, and of what speaks like it.
-OLDEST = (6, 2)
+# Of a store of ours. Only ids of jobs lie in it: room for a hundred thousand lanes that wait.
+MEGABYTES = 128
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0
 

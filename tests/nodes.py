@@ -16,6 +16,7 @@ from celery import Celery
 from pytest_celery import CeleryTestBroker, CeleryTestContainer, CeleryTestSetup, CeleryTestWorker
 
 from claudemem.datadir import DataDir
+from queueing import addresses
 from tests.stack import ROOT, Stack, environment
 from tests.stores import kept
 from tests.waiting import until
@@ -216,6 +217,7 @@ class Setup(CeleryTestSetup):  # type: ignore[misc]
     def create_setup_app(cls, celery_setup_config: Any, celery_setup_app_name: str) -> Celery:
         app = Celery(celery_setup_app_name, set_as_current=False)
         app.config_from_object(celery_setup_config)
+        app.conf.broker_transport_options = {"global_keyprefix": f"{addresses.PREFIX}:"}
         return app
 
     def answering(self) -> set[str]:

@@ -63,7 +63,7 @@ def serving(folder: Path, *flags: str, release: Release | None = None) -> Iterat
             assert server.poll() is None, f"{program} does not take {flags}"
             yield f"redis://:{PASSWORD}@127.0.0.1:{port}/0"
         finally:
-            server.terminate()
+            server.kill()  # one that cannot save its data would not end by itself
 
 
 def _version(program: Path) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 from celery import Celery
 
-from queueing import access
+from queueing import access, addresses
 from queueing.pids import Mark
 from tests.postgres import database_of
 from tests.waiting import until
@@ -94,6 +94,7 @@ class Stack:
     def wait_complete(self) -> None:
         """Wait until a process has each of the roles."""
         roles = {*ROLES, *(["flower"] if self.flower else [])}
+        roles -= {"store"} if "CLAUDE_MEM_REDIS_URL" in self.settings else set()
         until(lambda: set(self.pids()) == roles, 60)
         if self.flower:
             self._wait_watched()
@@ -106,7 +107,9 @@ class Stack:
         until(lambda: self._answers(f"{self.flower}healthcheck"), 60)
         with httpx.Client(base_url=self.flower, auth=("admin", self.flower_password)) as flower:
             until(lambda: flower.get("workers?json=1").json()["data"], 60)
-        control = Celery(broker=self.store_access().url, set_as_current=False).control
+        broker = Celery(broker=self.store_access().url, set_as_current=False)
+        broker.conf.broker_transport_options = {"global_keyprefix": f"{addresses.PREFIX}:"}
+        control = broker.control
         until(lambda: control.enable_events(reply=True, timeout=1, limit=1), 60)
 
     @property

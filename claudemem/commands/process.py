@@ -107,7 +107,7 @@ def beat(supervised: bool) -> None:
 
     # It sends names of tasks and runs none, so it needs neither the tasks nor Django.
     os.environ.pop("DJANGO_SETTINGS_MODULE", None)
-    app = Celery("claudemem", set_as_current=True)
+    app = Celery("claudemem", set_as_current=True, amqp="queueing.transport:AMQP")
     app.config_from_object("claudemem.settings", namespace="CELERY")
     app.Beat(loglevel="WARNING", quiet=True, redirect_stdouts=False).run()
 
@@ -205,7 +205,7 @@ def _end(number: int, frame: object) -> None:  # noqa: ARG001
 def _warnings() -> tuple[str, ...]:
     from claudemem import settings
 
-    return tuple(f"Warning: {each}" for each in settings.UNKNOWN_SETTINGS)
+    return tuple(f"Warning: {each}" for each in settings.WARNINGS)
 
 
 def _await_store() -> None:

@@ -116,7 +116,7 @@ def _store() -> dict[str, Any]:
     """The queue store: where and which it is, without its password; `reason` if it is away."""
     from django.conf import settings
 
-    from queueing import broker
+    from queueing import addresses, broker
     from queueing.errors import QueueStoreAway
 
     store = settings.STORE
@@ -128,7 +128,7 @@ def _store() -> dict[str, Any]:
         reason = str(away)
     return {
         "mode": settings.STORE_MODE if store else "none",
-        "address": server.address if server else settings.QUEUE_STORE_URL.rpartition("@")[2],
+        "address": server.address if server else addresses.shown(settings.QUEUE_STORE_URL),
         "version": server.version if server else "",
         "reason": reason,
     }

@@ -42,7 +42,7 @@ def plan(directory: Path, port: int, table: dict[str, str]) -> Plan:
         port=port,
         children=tuple(child(name, code, data.logs) for name, code in table.items()),
         prepare=Program("prepare", (sys.executable, "-c", prepare)) if prepare else None,
-        store=ExternalStore("redis://127.0.0.1:1/0")
+        store=ExternalStore("redis://127.0.0.1:1/0", "claude_mem")
         if word == "external"
         else ManagedStore(data.redis, data.logs, word),
     )

@@ -19,7 +19,7 @@ from django.db import DatabaseError, OperationalError
 from claudemem import cli, leash, peek
 from queueing import access, pids
 from tests.postgres import database_of, on_postgresql
-from tests.queueing.test_external import serving
+from tests.servers import serving
 from tests.stores import kept
 from tests.waiting import until
 

@@ -1,9 +1,13 @@
 """What settings are made of the environment."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.stack import ROOT, environment
 
@@ -22,3 +26,87 @@ def test_a_provider_that_is_set_to_nothing_is_not_set(tmp_path: Path) -> None:
         env=environment({**nothing, "CLAUDE_MEM_DATA_DIR": str(tmp_path)}),
     ).stdout  # fmt: skip
     assert json.loads(said) == ["offline", {"base_url": "", "model": "", "key": ""}, "code"]
+
+
+def settings(
+    data: Path, *names: str, file: Any = None, **variables: str
+) -> tuple[dict[str, Any], str]:
+    """What the settings of these names are under a settings file and variables, or what is said."""
+    data.mkdir(exist_ok=True)
+    if file is not None:
+        (data / "settings.json").write_text(file if isinstance(file, str) else json.dumps(file))
+    say = (
+        "import json; from claudemem import settings;"
+        f"print(json.dumps({{name: str(getattr(settings, name)) for name in {names!r}}}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", say], cwd=ROOT, capture_output=True, text=True, check=False,
+        env=environment({"CLAUDE_MEM_DATA_DIR": str(data), **variables}),
+    )  # fmt: skip
+    return json.loads(done.stdout or "{}"), done.stderr.partition("ImproperlyConfigured: ")[2]
+
+
+def test_the_settings_file_holds_where_the_environment_is_silent(tmp_path: Path) -> None:
+    file = {"CLAUDE_MEM_SERVER_PORT": 4711, "CLAUDE_MEM_LOG_LEVEL": "warn", "theme": "dark"}
+    held, _ = settings(
+        tmp_path, "PORT", "LOG_LEVEL", "HOST", file=file,
+        CLAUDE_MEM_LOG_LEVEL="debug", CLAUDE_MEM_SERVER_PORT=" ",
+    )  # fmt: skip
+    assert held == {"PORT": "4711", "LOG_LEVEL": "DEBUG", "HOST": "127.0.0.1"}
+
+
+def test_the_settings_file_cannot_move_the_directory_that_it_is_in(tmp_path: Path) -> None:
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "settings.json").write_text('{"CLAUDE_MEM_SERVER_PORT": 4712}')
+    file = {"CLAUDE_MEM_DATA_DIR": str(elsewhere), "CLAUDE_MEM_SERVER_PORT": 4711}
+    held, _ = settings(data, "DATA_DIR", "PORT", file=file)
+    assert str(data) in held["DATA_DIR"]
+    assert (held["PORT"], os.listdir(elsewhere)) == ("4711", ["settings.json"])
+
+
+def test_what_other_programs_keep_there_is_neither_a_fault_nor_a_warning(tmp_path: Path) -> None:
+    file = {
+        "CLAUDE_MEM_MODEL": "x", "CLAUDE_MEM_WORKER_PORT": "37777", "CLAUDE_MEM_RUNTIME": "worker",
+        "CLAUDE_MEM_SEVER_PORT": "1", "CLAUDE_MEM_AUTH_MODE": "local-dev", "CLAUDE_MEM_X": [[]],
+        "CLAUDE_MEM_LOG_LEVEL": "SILENT", "permissions": {}, "CLAUDE_MEM_QUEUE_ENGINE": "sqlite",
+        "CLAUDE_MEM_REDIS_MODE": "external", "CLAUDE_MEM_REDIS_URL": "",
+        "CLAUDE_MEM_REDIS_HOST": "127.0.0.1", "CLAUDE_MEM_REDIS_PORT": "6379",
+    }  # fmt: skip
+    held, said = settings(
+        tmp_path, "WARNINGS", "LOG_LEVEL", "QUEUE_ENGINE", "STORE_MODE", file={"env": file},
+        CLAUDE_MEM_DOCKER="",
+    )  # fmt: skip
+    assert said == ""
+    assert held == {
+        "WARNINGS": "()", "LOG_LEVEL": "CRITICAL", "QUEUE_ENGINE": "celery",
+        "STORE_MODE": "managed",
+    }  # fmt: skip
+
+
+def test_the_store_of_the_environment_is_not_mixed_with_that_of_the_file(tmp_path: Path) -> None:
+    file = {"CLAUDE_MEM_REDIS_MODE": "external", "CLAUDE_MEM_REDIS_URL": "redis://file/0"}
+    held, _ = settings(tmp_path, "STORE_MODE", "QUEUE_STORE_URL", file=file)
+    assert held == {"STORE_MODE": "external", "QUEUE_STORE_URL": "redis://file/0"}
+    held, said = settings(tmp_path, "STORE_MODE", CLAUDE_MEM_REDIS_MODE="managed")
+    assert (held, said) == ({"STORE_MODE": "managed"}, "")
+    held, said = settings(tmp_path, "QUEUE_STORE_URL", CLAUDE_MEM_REDIS_HOST="environment")
+    assert held == {"QUEUE_STORE_URL": "redis://environment:6379/0"}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('{\n  "CLAUDE_MEM_SERVER_PORT": "hunter2"\n}', "line 2) must be a whole number"),
+        ('{\n\n  "CLAUDE_MEM_SERVER_PORT": [1]\n}', "line 3) must be a text, a number"),
+        ('{\n"CLAUDE_MEM_SERVER_PORT": hunter2', "line 2: it is no JSON"),
+        ("[1]", "must hold an object"),
+    ],
+)
+def test_a_fault_of_the_settings_file_names_it_and_the_line(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
+    _, said = settings(tmp_path, "PORT", file=text)
+    assert str(tmp_path / "settings.json") in said
+    assert sentence in said
+    assert "hunter2" not in said

@@ -27,11 +27,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
     store = kept(tmp_path)
     started = store.start()
     with override_settings(QUEUE_STORE_URL=store.url):
-        broker._client.cache_clear()
         yield started
         os.kill(started.pid, signal.SIGCONT)
-        until(lambda: not broker.breaker.is_open)
-    broker._client.cache_clear()
+        broker.hang_up()
     store.stop()
 
 

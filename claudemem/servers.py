@@ -1,0 +1,171 @@
+"""The Valkey or Redis programs of this machine, and how one is brought to it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from claudemem import packages
+from claudemem.packages import Command, Manager
+from queueing import binaries
+from queueing.binaries import Candidate
+from queueing.errors import QueueingError
+from queueing.fitness import OLDEST
+from queueing.store import StoreFailed
+
+_ASK_SECONDS = 60.0
+_ANSWER_SECONDS = 10.0
+_VERSION = re.compile(r"^(\w+) server v=(\d+)\.(\d+)(\S*)")
+# Where one package has all programs, they are one, which looks at the name it is called by.
+_TOOLS = {"valkey-check-rdb": "valkey-server", "redis-check-rdb": "redis-server"}
+ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+class InstallFailed(QueueingError):
+    """No server could be installed; the message is a sentence that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A server that can be run: what it is, where, and under which other name it must be called."""
+
+    path: Path
+    product: str
+    version: str
+    alias: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.product} {self.version} ({self.path})"
+
+
+def find(explicit: str = "") -> Program | None:
+    """The server at the path `explicit`, else one that this machine has; None if it has none.
+
+    One that is too old, or does not say what it is, counts as none. Raises StoreFailed where
+    `explicit` names no server.
+    """
+    if explicit:
+        return _program(binaries.find(explicit))
+    try:
+        return _program(binaries.find())
+    except StoreFailed:
+        return _among_tools()
+
+
+def docker() -> str:
+    """The version of the Docker that answers here, or ""."""
+    try:
+        asked = subprocess.run(
+            ["docker", "version", "--format", "{{.Server.Version}}"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_ANSWER_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return asked.stdout.strip() if asked.returncode == 0 else ""
+
+
+def callable_at(program: Program, directory: Path) -> str:
+    """The path by which it must be named, "" where it is found without; makes a link if need be."""
+    if not program.alias:
+        return ""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    link = directory / program.alias
+    link.unlink(missing_ok=True)
+    link.symlink_to(program.path)
+    return str(link)
+
+
+def manager() -> Manager | None:
+    """The package manager of this machine, if it is one that is known."""
+    return packages.manager(lambda name: shutil.which(name) is not None, root=ROOT)
+
+
+def may_run(using: Manager) -> bool:
+    """Whether this user may install with it. Nobody is made root here."""
+    return ROOT or not using.as_root
+
+
+def package(using: Manager) -> str:
+    """The best package that the manager knows, or "". Changes nothing."""
+    return next((name for name in using.packages if _knows(using, name)), "")
+
+
+def run(command: Command) -> None:
+    """Run a command of a package manager, which tells the user what it does.
+
+    Raises InstallFailed if it fails.
+    """
+    sys.stdout.flush()
+    try:
+        code = subprocess.run(
+            command, stdin=subprocess.DEVNULL, env=_quiet(), check=False
+        ).returncode
+    except OSError as error:
+        raise InstallFailed(f"{command[0]} cannot be run ({error.strerror})") from error
+    if code:
+        raise InstallFailed(
+            f"`{packages.typed(command)}` failed (exit code {code}), for the reason above: mend "
+            "it, and run this again; nothing was changed in the settings"
+        )
+
+
+def _knows(using: Manager, name: str) -> bool:
+    try:
+        said = subprocess.run(
+            [*using.asks, name],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_ASK_SECONDS,
+            env=_quiet(),
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return said.returncode == 0 and said.stdout.strip() != ""
+
+
+def _quiet() -> dict[str, str]:
+    return {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "HOMEBREW_NO_AUTO_UPDATE": "1"}
+
+
+def _program(found: Candidate) -> Program:
+    return Program(found.path, found.product, found.version)
+
+
+def _among_tools() -> Program | None:
+    for name, alias in _TOOLS.items():
+        path = shutil.which(name)
+        if path and (found := _examined(Path(path), alias)):
+            return found
+    return None
+
+
+def _examined(path: Path, alias: str) -> Program | None:
+    try:
+        said = subprocess.run(
+            [alias, "--version"],
+            executable=path,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_ANSWER_SECONDS,
+            env=binaries.ENVIRONMENT,
+            check=False,
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = _VERSION.match(said)
+    if match is None or (int(match[2]), int(match[3])) < OLDEST:
+        return None
+    return Program(path, match[1], f"{match[2]}.{match[3]}{match[4]}", alias)
