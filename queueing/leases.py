@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
-from queueing import kinds, states, witness
+from queueing import direct, kinds, states, witness
 from queueing.errors import LeaseLost
 from queueing.outbox import Head
 from queueing.statements import execute_many, fetch, seconds
@@ -234,7 +234,7 @@ def advance(lane_id: int) -> Head | None:
 
 def _advanced(lane_id: int, head: int) -> list[tuple[Any, ...]]:
     """The lane's new head, if it has one."""
-    if connection.vendor == "postgresql":
+    if direct.vendor() == "postgresql":
         return fetch("advance_to", [lane_id, head, lane_id])
     ((head, tail),) = fetch("advance", [lane_id, head, lane_id])
     return fetch("head_job", [lane_id, head]) if head <= tail else []

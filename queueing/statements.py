@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
-from django.db import connection
-
 from queueing import direct, states
 
 _CLOCK = {
@@ -61,8 +59,7 @@ ENQUEUE = """
         RETURNING id, key, head, tail),
     placed AS MATERIALIZED (
         SELECT asked.*, lanes.id AS lane_id, lanes.head, clock_timestamp() AS at,
-            lanes.tail - count(*) OVER (PARTITION BY lane_key)
-                + row_number() OVER (PARTITION BY lane_key ORDER BY place) AS seq
+            lanes.tail + 1 - row_number() OVER (PARTITION BY lane_key ORDER BY place DESC) AS seq
         FROM asked JOIN lanes ON lanes.key = asked.lane_key),
     jobs AS (
         INSERT INTO queueing_generationjob (
@@ -146,7 +143,7 @@ _TEXTS = {
         RETURNING {job}""",
     "renew": """
         UPDATE queueing_generationjob SET lease_until = {later}
-        WHERE id IN (SELECT id FROM queueing_generationjob WHERE lease_until IS NOT NULL
+        WHERE id IN (SELECT id FROM queueing_generationjob WHERE state = 'processing'
             AND (id, token) IN (VALUES {pairs}) {unlocked})
         RETURNING id, token""",
     "complete": """
@@ -288,8 +285,8 @@ def _template(name: str, vendor: str) -> str:
 
 
 def sql(name: str, *, items: int = 0) -> str:
-    """The statement `name` for this connection's database, with room for `items` list members."""
-    return _text(name, connection.vendor, items)
+    """The statement `name` for the database in use, with room for `items` list members."""
+    return _text(name, direct.vendor(), items)
 
 
 @lru_cache(maxsize=1024)
