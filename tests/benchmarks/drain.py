@@ -86,8 +86,10 @@ def main() -> int:
     parser.add_argument("--engine", choices=ENGINES, help="[default: both]")
     parser.add_argument("--jobs", type=int, default=10_000, help="[default: 10000]")
     parser.add_argument("--lanes", type=int, default=100, help="[default: 100]")
-    parser.add_argument("--batch", type=int, action="append", metavar="N",
-                        help="jobs to a claim; 0 is as kinds have it [default: 0, then 1]")  # fmt: skip
+    parser.add_argument(
+        "--batch", type=int, action="append", metavar="N",
+        help="jobs to a claim; 0 is as kinds have it [default: 0, then 1]",
+    )  # fmt: skip
     given = parser.parse_args()
     if given.database and given.engine:
         return _measured(given)
@@ -105,9 +107,8 @@ def _apart(database: str, engine: str) -> int:
 
 
 def _measured(given: argparse.Namespace) -> int:
-    load = f"{os.cpu_count()} shared cores, load {os.getloadavg()[0]:.1f}"
-    print(f"\n{given.database}, {given.engine} engine: {given.jobs} jobs, {given.lanes} lanes; {load}")
-    broken: list[str] = []
+    print(f"\n{given.database}, {given.engine} engine: {given.jobs} jobs, {given.lanes} lanes; "
+          f"{os.cpu_count()} shared cores, load {os.getloadavg()[0]:.1f}")  # fmt: skip
     with _scene(given) as scene:
         for batch in given.batch or (0, 1):
             _drain(scene, batch)
