@@ -61,8 +61,7 @@ def _connected() -> Any:
 
 
 def _prepared(database: Any, text: str, params: Params) -> Any:
-    """What a cursor of the driver's own has: PostgreSQL plans a statement once, and gets many rows
-    at once.
+    """Run it by a cursor of the driver's own, so that PostgreSQL plans it once; the cursor.
 
     Django's puts values into the text of each statement, which is then new to PostgreSQL.
     """

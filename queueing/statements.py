@@ -26,9 +26,9 @@ _REMOVABLE = {"sqlite": "", "postgresql": "FOR UPDATE SKIP LOCKED"}
 _UNLOCKED = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE SKIP LOCKED"}
 _SKIP_LOCKED = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE OF lane SKIP LOCKED"}
 
-# How the rows of one lane are found, and nothing else: a range of the index of places, whatever a
-# planner thinks of the table. It is told states by the lease, which just the processing have, and
-# by what they are not, for the index of states leads through the whole backlog.
+# A lane's jobs are found by a range of the index of places, whatever a planner thinks of the table.
+# Their state is asked for in words that no index has, by the lease, which just the processing have,
+# or by what it is not: the index of states would lead through the whole backlog.
 _PLACES = "lane_id = %s AND seq BETWEEN %s AND %s"
 _OPEN = f"state NOT IN ({', '.join(repr(state) for state in states.FINAL)})"
 _HELD = f"{_PLACES} AND lease_until IS NOT NULL AND (id, token) IN (VALUES {{pairs}})"
