@@ -4,8 +4,7 @@ Django's cursor wrappers cost several times what such a statement does; here the
 Errors are Django's all the same, and so are transactions. Texts are in Django's style (`%s`, `%%`).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from itertools import accumulate
@@ -19,15 +18,19 @@ Params: TypeAlias = Sequence[Any]
 _ROWS_AT_ONCE = 100
 
 
+@cache
+def vendor() -> str:
+    """Which database this process uses: `sqlite` or `postgresql`."""
+    return connection.vendor
+
+
 def fetch(text: str, params: Params = ()) -> list[tuple[Any, ...]]:
     """Run the statement and return its rows, if it has any."""
-    database = connections[DEFAULT_DB_ALIAS]
-    database.ensure_connection()
-    if database.vendor == "postgresql":
-        with _prepared(database) as cursor:
-            cursor.execute(text, params)
-            # Not its `description`, which is made anew for each who asks.
-            return cursor.fetchall() if cursor.pgresult.nfields else []
+    database = _connected()
+    if vendor() == "postgresql":
+        cursor = _prepared(database, text, params)
+        # Not its `description`, which is made anew for each who asks.
+        return cursor.fetchall() if cursor.pgresult.nfields else []
     with database.wrap_database_errors:
         rows: list[tuple[Any, ...]] = database.connection.execute(
             _question_marks(text), params
@@ -37,31 +40,36 @@ def fetch(text: str, params: Params = ()) -> list[tuple[Any, ...]]:
 
 def execute_many(text: str, rows: Iterable[Params]) -> None:
     """Run the statement, `INSERT ... VALUES (...)`, once a row."""
-    database = connections[DEFAULT_DB_ALIAS]
-    database.ensure_connection()
-    if database.vendor == "postgresql":
+    database = _connected()
+    if vendor() == "postgresql":
         waiting = list(rows)
-        with _prepared(database) as cursor:
-            for start in range(0, len(waiting), _ROWS_AT_ONCE):
-                some = waiting[start : start + _ROWS_AT_ONCE]
-                values = [value for row in some for value in row]
-                cursor.execute(_inserting(text, len(some)), values)
+        for start in range(0, len(waiting), _ROWS_AT_ONCE):
+            some = waiting[start : start + _ROWS_AT_ONCE]
+            values = [value for row in some for value in row]
+            _prepared(database, _inserting(text, len(some)), values)
         return
     with database.wrap_database_errors:
         database.connection.executemany(_question_marks(text), rows)
 
 
-@contextmanager
-def _prepared(database: Any) -> Iterator[Any]:
-    """A cursor of the driver's own: PostgreSQL plans a statement once, and gets many rows at once.
+def _connected() -> Any:
+    database = connections[DEFAULT_DB_ALIAS]
+    # Django looks for an event loop each time that it is told to see to this.
+    if database.connection is None:
+        database.ensure_connection()
+    return database
+
+
+def _prepared(database: Any, text: str, params: Params) -> Any:
+    """Run it by a cursor of the driver's own, so that PostgreSQL plans it once; the cursor.
 
     Django's puts values into the text of each statement, which is then new to PostgreSQL.
     """
     from psycopg import Cursor  # not where SQLite is in use
 
     database.validate_no_broken_transaction()
-    with database.wrap_database_errors, Cursor(database.connection) as cursor:
-        yield cursor
+    with database.wrap_database_errors:
+        return Cursor(database.connection).execute(text, params)
 
 
 @lru_cache(maxsize=256)

@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
-from queueing import kinds, states, witness
+from queueing import direct, kinds, states, witness
 from queueing.errors import LeaseLost
 from queueing.outbox import Head
 from queueing.statements import execute_many, fetch, seconds
@@ -118,29 +118,29 @@ def _claim_followers(head: Job, worker: str) -> list[Job]:
         return []
     behind = fetch("followers", [head.lane_id, head.seq, kind.batch_jobs - 1])
     # Where a number is missing another has that job in hand: nothing may overtake it.
-    run = [row[:5] for place, row in enumerate(behind, head.seq + 1) if row[5] == place]
-    chosen = fitting(run, head.kind, kind.batch_tokens - head.size)
-    if not chosen:
+    run = [row for place, row in enumerate(behind, head.seq + 1) if row[0] == place]
+    last = reach(run, head.kind, kind.batch_tokens - head.size)
+    if not last:
         return []
-    lease = [seconds(settings.LEASE_SECONDS), worker]
-    rows = fetch("claim_followers", [*lease, *chosen], items=len(chosen))
+    places = [head.lane_id, head.seq + 1, last]
+    rows = fetch("claim_followers", [seconds(settings.LEASE_SECONDS), worker, *places])
     return sorted((Job(*row) for row in rows), key=lambda job: job.seq)
 
 
-def fitting(behind: Iterable[Sequence[Any]], kind: str, tokens: int) -> list[str]:
-    """The ids of the jobs that may come along: the unbroken run that is alike, due and affordable.
+def reach(behind: Iterable[Sequence[Any]], kind: str, tokens: int) -> int:
+    """The place up to which jobs may come along: those alike, due and affordable; 0 for none.
 
-    `behind` has rows (id, kind, state, size, is due) in lane order. Final rows are stepped over.
+    `behind` has rows (place, kind, state, size, is due) in lane order. Final rows are stepped over.
     """
-    chosen = []
-    for job_id, its_kind, state, size, is_due in behind:
+    last = 0
+    for place, its_kind, state, size, is_due in behind:
         if state in states.FINAL:
             continue
         tokens -= size
         if its_kind != kind or state != states.QUEUED or not is_due or tokens < 0:
             break
-        chosen.append(job_id)
-    return chosen
+        last = place
+    return last
 
 
 def renew(pairs: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
@@ -196,7 +196,7 @@ def release(lease: Lease, *, delay: float = 0.0, note: Mapping[str, Any] | None 
     Jobs that were lost meanwhile are passed over: there is nothing of them to give back.
     """
     with transaction.atomic():
-        params = [seconds(delay), *_flat(lease.pairs)]
+        params = [seconds(delay), *_held(lease)]
         freed = {row[0] for row in fetch("release", params, items=len(lease.jobs))}
         given_back: dict[str, tuple[int, Mapping[str, Any]]] = {
             j.id: (j.attempts - 1, note or {}) for j in lease.jobs if j.id in freed
@@ -234,14 +234,14 @@ def advance(lane_id: int) -> Head | None:
 
 def _advanced(lane_id: int, head: int) -> list[tuple[Any, ...]]:
     """The lane's new head, if it has one."""
-    if connection.vendor == "postgresql":
+    if direct.vendor() == "postgresql":
         return fetch("advance_to", [lane_id, head, lane_id])
     ((head, tail),) = fetch("advance", [lane_id, head, lane_id])
     return fetch("head_job", [lane_id, head]) if head <= tail else []
 
 
 def _guarded(name: str, params: list[object], lease: Lease) -> None:
-    rows = fetch(name, [*params, *_flat(lease.pairs)], items=len(lease.jobs))
+    rows = fetch(name, [*params, *_held(lease)], items=len(lease.jobs))
     if len(rows) != len(lease.jobs):
         held = {row[0] for row in rows}
         raise LeaseLost(tuple(job.id for job in lease.jobs if job.id not in held))
@@ -257,6 +257,12 @@ def _record(event: str, state: str, jobs: Mapping[str, tuple[int, Mapping[str, A
 
 def _alike(lease: Lease, note: Mapping[str, Any]) -> dict[str, tuple[int, Mapping[str, Any]]]:
     return {job.id: (job.attempts, note) for job in lease.jobs}
+
+
+def _held(lease: Lease) -> list[object]:
+    """The jobs of the lease as statements name them: their places, and what makes them its own."""
+    first, last = lease.jobs[0], lease.jobs[-1]
+    return [first.lane_id, first.seq, last.seq, *_flat(lease.pairs)]
 
 
 def _flat(pairs: Sequence[tuple[str, int]]) -> list[object]:

@@ -12,9 +12,9 @@ from itertools import groupby
 from typing import Any
 
 import orjson
-from django.db import connection, transaction
+from django.db import transaction
 
-from queueing import broker, states
+from queueing import broker, direct, states
 from queueing.direct import moment
 from queueing.errors import QueueStoreAway
 from queueing.kinds import Kind
@@ -72,7 +72,7 @@ def enqueue(jobs: Sequence[NewJob]) -> tuple[Enqueued, ...]:
     Lanes are taken in the order of their keys, so that two callers cannot wait for each other.
     The result is in the order of `jobs`.
     """
-    if connection.vendor == "postgresql":
+    if direct.vendor() == "postgresql":
         return _enqueued_at_once(jobs) if jobs else ()
     by_lane = sorted(enumerate(jobs), key=lambda pair: pair[1].lane_key)
     written: dict[int, Enqueued] = {}

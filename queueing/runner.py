@@ -104,12 +104,22 @@ def _begin(job_id: str, quantum: _Quantum) -> Lease | None:
     if gate is Gate.SHUT:
         return None
     lease = leases.claim(job_id, WORKER, task=quantum.task)
-    if lease and gate is Gate.PROBE:
+    if lease and gate is Gate.PROBE and not _is_the_probe(lease, quantum):
+        return None
+    return lease
+
+
+def _is_the_probe(lease: Lease, quantum: _Quantum) -> bool:
+    """Whether this job is the one that is let through; if it is not, it is given back."""
+    try:
         quantum.probing = pauses.probe()
         if not quantum.probing:
             leases.release(lease)
-            return None
-    return lease
+    except (OperationalError, InterfaceError):
+        log.exception("the database failed when job %s was about to be worked", lease.head.id)
+        quantum.probing = False
+        _give_back(lease)
+    return quantum.probing
 
 
 def _step(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:

@@ -8,9 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
-from django.db import connection
-
-from queueing import direct
+from queueing import direct, states
 
 _CLOCK = {
     # Six digits, as Django writes them: times are compared as text.
@@ -27,6 +25,13 @@ _BYTEWISE = {"sqlite": "", "postgresql": 'COLLATE "C"'}
 _REMOVABLE = {"sqlite": "", "postgresql": "FOR UPDATE SKIP LOCKED"}
 _UNLOCKED = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE SKIP LOCKED"}
 _SKIP_LOCKED = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE OF lane SKIP LOCKED"}
+
+# A lane's jobs are found by a range of the index of places, whatever a planner thinks of the table.
+# Their state is asked for in words that no index has, by the lease, which just the processing have,
+# or by what it is not: the index of states would lead through the whole backlog.
+_PLACES = "lane_id = %s AND seq BETWEEN %s AND %s"
+_OPEN = f"state NOT IN ({', '.join(repr(state) for state in states.FINAL)})"
+_HELD = f"{_PLACES} AND lease_until IS NOT NULL AND (id, token) IN (VALUES {{pairs}})"
 
 _JOB = (
     "id, queue_job_id, lane_id, seq, kind, token, attempts, max_attempts, size, "
@@ -54,8 +59,7 @@ ENQUEUE = """
         RETURNING id, key, head, tail),
     placed AS MATERIALIZED (
         SELECT asked.*, lanes.id AS lane_id, lanes.head, clock_timestamp() AS at,
-            lanes.tail - count(*) OVER (PARTITION BY lane_key)
-                + row_number() OVER (PARTITION BY lane_key ORDER BY place) AS seq
+            lanes.tail + 1 - row_number() OVER (PARTITION BY lane_key ORDER BY place DESC) AS seq
         FROM asked JOIN lanes ON lanes.key = asked.lane_key),
     jobs AS (
         INSERT INTO queueing_generationjob (
@@ -101,31 +105,31 @@ _TEXTS = {
         UPDATE queueing_generationjob SET state = 'processing', token = token + 1,
             attempts = attempts + 1, lease_until = {later}, leased_by = %s, updated_at = {now}
         WHERE id = %s AND due_at <= {now} AND attempts < max_attempts
-            AND (state = 'queued' OR (state = 'processing' AND lease_until < {now}))
+            AND {open} AND (lease_until IS NULL OR lease_until < {now})
             AND seq = (SELECT head FROM queueing_lane WHERE id = queueing_generationjob.lane_id)
         RETURNING {job}""",
     "claim_next": """
         UPDATE queueing_generationjob SET state = 'processing', token = token + 1,
             attempts = attempts + 1, lease_until = {later}, leased_by = %s, updated_at = {now}
-        WHERE id IN (SELECT id FROM queueing_generationjob WHERE id = %s {unlocked})
+        WHERE id = (SELECT id FROM queueing_generationjob WHERE id = %s {unlocked})
             AND due_at <= {now} AND attempts < max_attempts
-            AND (state = 'queued' OR (state = 'processing' AND lease_until < {now}))
+            AND {open} AND (lease_until IS NULL OR lease_until < {now})
             AND seq = (SELECT head FROM queueing_lane WHERE id = queueing_generationjob.lane_id)
         RETURNING {job}""",
     "followers": """
-        SELECT id, kind, state, size, due_at <= {now}, seq FROM queueing_generationjob
+        SELECT seq, kind, state, size, due_at <= {now} FROM queueing_generationjob
         WHERE lane_id = %s AND seq > %s ORDER BY seq LIMIT %s {unlocked}""",
     "claim_followers": """
         UPDATE queueing_generationjob SET state = 'processing', token = token + 1,
             attempts = attempts + 1, lease_until = {later}, leased_by = %s, updated_at = {now}
-        WHERE id IN ({list}) AND state = 'queued' AND attempts < max_attempts
+        WHERE {places} AND {open} AND lease_until IS NULL AND attempts < max_attempts
         RETURNING {job}""",
     # What a dead worker's batch left behind its head keeps its attempt, and so is tried alone.
     "free_followers": """
         UPDATE queueing_generationjob SET state = 'queued', lease_until = NULL, leased_by = '',
             updated_at = {now}
         WHERE id IN (SELECT id FROM queueing_generationjob WHERE lane_id = %s AND seq > %s
-            AND state = 'processing' AND lease_until < {now} {unlocked})
+            AND lease_until < {now} {unlocked})
         RETURNING {job}""",
     "last_event": """
         SELECT event FROM queueing_generationjobevent WHERE job_id = %s
@@ -134,7 +138,7 @@ _TEXTS = {
     "bury_exhausted": """
         UPDATE queueing_generationjob SET state = 'failed', lease_until = NULL, leased_by = '',
             last_error = %s, failed_at = {now}, updated_at = {now}
-        WHERE id = %s AND attempts >= max_attempts AND state = 'processing' AND lease_until < {now}
+        WHERE id = %s AND attempts >= max_attempts AND lease_until < {now}
             AND seq = (SELECT head FROM queueing_lane WHERE id = queueing_generationjob.lane_id)
         RETURNING {job}""",
     "renew": """
@@ -145,22 +149,22 @@ _TEXTS = {
     "complete": """
         UPDATE queueing_generationjob SET state = 'completed', lease_until = NULL, leased_by = '',
             last_error = NULL, completed_at = {now}, updated_at = {now}
-        WHERE state = 'processing' AND (id, token) IN (VALUES {pairs})
+        WHERE {held}
         RETURNING id""",
     "reschedule": """
         UPDATE queueing_generationjob SET state = 'queued', lease_until = NULL, leased_by = '',
             due_at = {later}, last_error = %s, updated_at = {now}
-        WHERE state = 'processing' AND (id, token) IN (VALUES {pairs})
+        WHERE {held}
         RETURNING id""",
     "release": """
         UPDATE queueing_generationjob SET state = 'queued', lease_until = NULL, leased_by = '',
             attempts = attempts - 1, due_at = {later}, updated_at = {now}
-        WHERE state = 'processing' AND (id, token) IN (VALUES {pairs})
+        WHERE {held}
         RETURNING id""",
     "bury": """
         UPDATE queueing_generationjob SET state = 'failed', lease_until = NULL, leased_by = '',
             last_error = %s, failed_at = {now}, updated_at = {now}
-        WHERE state = 'processing' AND (id, token) IN (VALUES {pairs})
+        WHERE {held}
         RETURNING id""",
     "cancel": """
         UPDATE queueing_generationjob SET state = 'cancelled', lease_until = NULL, leased_by = '',
@@ -264,6 +268,9 @@ def _template(name: str, vendor: str) -> str:
         ("{now}", now),
         ("{later}", later),
         ("{job}", _JOB),
+        ("{open}", _OPEN),
+        ("{places}", _PLACES),
+        ("{held}", _HELD),
         ("{asked}", _ASKED),
         ("{enqueue}", ENQUEUE),
         ("{for_update}", _FOR_UPDATE[vendor]),
@@ -278,8 +285,8 @@ def _template(name: str, vendor: str) -> str:
 
 
 def sql(name: str, *, items: int = 0) -> str:
-    """The statement `name` for this connection's database, with room for `items` list members."""
-    return _text(name, connection.vendor, items)
+    """The statement `name` for the database in use, with room for `items` list members."""
+    return _text(name, direct.vendor(), items)
 
 
 @lru_cache(maxsize=1024)

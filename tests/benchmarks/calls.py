@@ -99,7 +99,7 @@ def _measure(
     worker = stack.pids()["worker"]
     with stack.frozen("worker"):
         _enqueue(stack, given.calls)
-        used, others = Meter(worker), Others(stack, server)
+        used, others = Meter(worker), Others(stack.pids().values(), server)
     with _watching(stack, worker) as most:
         stack.wait_settled(600)
     cpu, busy = used.seconds(), others.cores()

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,8 +192,8 @@ class Others:
     Wall times are worth as much as the machine was free; processor times hold on a busy one too.
     """
 
-    def __init__(self, stack: Stack, server: int | None) -> None:
-        self._meters = [Meter(pid) for pid in stack.pids().values()]
+    def __init__(self, pids: Iterable[int], server: int | None) -> None:
+        self._meters = [Meter(pid) for pid in pids]
         self._meters += [Family(server)] if server else []
         self._before = self._busy()
         self._started = time.perf_counter()
@@ -251,7 +251,7 @@ def _capture(run: Run, stack: Stack, *, with_memory: bool) -> None:
     )
     for what, connections in (("empty", 16), ("hooks", 1), ("hooks", 16), ("hooks", 64)):
         web, worker = Meter(stack.pids()["web"]), Meter(stack.pids()["worker"])
-        others, database = Others(stack, run.server), _database_meter(run)
+        others, database = Others(stack.pids().values(), run.server), _database_meter(run)
         watch = _watching(stack) if with_memory and (what, connections) == ("hooks", 16) else None
         out = _load(stack, what, connections=connections, seconds=run.effort.seconds)
         used, beside = web.seconds(), worker.seconds()
@@ -277,7 +277,7 @@ def _batch(run: Run, stack: Stack) -> None:
         "  jobs/s meanwhile  others' cores"
     )
     for size in (100, 500):
-        web, others = Meter(stack.pids()["web"]), Others(stack, run.server)
+        web, others = Meter(stack.pids()["web"]), Others(stack.pids().values(), run.server)
         database = _database_meter(run)
         out = _load(stack, "batches", batch=size, connections=2, seconds=run.effort.seconds)
         used, events = web.seconds(), out.requests * size
@@ -309,7 +309,7 @@ def _jobs(run: Run, stack: Stack, delay: int, jobs: int) -> None:
     with stack.frozen("worker"):
         _load(stack, "hooks", connections=8, requests=jobs)
         waiting = stack.jobs(OPEN)
-        worker, others = Meter(stack.pids()["worker"]), Others(stack, run.server)
+        worker, others = Meter(stack.pids()["worker"]), Others(stack.pids().values(), run.server)
         server = _database_meter(run)
         started = time.perf_counter()
     with closing(stack.connect()) as database:

@@ -172,3 +172,20 @@ def test_a_pause_that_cannot_be_lifted_keeps_no_job_from_its_turn(
     assert runner.run(jobs[0].id, handler) == 3
     assert [state for state, _ in rows()] == [states.COMPLETED] * 3
     assert pauses.current() is None
+
+
+def test_a_database_that_fails_between_claim_and_probe_costs_the_job_nothing(
+    enqueue: Enqueue, published: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job,) = enqueue()
+    handler = Refusing()
+    runner.run(job.id, handler)
+    expire()
+
+    def away() -> bool:
+        raise OperationalError("locked")
+
+    monkeypatch.setattr(pauses, "probe", away)
+    assert runner.run(job.id, handler) == 0
+    assert rows() == [(states.QUEUED, 0)]
+    assert pauses.gate() is Gate.PROBE

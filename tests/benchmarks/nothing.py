@@ -1,0 +1,52 @@
+"""A worker whose jobs have nothing to be done, so that only their delivery costs anything.
+
+`python -m claudemem worker start` is such a worker with
+`DJANGO_SETTINGS_MODULE=tests.benchmarks.nothing_settings`; BATCH says how many jobs of a backlog
+one claim takes along, where that is not what kinds have it.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from django.apps import AppConfig
+
+from queueing import kinds
+
+if TYPE_CHECKING:
+    from queueing.leases import Details, Job
+
+SETTINGS = "tests.benchmarks.nothing_settings"
+BATCH = "DRAIN_BATCH"
+
+
+class Nothing:
+    """A handler that does nothing and has nothing to store."""
+
+    def prepare(self, jobs: "Sequence[Job]") -> None:
+        """Read nothing."""
+
+    def perform(self, work: None, timeout: float) -> None:
+        """Do nothing."""
+
+    def store(self, jobs: "Sequence[Job]", result: None) -> "Details":
+        """Write nothing."""
+        return {}
+
+
+class NothingConfig(AppConfig):
+    """Puts that handler in the place of those that observe and summarise."""
+
+    name = "tests.benchmarks"
+    label = "nothing"
+
+    def ready(self) -> None:
+        from observations.generate import ObserveEvents, SummariseSession
+
+        for handler in (ObserveEvents, SummariseSession):
+            for step in ("prepare", "perform", "store"):
+                setattr(handler, step, getattr(Nothing, step))
+        if batch := os.environ.get(BATCH):
+            for name, kind in kinds.BY_NAME.items():
+                kinds.BY_NAME[name] = replace(kind, batch_jobs=int(batch))
