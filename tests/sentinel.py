@@ -1,26 +1,27 @@
-"""A store with a replica, watched by a Sentinel: all of them real, and any of them can be killed."""
+"""A store with a replica, watched by a Sentinel: all of them real, and made to be killed."""
 
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import redis
 
 from queueing import access
+from tests.certificates import Certificate
 from tests.waiting import until
 
 PRIMARY = "main"
-PASSWORD, SENTINEL_PASSWORD = "hidden", "watchful"  # noqa: S105 - of servers that are gone at once
+PASSWORD, SENTINEL_PASSWORD = "hidden", "watchful"
 
 
-class Watched:
-    """Two servers and their Sentinel; `flags` are given to all three."""
+class Pair:
+    """Two servers and their Sentinel, all of them over TLS if they are given a certificate."""
 
-    def __init__(self, folder: Path, program: Path, flags: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, program: Path, certificate: Certificate | None = None) -> None:
         self.folder = folder
         self._program = program
-        self._flags = flags
+        self._certificate = certificate
         self.ports = (access.free_port(), access.free_port())
         self.sentinel = access.free_port()
         self._running: list[subprocess.Popen[bytes]] = []
@@ -33,8 +34,13 @@ class Watched:
     @property
     def url(self) -> str:
         """What leads to whichever is the primary."""
+        known = self._certificate
+        scheme, rest = (
+            ("sentinels", f"&ssl_ca_certs={known.authority}") if known else ("sentinel", "")
+        )
         return (
-            f"sentinel://:{PASSWORD}@{self.hosts}/{PRIMARY}/0?sentinel_password={SENTINEL_PASSWORD}"
+            f"{scheme}://:{PASSWORD}@{self.hosts}/{PRIMARY}/0"
+            f"?sentinel_password={SENTINEL_PASSWORD}{rest}"
         )
 
     def start(self) -> None:
@@ -53,11 +59,6 @@ class Watched:
         self._running[0].wait()
         until(lambda: self._told(self.ports[1])["role"] == "master", 60)
 
-    def bring_back(self) -> None:
-        """Start the old primary again; the Sentinel makes a replica of it."""
-        self._running[0] = self._started(self.ports[0], "--port", str(self.ports[0]), *self._own())
-        until(lambda: self._told(self.ports[0])["role"] == "slave", 60)
-
     def stop(self) -> None:
         """End all three."""
         for one in self._running:
@@ -66,7 +67,7 @@ class Watched:
 
     def client(self, port: int) -> redis.Redis:
         """A client of one of the two servers."""
-        return redis.Redis("127.0.0.1", port, password=PASSWORD)
+        return self._client(port, PASSWORD)
 
     def _told(self, port: int) -> dict[str, object]:
         with self.client(port) as client:
@@ -74,27 +75,38 @@ class Watched:
             return said
 
     def _asked(self) -> redis.Redis:
-        return redis.Redis("127.0.0.1", self.sentinel, password=SENTINEL_PASSWORD)
+        return self._client(self.sentinel, SENTINEL_PASSWORD)
 
-    def _own(self) -> tuple[str, ...]:
-        return ("--requirepass", PASSWORD, "--masterauth", PASSWORD, "--save", "", *self._flags)
+    def _client(self, port: int, password: str) -> redis.Redis:
+        known = self._certificate
+        tls = {"ssl": True, "ssl_ca_certs": str(known.authority)} if known else {}
+        return redis.Redis("127.0.0.1", port, password=password, **tls)
+
+    def _listening(self, port: int) -> tuple[str, ...]:
+        if self._certificate is None:
+            return ("--port", str(port))
+        return ("--port", "0", "--tls-port", str(port), "--tls-replication", "yes",
+                *self._certificate.flags)  # fmt: skip
 
     def _serve(self, port: int, *words: str) -> None:
-        self._running.append(self._started(port, "--port", str(port), *self._own(), *words))
+        own = ("--requirepass", PASSWORD, "--masterauth", PASSWORD, "--save", "",
+               "--repl-diskless-sync-delay", "0")  # fmt: skip
+        self._running.append(self._started(port, *self._listening(port), *own, *words))
 
     def _watch(self, port: int) -> None:
         wanted = self.folder / "sentinel.conf"
         wanted.write_text(
-            f"port {self.sentinel}\nbind 127.0.0.1\nrequirepass {SENTINEL_PASSWORD}\n"
+            f"bind 127.0.0.1\nrequirepass {SENTINEL_PASSWORD}\n"
             f"sentinel monitor {PRIMARY} 127.0.0.1 {port} 1\n"
             f"sentinel auth-pass {PRIMARY} {PASSWORD}\n"
             f"sentinel down-after-milliseconds {PRIMARY} 500\n"
             f"sentinel failover-timeout {PRIMARY} 5000\n"
         )
-        self._running.append(self._started(self.sentinel, "--sentinel", first=str(wanted)))
+        words = (str(wanted), *self._listening(self.sentinel), "--sentinel")
+        self._running.append(self._started(self.sentinel, *words))
 
-    def _started(self, port: int, *words: str, first: str = "") -> subprocess.Popen[bytes]:
-        command = [self._program, *([first] if first else []), *words]
+    def _started(self, port: int, *words: str) -> subprocess.Popen[bytes]:
+        command = [self._program, *words]
         server = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL)
         until(lambda: not access.bindable(port) or server.poll() is not None)
         assert server.poll() is None, f"{command} ended at once"
@@ -102,9 +114,9 @@ class Watched:
 
 
 @contextmanager
-def watched(folder: Path, program: Path) -> Iterator[Watched]:
+def pair(folder: Path, program: Path, certificate: Certificate | None = None) -> Iterator[Pair]:
     """A store with a replica and a Sentinel, gone at the end."""
-    servers = Watched(folder, program)
+    servers = Pair(folder, program, certificate)
     try:
         servers.start()
         yield servers
