@@ -1,5 +1,6 @@
 """Whole servers at queue stores of somebody else: shared, encrypted, watched, and failing."""
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,14 +13,13 @@ import redis
 from tests.certificates import issued
 from tests.sentinel import SENTINEL_PASSWORD, pair
 from tests.servers import PASSWORD, serving, with_tls
-from tests.stack import HOOK, SHORT_LEASES, Stack, payloads, recording, stack
+from tests.stack import HOOK, ROOT, SHORT_LEASES, Stack, payloads, recording, stack
 from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 
-# As docs/how-to/use-your-own-store.md has it, with a prefix for the name.
-RIGHTS = "on >{word} resetkeys ~{prefix}:* resetchannels &{prefix}:/0.celery.pidbox " \
-    "&{prefix}:/0.celeryev/* +@all -@dangerous +info"  # fmt: skip
+PAGE = ROOT / "docs" / "how-to" / "use-your-own-store.md"
+(RIGHTS,) = re.findall(r"^ACL SETUSER claude_mem (.+)$", PAGE.read_text(), re.MULTILINE)
 NAMES = ("one", "two")
 EVENTS = payloads([recording("locks-explained")])
 
@@ -39,7 +39,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
         url = kept.enter_context(serving(tmp_path_factory.mktemp("shared"), "--appendonly", "yes"))
         owner = kept.enter_context(redis.Redis.from_url(url))
         for name in NAMES:
-            rights = RIGHTS.format(word=f"{name}-word", prefix=name).split()
+            rights = RIGHTS.replace("claude_mem", name).replace("secret", f"{name}-word").split()
             owner.execute_command("ACL", "SETUSER", name, *rights)
         one, two = (kept.enter_context(stack(_guest(url, name), flower=name == "one"))
                     for name in NAMES)  # fmt: skip
