@@ -65,7 +65,7 @@ def test_no_password_where_one_is_asked_for_is_refused_too(tmp_path: Path) -> No
 
 
 def test_a_store_that_does_not_answer_is_away() -> None:
-    with pytest.raises(QueueStoreAway, match=r"127\.0\.0\.1:1 does not answer"):
+    with pytest.raises(QueueStoreAway, match=r"127\.0\.0\.1:1/0 does not answer"):
         external.examine("redis://:hidden@127.0.0.1:1/0")
 
 
