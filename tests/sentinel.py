@@ -50,14 +50,21 @@ class Pair:
         self._serve(second, "--replicaof", "127.0.0.1", str(first))
         until(lambda: self._told(second).get("master_link_status") == "up")
         self._watch(first)
+        # Where the machine stood still for two seconds it would do nothing for thirty.
+        self._asked().execute_command("SENTINEL", "DEBUG", "tilt-period", "500")
         # Until it has heard of the replica, it would have nobody to put in the place of the other.
         until(lambda: len(self._asked().sentinel_slaves(PRIMARY)) == 1, 30)
 
-    def kill_primary(self) -> None:
-        """kill -9, and wait until the replica is the primary."""
-        self._running[0].kill()
-        self._running[0].wait()
-        until(lambda: self._told(self.ports[1])["role"] == "master", 60)
+    def kill_primary(self) -> redis.Redis:
+        """kill -9, and wait until the other one is the primary; a client of that."""
+        # Whichever it is: on a busy machine a Sentinel may have thought it dead before.
+        _, port = self._asked().sentinel_get_master_addr_by_name(PRIMARY)
+        dead = self.ports.index(int(port))
+        self._running[dead].kill()
+        self._running[dead].wait()
+        other = self.ports[1 - dead]
+        until(lambda: self._told(other)["role"] == "master", 120)
+        return self.client(other)
 
     def stop(self) -> None:
         """End all three."""
@@ -99,7 +106,7 @@ class Pair:
             f"bind 127.0.0.1\nrequirepass {SENTINEL_PASSWORD}\n"
             f"sentinel monitor {PRIMARY} 127.0.0.1 {port} 1\n"
             f"sentinel auth-pass {PRIMARY} {PASSWORD}\n"
-            f"sentinel down-after-milliseconds {PRIMARY} 500\n"
+            f"sentinel down-after-milliseconds {PRIMARY} 1000\n"
             f"sentinel failover-timeout {PRIMARY} 5000\n"
         )
         words = (str(wanted), *self._listening(self.sentinel), "--sentinel")

@@ -66,12 +66,12 @@ def test_messages_pass_over_tls_and_under_sentinels_and_to_the_next_primary(
         with Connection(**settled(servers.url)) as connection:
             assert isinstance(connection.default_channel, SentinelChannel)
             passes_a_message(connection)
-            servers.kill_primary()
+            client = servers.kill_primary()
             again = connection.clone()
             again.ensure_connection(max_retries=60, interval_start=0.2, interval_max=0.2)
             passes_a_message(again)
             again.release()
-        with servers.client(servers.ports[1]) as client:
+        with client:
             names = {key.decode() for key in client.scan_iter()}
     assert names == {
         "mine:probe",

@@ -127,7 +127,7 @@ def test_a_worker_goes_on_with_the_primary_that_takes_over(tmp_path: Path) -> No
             running.replay([recording("locks-explained")])
             running.wait_settled()
             processes = running.pids()
-            servers.kill_primary()
+            client = servers.kill_primary()
             for payload in EVENTS:
                 fresh = {**payload, "session_id": f"{payload['session_id']}-again"}
                 assert running.post(HOOK, fresh).is_success
@@ -138,5 +138,5 @@ def test_a_worker_goes_on_with_the_primary_that_takes_over(tmp_path: Path) -> No
             assert SENTINEL_PASSWORD not in shown + logged(running)
             assert f":{PASSWORD}@" not in shown + logged(running)
             assert queues(running) == {"event", "summary", "event-batch", "upkeep"}
-        with servers.client(servers.ports[1]) as client:
+        with client:
             assert client.exists("claude_mem:tick")
