@@ -156,6 +156,8 @@ PAUSE_SECONDS = env.number("CLAUDE_MEM_PAUSE_SECONDS", 30.0)
 # A lane gives way to others after so many jobs or seconds, whichever comes first.
 QUANTUM_JOBS = 16
 QUANTUM_SECONDS = 5.0
+# Something is sent through each queue so often, to see whether it comes through.
+CANARY_SECONDS = env.number("CLAUDE_MEM_CANARY_SECONDS", 30.0)
 # A session that says nothing for so long is closed, and summarised if there is something new.
 SESSION_IDLE_SECONDS = env.number("CLAUDE_MEM_SESSION_IDLE_SECONDS", 1800.0)
 
