@@ -226,6 +226,13 @@ CELERY_BEAT_SCHEDULE = {
 CELERY_BEAT_SCHEDULER = "claudemem.pulse:Scheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = RECONCILE_SECONDS
 
+# --- what is still well, for `GET /v1/health` and `claudemem status` ------------------------------
+HEALTH_LAG_SECONDS = env.number("CLAUDE_MEM_HEALTH_LAG_SECONDS", 300.0)
+HEALTH_SUCCESS_SECONDS = env.number("CLAUDE_MEM_HEALTH_SUCCESS_SECONDS", 300.0)
+# Once and a half as long as it is between two canaries: each may take a while to come through.
+HEALTH_CANARY_SECONDS = env.number("CLAUDE_MEM_HEALTH_CANARY_SECONDS", 1.5 * CANARY_SECONDS)
+HEALTH_DEPTH = env.whole("CLAUDE_MEM_HEALTH_DEPTH", 10_000)
+
 # --- generation ---------------------------------------------------------------------------------
 # A key alone chooses nothing: that another program has one is no leave to send events there.
 PROVIDER = env.text("CLAUDE_MEM_SERVER_PROVIDER", "offline").lower()
@@ -306,6 +313,7 @@ env.refuse(
     )
 )
 env.refuse(deployment.hasty_leases(LEASE_SECONDS, HEARTBEAT_SECONDS))
+env.refuse(deployment.hasty_verdicts(HEALTH_CANARY_SECONDS, CANARY_SECONDS))
 # On a machine that many programs share, what looks like a misspelt setting may be another's.
 UNKNOWN_SETTINGS = env.strangers()
 if DEPLOYED:

@@ -37,6 +37,11 @@ class Canary:
     seen_at: datetime | None = None
 
     @property
+    def has_jobs(self) -> bool:
+        """Whether its queue is one of jobs."""
+        return self.queue in kinds.BY_NAME
+
+    @property
     def under_way(self) -> bool:
         """Whether it was sent and not seen yet."""
         return self.sent_at is not None and (self.seen_at is None or self.seen_at < self.sent_at)
@@ -48,9 +53,7 @@ def latest() -> list[Canary]:
     return [rows.get(queue, Canary(queue)) for queue in QUEUES]
 
 
-def _read(
-    queue: str, number: int, sent: str, seen: str | None, seen_by: str, now: str
-) -> Canary:
+def _read(queue: str, number: int, sent: str, seen: str | None, seen_by: str, now: str) -> Canary:
     at, sent_at, seen_at = moment(now), moment(sent), moment(seen) if seen else None
     seen_age = (at - seen_at).total_seconds() if seen_at else None
     age = (at - sent_at).total_seconds()
@@ -62,7 +65,7 @@ def send() -> list[str]:
 
     One is due `CANARY_SECONDS` after the last, or when the last was lost. Raises QueueStoreAway.
     """
-    due = sorted(((each.queue, each.number) for each in latest() if _is_due(each)))
+    due = sorted((each.queue, each.number) for each in latest() if _is_due(each))
     if not due:
         return []
     with transaction.atomic():

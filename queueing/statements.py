@@ -167,6 +167,11 @@ _TEXTS = {
             cancelled_at = {now}, updated_at = {now}
         WHERE id = %s AND state IN ('queued', 'processing', 'failed')
         RETURNING lane_id, attempts""",
+    "cancel_open": """
+        UPDATE queueing_generationjob SET state = 'cancelled', lease_until = NULL, leased_by = '',
+            cancelled_at = {now}, updated_at = {now}
+        WHERE id IN ({list}) AND state IN ('queued', 'processing')
+        RETURNING id, attempts""",
     "requeue": """
         UPDATE queueing_generationjob SET state = 'queued', seq = %s, attempts = 0, due_at = {now},
             last_error = NULL, completed_at = NULL, failed_at = NULL, cancelled_at = NULL,
@@ -249,7 +254,9 @@ _TEXTS = {
         RETURNING queue""",
     # A look at every head: as much work as reconcile has with each of its passes.
     "heads": """
-        SELECT job.kind, count(*), sum(CASE WHEN job.state = 'queued' AND job.due_at <= {now}
+        SELECT job.kind, count(*),
+            sum(CASE WHEN job.state = 'queued' AND job.due_at <= {now} THEN 1 ELSE 0 END),
+            sum(CASE WHEN job.state = 'queued' AND job.due_at <= {now} AND lane.woken_at < {later}
                 THEN 1 ELSE 0 END),
             min(CASE WHEN job.retried_count = 0 THEN job.created_at ELSE job.due_at END), {now}
         FROM queueing_lane lane

@@ -61,13 +61,13 @@ def gather() -> Report:
     """Ask everything how it is. Takes a few seconds at most."""
     from django.conf import settings
 
-    from claudemem import health, peek, statefile
+    from claudemem import condition, health, peek, statefile
 
     written = statefile.read(settings.DATA_DIR.root)
     state = written if written is not None and written.supervisor.alive else None
     processes = _processes(state) if state else []
     web = state is not None and peek.healthy(settings.HOST, _port(state))
-    store, database = _store(), health.database(in_full=True)
+    store, database = _store(), condition.database(in_full=True)
     problems = _problems(state, processes, web, store["reason"])
     workers = health.workers()
     runs = state or settings.DEPLOYED
