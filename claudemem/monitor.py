@@ -50,25 +50,25 @@ def look() -> Readings:
     """See how everything is, within about a second whatever does not answer."""
     _database.begin()
     store = _store.answer() if _uses_store() else None
-    told = _database.answer()
-    known = told.database if told else None
+    said = _database.answer()
+    known = said.database if said else None
     silent = f"the database did not answer within {ANSWER_SECONDS:g} s"
     reason = silent if known is None else "" if known.initialized else known.reason
     return Readings(
-        table=told.table if told else None,
+        table=said.table if said else None,
         database=reason,
-        database_seconds=told.seconds if told else ANSWER_SECONDS,
+        database_seconds=said.seconds if said else ANSWER_SECONDS,
         store=_or_away(store) if _uses_store() else None,
         provider=provider_fault(),
         idle=settings.GENERATION_DISABLED,
     )
 
 
-def here(table: Table) -> Readings:
-    """The readings, with what this thread has read from the database itself."""
+def here(table: Table | None, reason: str = "") -> Readings:
+    """The readings, with what the caller has read from the database; `reason` where it could not."""
     return Readings(
         table=table,
-        database="",
+        database="" if table else reason,
         database_seconds=0.0,
         store=_asked() if _uses_store() else None,
         provider="",
@@ -83,7 +83,7 @@ def report() -> dict[str, Any]:
         "status": verdicts.overall(checks),
         "checkedAtEpoch": int(time.time() * 1000),
         "engine": settings.QUEUE_ENGINE,
-        "checks": _wire(checks),
+        "checks": told(checks),
     }
 
 
@@ -137,8 +137,8 @@ def _tell() -> _Told:
             return _Told(Database(False, known.schema_version, slow), took, None)
 
 
-def _wire(checks: Sequence[Check]) -> dict[str, Any]:
-    """By name; of those that there are several of, a list."""
+def told(checks: Sequence[Check]) -> dict[str, Any]:
+    """The checks by name; of those that there are several of, a list."""
     wire: dict[str, Any] = {}
     for check in checks:
         if check.name in _IN_GROUPS:
@@ -149,14 +149,14 @@ def _wire(checks: Sequence[Check]) -> dict[str, Any]:
 
 
 def _shown(check: Check) -> dict[str, Any]:
-    told: dict[str, Any] = {"verdict": check.verdict, "reason": check.reason}
-    told[check.unit] = None if check.measure is None else round(check.measure, 3)
-    told["limit"] = check.limit
+    shown: dict[str, Any] = {"verdict": check.verdict, "reason": check.reason}
+    shown[check.unit] = None if check.measure is None else round(check.measure, 3)
+    shown["limit"] = check.limit
     for name, value in check.details.items():
         if hasattr(value, "timestamp"):
             value = int(value.timestamp() * 1000)
-        told[f"{name}AtEpoch" if name in ("sent", "seen") else name] = value
-    return told
+        shown[f"{name}AtEpoch" if name in ("sent", "seen") else name] = value
+    return shown
 
 
 _store = Question(_asked, patience=ANSWER_SECONDS)

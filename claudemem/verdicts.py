@@ -224,6 +224,8 @@ def _seen(canary: "Canary", seen: Readings, limits: Limits) -> tuple[Verdict, st
     # Threads that are all in calls take nothing, and are none the worse for it.
     if any(canary.queue == each.kind or canary.seen_by == each.worker for each in seen.table.held):
         return LATE, "busy: its workers have their hands full"
+    if canary.is_first and (canary.age or 0.0) <= limits.canary:
+        return UNKNOWN, "the first is under way"
     if canary.under_way and not (seen.idle or (seen.store and seen.store.away)):
         return FAILED, f"nobody took what was sent {canary.age or 0:.0f} s ago"
     return _silent(seen, limits)

@@ -42,6 +42,11 @@ class Canary:
         return self.queue in kinds.BY_NAME
 
     @property
+    def is_first(self) -> bool:
+        """Whether it is the first that was ever sent, and under way."""
+        return self.number == 1 and self.under_way
+
+    @property
     def under_way(self) -> bool:
         """Whether it was sent and not seen yet."""
         return self.sent_at is not None and (self.seen_at is None or self.seen_at < self.sent_at)
@@ -88,7 +93,9 @@ def _is_due(canary: Canary) -> bool:
 
 def see(queue: str, number: int, worker: str) -> bool:
     """Note that `worker` took the canary of that number; whether it was the one to be seen."""
-    return bool(fetch("canary_seen", [worker, queue, number]))
+    # A writer takes its turn by beginning a transaction.
+    with transaction.atomic():
+        return bool(fetch("canary_seen", [worker, queue, number]))
 
 
 def answer(queues: Collection[str], worker: str) -> int:
@@ -99,7 +106,7 @@ def answer(queues: Collection[str], worker: str) -> int:
     waiting = [each for each in latest() if each.under_way and each.queue in queues]
     if not waiting:
         return 0
-    with transaction.atomic():
+    with transaction.atomic():  # one for all
         return sum(see(each.queue, each.number, worker) for each in waiting)
 
 

@@ -180,6 +180,18 @@ def test_where_generation_is_off_silence_is_meant() -> None:
     assert "failed" not in parts.values()
 
 
+def test_the_very_first_canary_is_awaited_before_it_is_missed() -> None:
+    young, old = (
+        replace(_canary("event", age, under_way=True), seen_at=None, seen_age=None)
+        for age in (3, 50)
+    )
+    rest = canaries(3)[1:]
+    assert bad(readings(table(canaries=[young, *rest]))) == {"canaries event": "unknown"}
+    assert bad(readings(table(canaries=[old, *rest]))) == {"canaries event": "failed"}
+    again = replace(young, number=2)
+    assert bad(readings(table(canaries=[again, *rest]))) == {"canaries event": "failed"}
+
+
 @given(st.lists(st.sampled_from(["ok", "late", "failed", "unknown", "off"])))
 def test_the_overall_verdict_is_the_worst(given: list[str]) -> None:
     checks = [Check("part", verdict, "") for verdict in given]  # type: ignore[arg-type]

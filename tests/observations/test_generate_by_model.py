@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 
 from claudemem import health
-from claudemem.commands.status import gather
+from claudemem.standing import gather
 from observations import generate, ingest
 from observations.models import Event, Observation, Project
 from observations.providers.openai_compatible import OpenAICompatible
