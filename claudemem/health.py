@@ -81,7 +81,7 @@ def workers() -> Boundary:
     if settings.GENERATION_DISABLED:
         return Boundary("disabled", "generation is switched off by configuration", details)
     try:
-        seen, overdue = monitor.here(depths.table()), _overdue()
+        seen, overdue = monitor.here(depths.hands()), _overdue()
     except Error:
         return Boundary("errored", "workers have no database to work with", details)
     if seen.store and seen.store.away:

@@ -65,7 +65,7 @@ def look() -> Readings:
 
 
 def here(table: Table | None, reason: str = "") -> Readings:
-    """The readings, with what the caller has read from the database; `reason` where it could not."""
+    """The readings, with what the caller read from the database; `reason` why that is nothing."""
     return Readings(
         table=table,
         database="" if table else reason,

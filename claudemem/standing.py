@@ -12,15 +12,13 @@ from claudemem import condition, health, monitor, peek, statefile, verdicts
 from claudemem.members import RUNNING
 from claudemem.statefile import State
 from claudemem.verdicts import Check
-from queueing import depths, kinds, pids, probes, states
+from queueing import addresses, depths, kinds, pids, probes, states
 from queueing.canaries import Canary
 from queueing.depths import Table
 from queueing.errors import QueueingError
 
 # What a server says of itself there, for its older clients.
 _ANNOUNCED = f".{health.RUNTIME}.pid"
-# A key of a look begins with it.
-_PREFIX = "claude_mem"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +185,9 @@ def _store() -> QueueStore:
         nothing = f"none was started in {settings.DATA_DIR.root}: run `claudemem up`"
         return QueueStore(settings.STORE_MODE, reason=nothing)
     try:
-        found = probes.look(url, _PREFIX, timeout=1.0)
+        found = probes.look(url, settings.QUEUE_PREFIX, timeout=1.0, tries_message=False)
     except QueueingError as error:
-        address = url.rpartition("@")[2].partition("?")[0].removesuffix("/0")
-        return QueueStore(settings.STORE_MODE, address=address, reason=str(error))
+        return QueueStore(settings.STORE_MODE, address=addresses.shown(url), reason=str(error))
     return QueueStore(
         settings.STORE_MODE, found.product, found.version, found.address, found.persistence,
         found.policy, "", found.faults, found.warnings,

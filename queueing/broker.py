@@ -26,6 +26,8 @@ from queueing.line import Command, Connection, Line
 TIMEOUT = 0.5
 PROBE_EVERY = 1.0
 _PROBE = "probe"
+# What a probe leaves behind goes by itself.
+_PROBE_SECONDS = 60
 # The task that says of a canary that it came through.
 CANARY = "queueing.canary"
 
@@ -144,7 +146,7 @@ def _line(url: str) -> Line:
         connection: Any = pool.connection_class(**pool.connection_kwargs)
         connection.connect()
         # A replica, a full disk and a full memory answer pings, and take nothing.
-        connection.send_command("SET", key(_PROBE), "1", "EX", int(TICK_SECONDS))
+        connection.send_command("SET", key(_PROBE), "1", "EX", _PROBE_SECONDS)
         connection.read_response()
         return cast(Connection, connection)
 

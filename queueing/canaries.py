@@ -5,19 +5,25 @@ its row. At most one waits in each queue. On an engine without messages the row 
 sent, and a worker that looks for jobs answers for the queues that it serves.
 """
 
+import logging
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from queueing import broker, kinds
 from queueing.direct import moment
 from queueing.statements import fetch
 
+log = logging.getLogger(__name__)
+
 # One that was neither seen nor waits any more was lost, if that has lasted for so long (s).
 LOST_SECONDS = 10.0
+# A worker that answers without messages looks for canaries so often (s).
+ANSWER_SECONDS = 1.0
 QUEUES = (*kinds.BY_NAME, kinds.UPKEEP)
 
 
@@ -108,6 +114,27 @@ def answer(queues: Collection[str], worker: str) -> int:
         return 0
     with transaction.atomic():  # one for all
         return sum(see(each.queue, each.number, worker) for each in waiting)
+
+
+class Answering:
+    """Answers for `queues` when it is called, but once a second at most; for a worker's loop.
+
+    A database that fails ends no loop: the canary waits for the next call.
+    """
+
+    def __init__(self, queues: Collection[str], worker: str) -> None:
+        self._queues = tuple(queues)
+        self._worker = worker
+        self._next = 0.0
+
+    def __call__(self) -> None:
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + ANSWER_SECONDS
+        try:
+            answer(self._queues, self._worker)
+        except (OperationalError, InterfaceError) as error:
+            log.warning("the database failed as canaries were answered: %s", error)
 
 
 def _by_messages() -> bool:

@@ -79,6 +79,11 @@ def table() -> Table:
     return Table(open_jobs(), heads(), held(), done_age(), canaries.latest(), pauses.current())
 
 
+def hands() -> Table:
+    """Who works, without a look at what waits: cheap however much that is."""
+    return Table(Counter(), [], held(), None, canaries.latest(), pauses.current())
+
+
 def open_jobs() -> Counts:
     """How many jobs wait or are worked, by kind and state."""
     return Counter({(kind, state): count for kind, state, count in fetch("open_jobs", [])})

@@ -75,7 +75,7 @@ def test_a_canary_waits_until_it_is_taken(server: Server) -> None:
     assert not broker.canary_waits("upkeep", 7)
     assert broker.depths()["event"] == 2
     with closing(redis.Redis.from_url(settings.QUEUE_STORE_URL)) as client:
-        client.delete("event")
+        client.delete(broker.key("event"))
     assert not broker.canary_waits("event", 7)
 
 

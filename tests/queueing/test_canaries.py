@@ -134,6 +134,29 @@ def test_without_messages_the_workers_answer_for_the_queues_that_they_serve(
     assert canaries.send() == ["event", "upkeep"]
 
 
+def test_a_loop_that_answers_looks_once_a_second_and_outlives_the_database(
+    settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.QUEUE_ENGINE = "database"
+    canaries.send()
+    looks: list[int] = []
+
+    def fail() -> list[canaries.Canary]:
+        looks.append(1)
+        raise OperationalError("the disk is full")
+
+    answering = canaries.Answering(["event"], "worker")
+    with monkeypatch.context() as patch:
+        patch.setattr(canaries, "latest", fail)
+        for _ in range(100):
+            answering()
+    assert 1 <= len(looks) < 100
+    monkeypatch.setattr(canaries, "ANSWER_SECONDS", 0.0)
+    answering = canaries.Answering(["event"], "worker")
+    answering()
+    assert Canary.objects.get(queue="event").seen_by == "worker"
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_many_that_send_at_once_one_does(sent: Sent) -> None:
     for number in range(1, 4):
