@@ -270,3 +270,21 @@ def test_jobs_are_counted_by_kind_and_state(api: Api, event: dict[str, Any]) -> 
     }
     assert lanes["event"]["waiting"] == 0
     assert "are being worked" in _boundaries(Api())["generationWorkerManager"]["reason"]
+
+
+def test_under_the_database_engine_no_store_is_told_of(
+    db: None, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.QUEUE_ENGINE = "database"
+    for name in ("ping", "depths"):
+        monkeypatch.delattr(broker, name)
+    canaries_seen(0.5)
+    answer = told(Api().get("/api/health"), 200)
+    assert (answer["queue"]["engine"], answer["queue"]["transport"]) == ("database", "database")
+    assert "redis" not in answer["queue"]
+    assert [each["name"] for each in answer["dependencies"]["statuses"]] == ["database"]
+    parts = _boundaries(Api())
+    assert parts["queueManager"]["status"] == "active"
+    assert parts["generationWorkerManager"]["status"] == "active"
+    canaries_seen(60)
+    assert _boundaries(Api())["generationWorkerManager"]["status"] == "errored"
