@@ -51,6 +51,15 @@ def hasty_leases(lease: float, heartbeat: float) -> Iterator[str]:
         )
 
 
+def hasty_verdicts(limit: float, every: float) -> Iterator[str]:
+    """A sentence where canaries that come `every` so many seconds are late by the `limit`."""
+    if limit <= every:
+        yield (
+            f"a limit of {limit:g} s for canaries is not longer than the {every:g} s between two: "
+            "raise CLAUDE_MEM_HEALTH_CANARY_SECONDS or lower CLAUDE_MEM_CANARY_SECONDS"
+        )
+
+
 def origin(url: str) -> str:
     """Scheme, host and port of a URL, as browsers name where a form comes from."""
     parts = urlsplit(url)

@@ -6,28 +6,27 @@ import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
-from functools import cache
 from importlib import metadata
 from typing import Any, Final, Literal
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, Error, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.migrations.loader import MigrationLoader
-from django.db.migrations.recorder import MigrationRecorder
-from django.db.models import Count, F
+from django.db import Error
+from django.db.models import F
 from django.utils import timezone
 
-from claudemem import databases, upgrade
-from observations import commits
-from queueing import addresses, broker, kinds, pauses, states
+from claudemem import condition, monitor, storechoice, verdicts
+from claudemem.condition import Database
+from queueing import addresses, broker, depths, kinds, pauses, states
 from queueing.errors import QueueStoreAway
 from queueing.models import GenerationJob
 
 # Words that clients look for, whatever this server is made of.
 RUNTIME: Final = "server-beta"
-ENGINE: Final = "bullmq"
-TRANSPORT: Final = "celery"
+# By engine: its name on the wire, which clients know, and what carries the work.
+_ENGINES: Final = {
+    storechoice.CELERY: ("bullmq", "celery"),
+    storechoice.DATABASE: ("database", "database"),
+}
 
 # How long a probe waits (seconds) for a SQLite that is locked.
 _IMPATIENT: Final = {"timeout": 0.5}
@@ -45,15 +44,6 @@ class Boundary:
     status: Status
     reason: str
     details: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Database:
-    """Whether the database answers and has every migration; how many of ours it has."""
-
-    initialized: bool
-    schema_version: int
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +69,11 @@ def version() -> str:
         return "development"
 
 
-def database(*, in_full: bool = False) -> Database:
-    """Ask the database, on a connection of its own that gives up soon.
-
-    `in_full` adds what it said itself, which may name hosts and users: for operators alone.
-    """
-    if commits.shared.is_stuck:
-        return Database(False, 0, "the database is locked or very slow: nothing can be stored now")
-    probe = _probe()
-    try:
-        return _migrated(probe)
-    except Error as error:
-        said = str(error).partition("\n")[0] if in_full else type(error).__name__
-        return Database(False, 0, f"the database does not answer: {said}")
-    finally:
-        probe.close()
-
-
-def queue() -> Boundary:
-    """The queue store, asked within half a second."""
+def queue(known: Database) -> Boundary:
+    """What brings work to workers: the queue store, asked within half a second, or the database."""
+    if not _has_store():
+        status: Status = "active" if known.initialized else "errored"
+        return Boundary(status, f"the database: {known.reason}", _queue_details())
     try:
         seconds = broker.ping()
     except QueueStoreAway as error:
@@ -111,20 +87,17 @@ def workers() -> Boundary:
     if settings.GENERATION_DISABLED:
         return Boundary("disabled", "generation is switched off by configuration", details)
     try:
-        since = broker.seconds_since_tick()
-        leased, overdue = _leased(), _overdue()
-    except QueueStoreAway as error:
-        return Boundary("errored", f"workers cannot be reached: {error}", details)
+        seen, overdue = monitor.here(depths.hands()), _overdue()
     except Error:
         return Boundary("errored", "workers have no database to work with", details)
-    if leased:
-        return Boundary("active", f"{leased} jobs are being worked", details)
-    if since is None:
-        reason = "no worker has reported for a minute: run `claudemem worker start` and beat"
-        return Boundary("errored", reason, details)
-    if overdue and not pause():
+    if seen.store and seen.store.away:
+        return Boundary("errored", f"workers cannot be reached: {seen.store.away}", details)
+    found = verdicts.workers(seen, monitor.limits())
+    if found.verdict not in (verdicts.OK, verdicts.LATE):
+        return Boundary("errored", found.reason, details)
+    if overdue and not (seen.table and (seen.table.held or seen.table.pause)):
         return Boundary("errored", "work waits and nobody takes it: see the worker's log", details)
-    return Boundary("active", f"a worker reported {since:.0f} s ago", details)
+    return Boundary("active", found.reason, details)
 
 
 def provider() -> Boundary:
@@ -161,7 +134,7 @@ def broadcaster() -> Boundary:
 def lanes() -> list[QueueLane]:
     """Each kind's jobs, counted by state."""
     try:
-        counted = _counts()
+        counted = depths.counts()
     except Error:
         return [QueueLane(name, name, 0, 0, 0, 0, 0, 0, True) for name in kinds.BY_NAME]
     return [_lane(name, counted) for name in kinds.BY_NAME]
@@ -169,14 +142,14 @@ def lanes() -> list[QueueLane]:
 
 def info() -> dict[str, Any]:
     """What this server is and how its parts are, for `/v1/info`."""
-    known = database()
+    known = condition.database()
     return {
         "name": "claude-mem-server",
         "runtime": RUNTIME,
         "authMode": "api-key",
         "postgres": {"initialized": known.initialized, "schemaVersion": known.schema_version},
         "boundaries": {
-            "queueManager": asdict(queue()),
+            "queueManager": asdict(queue(known)),
             "generationWorkerManager": asdict(workers()),
             "providerRegistry": asdict(provider()),
             "eventBroadcaster": asdict(broadcaster()),
@@ -187,7 +160,8 @@ def info() -> dict[str, Any]:
 
 def summary() -> dict[str, Any]:
     """The state of everything, for `/api/health`; `status` is `ok` or `degraded`."""
-    known, store_state = database(), queue()
+    known = condition.database()
+    store_state = queue(known)
     sound = known.initialized and store_state.status == "active"
     return {
         "status": "ok" if sound else "degraded",
@@ -205,63 +179,45 @@ def summary() -> dict[str, Any]:
         "dependencies": {"degraded": not sound, "statuses": _statuses(known, store_state)},
         "rateLimits": {},
         "queue": {
-            "engine": ENGINE,
-            "transport": TRANSPORT,
-            "redis": {
-                "status": "ok" if store_state.status == "active" else "error",
-                **_address(),
-            },
+            **_engine(),
+            **_redis(store_state),
             "lanes": [asdict(lane) for lane in lanes()],
         },
     }
 
 
+def _redis(store_state: Boundary) -> dict[str, Any]:
+    if not _has_store():
+        return {}
+    status = "ok" if store_state.status == "active" else "error"
+    return {"redis": {"status": status, **_address()}}
+
+
 def _statuses(known: Database, store_state: Boundary) -> list[dict[str, str]]:
+    found = [("database", known.initialized, known.reason)]
+    if _has_store():
+        found.append(("queue store", store_state.status == "active", store_state.reason))
     return [
-        {
-            "name": "database",
-            "status": "ok" if known.initialized else "error",
-            "message": known.reason,
-        },
-        {
-            "name": "queue store",
-            "status": "ok" if store_state.status == "active" else "error",
-            "message": store_state.reason,
-        },
+        {"name": name, "status": "ok" if sound else "error", "message": reason}
+        for name, sound, reason in found
     ]
-
-
-def _probe() -> BaseDatabaseWrapper:
-    probe = connections[DEFAULT_DB_ALIAS].copy()
-    options = probe.settings_dict["OPTIONS"]
-    on_sqlite = probe.vendor == "sqlite"
-    options.update(_IMPATIENT if on_sqlite else databases.hurried(options))
-    return probe
-
-
-def _migrated(probe: BaseDatabaseWrapper) -> Database:
-    applied = MigrationRecorder(probe).applied_migrations().keys()
-    ours = sum(app in upgrade.OURS for app, _ in applied)
-    if unknown := upgrade.newer(applied, _migrations()):
-        return Database(False, ours, f"a newer claudemem has prepared it (it has {unknown[-1]})")
-    missing = _migrations() - applied
-    if missing:
-        return Database(False, ours, f"{len(missing)} migrations are missing: `claudemem migrate`")
-    return Database(True, ours, "answers")
-
-
-@cache
-def _migrations() -> frozenset[tuple[str, str]]:
-    return frozenset(MigrationLoader(None, ignore_no_migrations=True).disk_migrations)
 
 
 def _queue_details() -> dict[str, Any]:
     return {
-        "engine": ENGINE,
-        "transport": TRANSPORT,
-        **_address(),
+        **_engine(),
+        **(_address() if _has_store() else {}),
         "lanes": [{"kind": name, "name": kind.queue} for name, kind in kinds.BY_NAME.items()],
     }
+
+
+def _has_store() -> bool:
+    return bool(settings.QUEUE_ENGINE == storechoice.CELERY)
+
+
+def _engine() -> dict[str, str]:
+    name, transport = _ENGINES[settings.QUEUE_ENGINE]
+    return {"engine": name, "transport": transport}
 
 
 def _address() -> dict[str, Any]:
@@ -276,31 +232,11 @@ def _address() -> dict[str, Any]:
     }
 
 
-def _leased() -> int:
-    live = GenerationJob.objects.filter(state=states.PROCESSING, lease_until__gt=timezone.now())
-    return live.count()
-
-
 def _overdue() -> bool:
     long_ago = timezone.now() - _TAKEN_WITHIN
     # Only the head of a lane is anybody's to take; those behind it wait for it.
     heads = GenerationJob.objects.filter(seq=F("lane__head"), state=states.QUEUED)
     return heads.filter(due_at__lt=long_ago).exists()
-
-
-def _counts() -> Counter[tuple[str, str]]:
-    now = timezone.now()
-    by_state = GenerationJob.objects.values_list("kind", "state").order_by()
-    late = GenerationJob.objects.values_list("kind").order_by()
-    counted: Counter[tuple[str, str]] = Counter()
-    for kind, state, count in by_state.annotate(count=Count("pk")):
-        counted[kind, state] = count
-    delayed = late.filter(state=states.QUEUED, due_at__gt=now)
-    stalled = late.filter(state=states.PROCESSING, lease_until__lte=now)
-    for word, rows in (("delayed", delayed), ("stalled", stalled)):
-        for kind, count in rows.annotate(count=Count("pk")):
-            counted[kind, word] = count
-    return counted
 
 
 def _lane(name: str, counted: Counter[tuple[str, str]]) -> QueueLane:

@@ -159,6 +159,8 @@ PAUSE_SECONDS = env.number("CLAUDE_MEM_PAUSE_SECONDS", 30.0)
 # A lane gives way to others after so many jobs or seconds, whichever comes first.
 QUANTUM_JOBS = 16
 QUANTUM_SECONDS = 5.0
+# Something is sent through each queue so often, to see whether it comes through.
+CANARY_SECONDS = env.number("CLAUDE_MEM_CANARY_SECONDS", 30.0)
 # A session that says nothing for so long is closed, and summarised if there is something new.
 SESSION_IDLE_SECONDS = env.number("CLAUDE_MEM_SESSION_IDLE_SECONDS", 1800.0)
 
@@ -226,6 +228,13 @@ CELERY_BEAT_SCHEDULE = {
 # directory that a container would have to bring.
 CELERY_BEAT_SCHEDULER = "claudemem.pulse:Scheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = RECONCILE_SECONDS
+
+# --- what is still well, for `GET /v1/health` and `claudemem status` ------------------------------
+HEALTH_LAG_SECONDS = env.number("CLAUDE_MEM_HEALTH_LAG_SECONDS", 300.0)
+HEALTH_SUCCESS_SECONDS = env.number("CLAUDE_MEM_HEALTH_SUCCESS_SECONDS", 300.0)
+# Once and a half as long as it is between two canaries: each may take a while to come through.
+HEALTH_CANARY_SECONDS = env.number("CLAUDE_MEM_HEALTH_CANARY_SECONDS", 1.5 * CANARY_SECONDS)
+HEALTH_DEPTH = env.whole("CLAUDE_MEM_HEALTH_DEPTH", 10_000)
 
 # --- generation ---------------------------------------------------------------------------------
 # A key alone chooses nothing: that another program has one is no leave to send events there.
@@ -311,6 +320,7 @@ env.refuse(
     )
 )
 env.refuse(deployment.hasty_leases(LEASE_SECONDS, HEARTBEAT_SECONDS))
+env.refuse(deployment.hasty_verdicts(HEALTH_CANARY_SECONDS, CANARY_SECONDS))
 # On a machine that many programs share, what looks like a misspelt setting may be another's.
 UNKNOWN_SETTINGS = env.strangers()
 if DEPLOYED:

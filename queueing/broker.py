@@ -25,9 +25,11 @@ from queueing.line import Command, Connection, Line
 
 TIMEOUT = 0.5
 PROBE_EVERY = 1.0
-TICK_SECONDS = 60.0
-_TICK = "tick"
 _PROBE = "probe"
+# What a probe leaves behind goes by itself.
+_PROBE_SECONDS = 60
+# The task that says of a canary that it came through.
+CANARY = "queueing.canary"
 
 # The body's third part: no callbacks, no chain.
 _NOTHING_FOLLOWS = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
@@ -92,18 +94,23 @@ def ping() -> float:
     return time.perf_counter() - started
 
 
-def tick() -> None:
-    """Leave word that a worker did its upkeep just now: beat and that worker are alive."""
-    _ask(("SET", key(_TICK), "1", "EX", int(TICK_SECONDS)))
+def send_canary(queue: str, number: int) -> None:
+    """Send the canary of that number down the queue. Raises QueueStoreAway."""
+    _ask(("LPUSH", key(queue), _canary(queue, number)))
 
 
-def seconds_since_tick() -> float | None:
-    """How long ago any worker did its upkeep; None if longer than `TICK_SECONDS`.
+def canary_waits(queue: str, number: int) -> bool:
+    """Whether the canary of that number waits in the queue. Raises QueueStoreAway."""
+    (place,) = _ask(("LPOS", key(queue), _canary(queue, number)))
+    return place is not None
 
-    Raises QueueStoreAway.
-    """
-    (left,) = _ask(("PTTL", key(_TICK)))
-    return TICK_SECONDS - left / 1000 if left > 0 else None
+
+def _canary(queue: str, number: int) -> bytes:
+    """The same bytes in every process, so that each finds what another sent."""
+    messenger = Kind(name=queue, task=CANARY, prefix="", source_type="", job_type="")
+    message = addressed(_template(messenger), f"{queue} {number}", f"canary-{queue}-{number}")
+    message["headers"]["origin"] = message["properties"]["reply_to"] = CANARY
+    return orjson.dumps(message)
 
 
 def key(name: str) -> str:
@@ -139,7 +146,7 @@ def _line(url: str) -> Line:
         connection: Any = pool.connection_class(**pool.connection_kwargs)
         connection.connect()
         # A replica, a full disk and a full memory answer pings, and take nothing.
-        connection.send_command("SET", key(_PROBE), "1", "EX", int(TICK_SECONDS))
+        connection.send_command("SET", key(_PROBE), "1", "EX", _PROBE_SECONDS)
         connection.read_response()
         return cast(Connection, connection)
 

@@ -124,6 +124,25 @@ class Pause(models.Model):
         return f"{self.subject} paused"
 
 
+class Canary(models.Model):
+    """When something was last sent through a queue, and when and by which worker it was seen.
+
+    `number` grows with each that is sent. One is under way until it is seen, or is lost.
+    """
+
+    queue = models.CharField(max_length=40, unique=True)
+    number = models.BigIntegerField(default=1)
+    sent_at = models.DateTimeField()
+    seen_at = models.DateTimeField(null=True)
+    seen_by = models.CharField(max_length=100, default="")
+
+    class Meta:
+        verbose_name_plural = "canaries"
+
+    def __str__(self) -> str:
+        return f"{self.queue} {self.number}"
+
+
 class GenerationJobEvent(models.Model):
     """One line of a job's history: every transition is one row, never edited."""
 

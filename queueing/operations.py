@@ -1,6 +1,6 @@
-"""What an operator does to a job: retry, cancel."""
+"""What an operator does to jobs: retry one, cancel one, clear a session's queue."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +9,14 @@ from django.db import transaction
 
 from queueing import leases, outbox, states, witness
 from queueing.errors import JobConflict, JobNotFound
-from queueing.models import GenerationJob
+from queueing.models import GenerationJob, Lane
 from queueing.outbox import ENQUEUED, QUEUED_ONLY, Head
 from queueing.statements import execute_many, fetch
 
 Origin = Mapping[str, Any]
 OPERATOR: Origin = {"source": "operator"}
+# So many jobs are cancelled by one statement.
+AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,48 @@ def cancel(job_id: str, by: Origin = OPERATOR) -> Cancelled:
     if head:
         outbox.publish([head])
     return Cancelled(_reloaded(job_id), already)
+
+
+def clear(lane_key: str, session_id: str, by: Origin = OPERATOR) -> int:
+    """Cancel all jobs of a session that wait or are worked; returns how many there were.
+
+    Workers that have one lose their lease. Jobs of other sessions are left as they are, and so are
+    those that come later. `by` says who asks, for the jobs' histories.
+    """
+    with transaction.atomic():
+        jobs = _open_in(lane_key, session_id)
+        cancelled = {job for some in _portions(jobs) for job in _cancelled(some, by)}
+        gone = [job for job in jobs if job.pk in cancelled]
+        for state in states.OPEN:
+            if those := [job for job in gone if job.state == state]:
+                details = {"previousStatus": state, "currentStatus": states.CANCELLED}
+                witness.tell(states.CANCELLED, those, details, by=by)
+        head = leases.advance(gone[0].lane_id) if gone else None
+    if head:
+        outbox.publish([head])
+    return len(gone)
+
+
+def _open_in(lane_key: str, session_id: str) -> list[GenerationJob]:
+    """The session's open jobs, locked in their lane's order."""
+    open_jobs = GenerationJob.objects.filter(state__in=states.OPEN, session_id=session_id)
+    lane = Lane.objects.filter(key=lane_key).values_list("pk", flat=True).first()
+    return list(open_jobs.filter(lane=lane).order_by("seq").select_for_update())
+
+
+def _portions(jobs: Sequence[GenerationJob]) -> Iterator[Sequence[GenerationJob]]:
+    """The jobs in portions that a statement takes."""
+    for start in range(0, len(jobs), AT_ONCE):
+        yield jobs[start : start + AT_ONCE]
+
+
+def _cancelled(jobs: Sequence[GenerationJob], by: Origin) -> list[str]:
+    """Cancel them; the ids of those that were open still."""
+    rows = fetch("cancel_open", [job.pk for job in jobs], items=len(jobs))
+    origin = orjson.dumps(dict(by)).decode()
+    told = (states.CANCELLED, states.CANCELLED)
+    execute_many("history", [(job_id, *told, attempts, origin) for job_id, attempts in rows])
+    return [job_id for job_id, _ in rows]
 
 
 def _locked(job_id: str) -> GenerationJob:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from django.db import InterfaceError, OperationalError, transaction
 
-from queueing import broker, kinds, leases, outbox, pauses
+from queueing import broker, canaries, kinds, leases, outbox, pauses
 from queueing.errors import QueueStoreAway
 from queueing.outbox import Head
 from queueing.pauses import Gate
@@ -29,17 +29,18 @@ GRACE_WAITING = 30.0
 def reconcile() -> int:
     """One pass: nudge the heads that want it. Returns how many were published.
 
-    Each pass leaves word in the store that upkeep is done.
+    Each pass sees to the canaries as well, last of all.
 
     Raises QueueStoreAway if the store cannot be asked.
     """
-    broker.tick()
     # Counted before the messages are: those that are sent meanwhile must not seem to be missing.
     nudged = _nudged()
     heads = _wanting(_lacking(nudged, broker.depths()))
     exhausted = [leases.bury_exhausted(head.job_id) for head, spent in heads if spent]
     ready = [head for head, spent in heads if not spent]
-    return outbox.publish([*ready, *(head for head in exhausted if head)])
+    published = outbox.publish([*ready, *(head for head in exhausted if head)])
+    canaries.send()
+    return published
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,6 +171,11 @@ _TEXTS = {
             cancelled_at = {now}, updated_at = {now}
         WHERE id = %s AND state IN ('queued', 'processing', 'failed')
         RETURNING lane_id, attempts""",
+    "cancel_open": """
+        UPDATE queueing_generationjob SET state = 'cancelled', lease_until = NULL, leased_by = '',
+            cancelled_at = {now}, updated_at = {now}
+        WHERE id IN ({list}) AND state IN ('queued', 'processing')
+        RETURNING id, attempts""",
     "requeue": """
         UPDATE queueing_generationjob SET state = 'queued', seq = %s, attempts = 0, due_at = {now},
             last_error = NULL, completed_at = NULL, failed_at = NULL, cancelled_at = NULL,
@@ -239,6 +244,41 @@ _TEXTS = {
     "probe": "UPDATE queueing_pause SET until = {later} WHERE until <= {now} RETURNING id",
     "look_again": "UPDATE queueing_pause SET until = {now}",
     "lift": "DELETE FROM queueing_pause",
+    "canaries": "SELECT queue, number, sent_at, seen_at, seen_by, {now} FROM queueing_canary",
+    # Whoever raises the number is the one that sends it: the others find it raised.
+    "canary_sent": """
+        INSERT INTO queueing_canary (queue, number, sent_at, seen_by) VALUES (%s, 1, {now}, '')
+        ON CONFLICT (queue) DO UPDATE SET number = queueing_canary.number + 1,
+            sent_at = excluded.sent_at
+        WHERE queueing_canary.number = %s
+        RETURNING queue, number""",
+    "canary_seen": """
+        UPDATE queueing_canary SET seen_at = {now}, seen_by = %s
+        WHERE queue = %s AND number = %s AND (seen_at IS NULL OR seen_at < sent_at)
+        RETURNING queue""",
+    # A look at every head: as much work as reconcile has with each of its passes.
+    "heads": """
+        SELECT job.kind, count(*),
+            sum(CASE WHEN job.state = 'queued' AND job.due_at <= {now} THEN 1 ELSE 0 END),
+            sum(CASE WHEN job.state = 'queued' AND job.due_at <= {now} AND lane.woken_at < {later}
+                THEN 1 ELSE 0 END),
+            min(CASE WHEN job.retried_count = 0 THEN job.created_at ELSE job.due_at END), {now}
+        FROM queueing_lane lane
+        JOIN queueing_generationjob job ON job.lane_id = lane.id AND job.seq = lane.head
+        WHERE lane.head <= lane.tail AND job.state IN ('queued', 'processing')
+        GROUP BY job.kind""",
+    "open_jobs": """
+        SELECT kind, state, count(*) FROM queueing_generationjob
+        WHERE state IN ('queued', 'processing') GROUP BY kind, state""",
+    "held": """
+        SELECT kind, leased_by, count(*) FROM queueing_generationjob
+        WHERE state = 'processing' AND lease_until > {now} GROUP BY kind, leased_by""",
+    # What was done last, if it is among the latest: the history is in the order of time.
+    "last_done": """
+        SELECT max(created_at), {now} FROM
+            (SELECT event, created_at FROM queueing_generationjobevent
+             ORDER BY id DESC LIMIT %s) AS latest
+        WHERE event = 'completed'""",
     "all_unwoken": """
         UPDATE queueing_lane SET woken_at = NULL WHERE id IN
             (SELECT id FROM queueing_lane WHERE head <= tail

@@ -7,9 +7,9 @@ from celery import shared_task
 from celery.signals import worker_ready, worker_shutting_down
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from queueing import pauses
+from queueing import broker, canaries, pauses
 from queueing.reconcile import reconcile_quietly
-from queueing.runner import stopping
+from queueing.runner import WORKER, stopping
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +21,19 @@ def reconcile() -> int:
     try:
         close_old_connections()
         return reconcile_quietly()
+    finally:
+        close_old_connections()
+
+
+@shared_task(name=broker.CANARY, send_events=False)
+def canary(name: str) -> None:
+    """Say that a canary came through its queue. One that cannot be noted is sent again soon."""
+    queue, _, number = name.partition(" ")
+    try:
+        close_old_connections()
+        canaries.see(queue, int(number), WORKER)
+    except (OperationalError, InterfaceError) as error:
+        log.warning("the database failed as the canary of %s was noted: %s", queue, error)
     finally:
         close_old_connections()
 

@@ -45,6 +45,11 @@ class Needs(AuthBase):
         return principal
 
 
+def caller(request: HttpRequest, need: Need) -> Principal | None:
+    """Who calls a route that needs no key: None without one. Raises Forbidden for a wrong one."""
+    return Needs(need)(request) if presented_key(request.META) else None
+
+
 def presented_key(environ: dict[str, Any]) -> str | None:
     """The key in `Authorization: Bearer <key>`, else in `X-Api-Key: <key>`, if there is one."""
     match environ.get("HTTP_AUTHORIZATION", "").split(None, 1):

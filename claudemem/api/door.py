@@ -19,7 +19,7 @@ from claudemem.api.calls import Call
 from claudemem.api.errors import not_found
 from observations.privacy import scrub_text
 
-API: Final = ("/v1/", "/api/", "/healthz")
+API: Final = ("/v1/", "/api/", "/healthz", "/readyz")
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",

@@ -1,13 +1,15 @@
 """What a caller can reach: rows of its team, and of its project where the key is bound to one."""
 
+from collections import Counter
 from typing import TypeVar
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 
 from observations.errors import Forbidden, NotFound
 from observations.keys import Principal
 from observations.models import Event, Session
 from observations.sessions import require_project
+from queueing import states
 from queueing.errors import JobNotFound
 from queueing.models import GenerationJob
 
@@ -47,6 +49,13 @@ def jobs(principal: Principal) -> QuerySet[GenerationJob]:
     """The jobs of the caller's project, or of its whole team."""
     rows = GenerationJob.objects.filter(team_id=principal.team_id)
     return rows.filter(project_id=principal.project_id) if principal.project_id else rows
+
+
+def open_jobs(principal: Principal) -> Counter[tuple[str, str]]:
+    """How many of them wait or are worked, by kind and state."""
+    rows = jobs(principal).filter(state__in=states.OPEN).order_by()
+    counted = rows.values_list("kind", "state").annotate(count=Count("pk"))
+    return Counter({(kind, state): count for kind, state, count in counted})
 
 
 def job(principal: Principal, job_id: str) -> GenerationJob:

@@ -1,4 +1,4 @@
-"""Sessions: start, look at, end."""
+"""Sessions: start, look at, end, clear the queue of."""
 
 from ninja import Router
 from pydantic import Field, TypeAdapter
@@ -10,6 +10,7 @@ from claudemem.api.documents import takes
 from claudemem.api.shapes import Body, Metadata, Name, ShortName
 from observations import scopes, sessions
 from observations.sessions import NewSession
+from queueing import operations
 
 router = Router(tags=["sessions"])
 
@@ -60,3 +61,13 @@ def end(request: Call, session_id: str) -> Answer:
     )
     descriptor = entities.job_descriptor(job, transport)
     return Answer({"session": entities.session(session), "generationJob": descriptor})
+
+
+@router.post("/sessions/{session_id}/clear-queue", auth=Needs(scopes.WRITE_MEMORY))
+def clear_queue(request: Call, session_id: str) -> Answer:
+    """Cancel all jobs of a session that wait or are worked. The body is ignored."""
+    session = reach.session(request.auth, session_id)
+    by = origin(request, "operator_clear_queue")
+    cancelled = operations.clear(session.lane_key, session.id, by)
+    told = {"sessionId": session.id, "cancelled": cancelled, "requestId": request.request_id}
+    return Answer(told)

@@ -4,8 +4,11 @@
 from django.http import HttpRequest
 from ninja import Router
 
-from claudemem import health
+from claudemem import condition, health, monitor
+from claudemem.api import calls, reach
 from claudemem.api.answers import Answer
+from observations import scopes
+from queueing import depths, kinds, states
 
 router = Router(tags=["status"], auth=None)
 
@@ -16,10 +19,22 @@ def alive(request: HttpRequest) -> Answer:
     return Answer({"status": "ok", "runtime": health.RUNTIME})
 
 
+@router.get("/readyz")
+def accepting(request: HttpRequest) -> Answer:
+    """Events can be accepted: the database answers, is migrated and takes writes; else 503.
+
+    Neither the provider nor the queue store is asked: without them events are accepted as well.
+    """
+    obstacle = condition.obstacle()
+    if not obstacle:
+        return Answer({"status": "ready"})
+    return Answer({"status": "not ready", "message": obstacle}, status=503)
+
+
 @router.get("/api/readiness")
 def ready(request: HttpRequest) -> Answer:
     """Events can be accepted: the database answers and is migrated. 503 where not."""
-    if health.database().initialized:
+    if condition.database().initialized:
         return Answer({"status": "ready", "mcpReady": True})
     message = "Worker is still initializing, please retry"
     return Answer({"status": "initializing", "message": message}, status=503)
@@ -38,7 +53,27 @@ def version(request: HttpRequest) -> Answer:
     return Answer({"version": health.version()})
 
 
+@router.get("/api/processing-status")
+def processing(request: HttpRequest) -> Answer:
+    """How many jobs wait or are worked. With a key, those in its reach; without one, all."""
+    asks = calls.caller(request, scopes.READ_JOBS)
+    counted = depths.open_jobs() if asks is None else reach.open_jobs(asks)
+    depth = counted.total()
+    by_kind = {name: _of_kind(counted, name) for name in kinds.BY_NAME}
+    return Answer({"isProcessing": depth > 0, "queueDepth": depth, "kinds": by_kind})
+
+
+def _of_kind(counted: depths.Counts, kind: str) -> dict[str, int]:
+    return {state: counted[kind, state] for state in states.OPEN}
+
+
 @router.get("/v1/info")
 def info(request: HttpRequest) -> Answer:
     """What this server is, and how its parts are."""
     return Answer(health.info())
+
+
+@router.get("/v1/health")
+def monitored(request: HttpRequest) -> Answer:
+    """Everything against its limits. 200 whatever the verdict: that is in the body."""
+    return Answer(monitor.report())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group
 def jobs() -> None:
-    """Look at jobs, retry and cancel them."""
+    """Look at jobs, retry and cancel them, clear a session's queue."""
 
 
 @jobs.command("list")
@@ -57,6 +57,23 @@ def cancel(job_id: str) -> None:
     operations = _operations()
     done = operations.cancel(job_id, BY_OPERATOR)
     _show("cancel", done.job, "noop_already_cancelled" if done.already_cancelled else "cancelled")
+
+
+@jobs.command(short_help="Cancel all jobs of a session that wait or are worked.")
+@click.option("--session", "session_id", required=True, metavar="ID", help="The session's id.")
+def clear(session_id: str) -> None:
+    """Cancel all jobs of a session that wait or are worked; show how many as JSON."""
+    operations = _operations()
+    from observations.models import Session
+
+    session = Session.objects.filter(pk=session_id).first()
+    if session is None:
+        raise click.ClickException(
+            f"there is no session {session_id}: the admin and `claudemem search` tell their ids"
+        )
+    cancelled = operations.clear(session.lane_key, session.id, BY_OPERATOR)
+    told = {"sessionId": session.id, "action": "clear", "cancelled": cancelled}
+    click.echo(json.dumps(told, indent=2))
 
 
 def _operations() -> ModuleType:

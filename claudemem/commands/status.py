@@ -1,50 +1,19 @@
 """`claudemem status`: how everything in a data directory is, for people and for programs."""
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from claudemem.commands import load_django
-from claudemem.members import RUNNING
-from claudemem.statefile import State
 
+if TYPE_CHECKING:
+    from claudemem.standing import Process, Queue, QueueStore, Report, Server
+    from claudemem.verdicts import Check
 
-@dataclass(frozen=True, slots=True)
-class Process:
-    """One process of a running `claudemem up`; `memory` in bytes, its share of shared pages.
-
-    `detail` says where it is, for those that have an address of their own.
-    """
-
-    name: str
-    state: str
-    pid: int | None
-    restarts: int
-    memory: int
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """Everything that `status` tells. `problems` is empty where all is well.
-
-    Where it is `deployed`, each role is a container of its own, and only what they share is told.
-    """
-
-    healthy: bool
-    url: str
-    data: str
-    processes: list[Process]
-    web: bool
-    store: dict[str, Any]
-    database: dict[str, Any]
-    jobs: dict[str, int]
-    lanes_waiting: int
-    provider: dict[str, Any]
-    problems: list[str]
-    deployed: bool = False
+_NAME = 12
+_PARTS = {"lag": "lag", "lastSuccess": "last success", "beat": "beat", "workers": "workers"}
 
 
 @click.command()
@@ -52,148 +21,134 @@ class Report:
 def status(as_json: bool) -> None:
     """Tell how everything is. Exits with 0 if all is well, else with 1."""
     load_django(existing=True)
+    # Celery's app must exist before the queue store is asked.
+    from claudemem import celery  # noqa: F401
+    from claudemem.standing import gather
+
     report = gather()
-    click.echo(json.dumps(_wire(report), indent=2) if as_json else _text(report))
+    click.echo(json.dumps(wire(report), indent=2) if as_json else text(report))
     raise SystemExit(0 if report.healthy else 1)
 
 
-def gather() -> Report:
-    """Ask everything how it is. Takes a few seconds at most."""
-    from django.conf import settings
+def wire(report: "Report") -> dict[str, Any]:
+    """The report for programs."""
+    from claudemem import monitor
 
-    from claudemem import health, peek, statefile
+    told = asdict(report)
+    told["lanesWaiting"] = told.pop("lanes_waiting")
+    told["memory"] = sum(process.memory for process in report.processes)
+    told["checks"] = monitor.told(report.checks)
+    return told
 
-    written = statefile.read(settings.DATA_DIR.root)
-    state = written if written is not None and written.supervisor.alive else None
-    processes = _processes(state) if state else []
-    web = state is not None and peek.healthy(settings.HOST, _port(state))
-    store, database = _store(), health.database(in_full=True)
-    problems = _problems(state, processes, web, store["reason"])
-    workers = health.workers()
-    runs = state or settings.DEPLOYED
-    if runs and not store["reason"] and workers.status == "errored":
-        problems.append(f"worker: {workers.reason}")
-    if not database.initialized:
-        problems.append(f"database: {database.reason}")
-    provider = health.provider()
-    if provider.status == "errored":
-        problems.append(f"provider: {provider.reason}")
-    return Report(
-        healthy=not problems,
-        url=state.url if state else "",
-        data=str(settings.DATA_DIR.root),
-        processes=processes,
-        web=web,
-        store=store,
-        database={"ready": database.initialized, "reason": database.reason},
-        jobs=_jobs() if database.initialized else {},
-        lanes_waiting=_lanes_waiting() if database.initialized else 0,
-        provider={**provider.details, "status": provider.status, "reason": provider.reason},
-        problems=problems,
-        deployed=settings.DEPLOYED,
+
+def text(report: "Report") -> str:
+    """The report for people, on lines of 80 columns where nothing in it is longer."""
+    blocks = [
+        [] if report.deployed else _server(report.server),
+        _problems(report.problems),
+        _about(report),
+        [line for check in report.checks if (line := _check(check))]
+        + [_line("lanes", f"{report.lanes_waiting} waiting")],
+        _queues(report.queues),
+        _processes(report.processes),
+    ]
+    return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def _line(name: str, value: str) -> str:
+    return f"{name:<{_NAME}}  {value}".rstrip()
+
+
+def _server(server: "Server") -> list[str]:
+    if not server.running:
+        return ["Server is not running"]
+    known = {"PID": server.pid, "Port": server.port, "Runtime": server.runtime,
+             "Started": server.started}  # fmt: skip
+    return ["Server is running", *(f"  {name}: {value}" for name, value in known.items() if value)]
+
+
+def _problems(problems: list[str]) -> list[str]:
+    return [_line("problem", each) for each in problems]
+
+
+def _about(report: "Report") -> list[str]:
+    known, provider = report.database, report.provider
+    place = [
+        _line("data", report.data),
+        _line("web", f"{report.url or '-'}  {'answers' if report.web else 'does not answer'}"),
+    ]
+    chosen = (provider.get("provider", ""), provider.get("model", ""), provider["reason"])
+    return [
+        *([] if report.deployed else place),
+        _line("engine", report.engine),
+        *_store(report.store),
+        _line("database", f"{known['product']}  {known['reason']}"),
+        _line("provider", "  ".join(each for each in chosen if each)),
+    ]
+
+
+def _store(store: "QueueStore") -> list[str]:
+    if store.mode == "none":
+        return [_line("store", "none: the database engine uses none")]
+    which = (store.mode, f"{store.product} {store.version}".strip(), store.address)
+    lines = [_line("store", "  ".join(each for each in which if each))]
+    for name, value in (("persistence", store.persistence), ("policy", store.policy)):
+        lines += [_line(f"  {name}", value)] if value else []
+    return lines + [_line("  warning", each) for each in store.warnings]
+
+
+def _check(check: "Check") -> str:
+    if check.name not in _PARTS:
+        return ""
+    told = f"{check.verdict:<8}{check.reason}"
+    if check.measure is not None and check.verdict != "off":
+        told += f" ({_ago(check.measure)})"
+    return _line(_PARTS[check.name], told)
+
+
+def _queues(queues: "list[Queue]") -> list[str]:
+    if not queues:
+        return []
+    head = (
+        f"{'queue':<{_NAME}}{'waiting':>9}{'working':>9}{'messages':>10}{'failed':>8}"
+        f"{'completed':>11}  canary"
     )
+    return [head, *(_queue(queue) for queue in queues)]
 
 
-def _port(state: State) -> int:
-    return int(state.url.rpartition(":")[2])
+def _queue(queue: "Queue") -> str:
+    jobs = queue.completed is not None
+    cells = (
+        (queue.queued if jobs else None, 9),
+        (queue.processing if jobs else None, 9),
+        (queue.messages, 10),
+        (queue.failed, 8),
+        (queue.completed, 11),
+    )
+    numbers = "".join(f"{'-' if value is None else value:>{width}}" for value, width in cells)
+    seen = "never" if queue.seen is None else f"{_ago(queue.seen)} ago"
+    return f"{queue.name:<{_NAME}}{numbers}  {queue.verdict}, {seen}"
 
 
-def _processes(state: State) -> list[Process]:
-    from queueing import pids
-
-    me = state.supervisor.pid
-    found = [Process("supervisor", RUNNING, me, 0, pids.memory(me))]
-    for member in state.members:
-        mark = member.process if member.process and member.process.alive else None
-        memory = pids.memory(mark.pid) if mark else 0
-        shown = member.state if mark or member.state != RUNNING else "gone"
-        pid = mark.pid if mark else None
-        found.append(Process(member.name, shown, pid, member.restarts, memory, member.detail))
-    return found
+def _processes(processes: "list[Process]") -> list[str]:
+    if not processes:
+        return []
+    head = f"{'process':<{_NAME}}{'state':<10}{'pid':>8}{'memory':>9}{'restarts':>10}"
+    return [head, *(_process(process) for process in processes)]
 
 
-def _store() -> dict[str, Any]:
-    """The queue store: where and which it is, without its password; `reason` if it is away."""
-    from django.conf import settings
-
-    from queueing import addresses, broker
-    from queueing.errors import QueueStoreAway
-
-    store = settings.STORE
-    server = store.running() if store and store.ours else None
-    try:
-        broker.ping()
-        reason = ""
-    except QueueStoreAway as away:
-        reason = str(away)
-    return {
-        "mode": settings.STORE_MODE if store else "none",
-        "address": server.address if server else addresses.shown(settings.QUEUE_STORE_URL),
-        "version": server.version if server else "",
-        "reason": reason,
-    }
+def _process(process: "Process") -> str:
+    memory = f"{process.memory / 1e6:.0f} MB"
+    line = (
+        f"{process.name:<{_NAME}}{process.state:<10}{process.pid or '-':>8}{memory:>9}"
+        f"{process.restarts:>10}  {process.detail}"
+    )
+    return line.rstrip()
 
 
-def _problems(
-    state: State | None, processes: list[Process], web: bool, store_reason: str
-) -> list[str]:
-    from django.conf import settings
-
-    if state is None and not settings.DEPLOYED:
-        return ["nothing runs in this data directory: start it with `claudemem up`"]
-    problems = [f"store: {store_reason}"] if store_reason else []
-    if state and not web:
-        problems.append("web: it does not answer yet, or its log says why")
-    return problems + [
-        f"{process.name}: {process.state}, after {process.restarts} restarts"
-        for process in processes
-        if process.state != RUNNING
-    ]
-
-
-def _jobs() -> dict[str, int]:
-    from django.db.models import Count
-
-    from queueing import states
-    from queueing.models import GenerationJob
-
-    rows = GenerationJob.objects.order_by().values_list("state").annotate(count=Count("pk"))
-    return dict.fromkeys(states.ALL, 0) | dict(rows)
-
-
-def _lanes_waiting() -> int:
-    from django.db.models import F
-
-    from queueing.models import Lane
-
-    return Lane.objects.filter(head__lte=F("tail")).count()
-
-
-def _wire(report: Report) -> dict[str, Any]:
-    wire = asdict(report)
-    wire["lanesWaiting"] = wire.pop("lanes_waiting")
-    wire["memory"] = sum(process.memory for process in report.processes)
-    return wire
-
-
-def _text(report: Report) -> str:
-    store = report.store
-    here = [
-        f"data        {report.data}",
-        f"web         {report.url or '-'}  {'answers' if report.web else 'does not answer'}",
-    ]
-    lines = [
-        *([] if report.deployed else here),
-        f"store       {store['address'] or '-'}  {store['mode']}  {store['version']}".rstrip(),
-        f"database    {report.database['reason']}",
-        "jobs        " + ("  ".join(f"{name} {n}" for name, n in report.jobs.items()) or "-"),
-        f"provider    {report.provider.get('provider', '-')}  {report.provider.get('model', '')}"
-        f"  {report.provider['reason']}",
-        f"lanes       {report.lanes_waiting} waiting",
-    ]
-    lines += [
-        f"{process.name:<12}{process.state:<9} pid {process.pid or '-':<8} "
-        f"{process.memory / 1e6:.0f} MB  {process.restarts} restarts  {process.detail}".rstrip()
-        for process in report.processes
-    ]
-    return "\n".join([*lines, *(f"problem     {problem}" for problem in report.problems)])
+def _ago(seconds: float) -> str:
+    """A length of time as people say it."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

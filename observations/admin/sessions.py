@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
@@ -16,7 +17,18 @@ from observations.admin.gist import called
 from observations.admin.reach import Scoped
 from observations.admin.said import called_so, prompts, subjects
 from observations.models import Event, Observation, Session
-from queueing.browsing import NOTHING, Period, ReadOnly, list_link, once, pretty, shortened
+from queueing import operations
+from queueing.admin.operating import CONFIRMED
+from queueing.browsing import (
+    NOTHING,
+    Period,
+    ReadOnly,
+    by_user,
+    list_link,
+    once,
+    pretty,
+    shortened,
+)
 from queueing.models import GenerationJob, Lane
 
 # Agents say a word; whatever else somebody sends must not make the list wide.
@@ -54,6 +66,7 @@ class SessionAdmin(ReadOnly[Session], Scoped[Session]):
     # That there are any shows the search box; what it does is below.
     search_fields = ("id",)
     search_help_text = "An id, or words of a prompt"
+    actions = ("clear_queues",)
     fieldsets = (
         (None, {"fields": (("project", "platform_source"), "cwd",
                            ("started_at", "last_event_at", "ending"), "ways")}),
@@ -97,6 +110,30 @@ class SessionAdmin(ReadOnly[Session], Scoped[Session]):
         for row in rows:
             vars(row)["observation_number"] = counts.get(row.pk, 0)
             vars(row)["subject"] = about.get(row.pk)
+
+    def has_operate_permission(self, request: HttpRequest, obj: Session | None = None) -> bool:
+        """Admins of a team clear the queues of its sessions."""
+        return Scoped.has_change_permission(self, request, obj)
+
+    @admin.action(description="Clear the queue of selected sessions", permissions=["operate"])
+    def clear_queues(
+        self, request: HttpRequest, queryset: QuerySet[Session]
+    ) -> TemplateResponse | None:
+        """Cancel all their jobs that wait or are worked, once confirmed; say how many."""
+        sessions = list(queryset.order_by("pk"))
+        if CONFIRMED not in request.POST:
+            context = {
+                **self.admin_site.each_context(request),
+                "opts": self.opts,
+                "title": f"Clear the queue of {_counted(len(sessions), 'session')}?",
+                "sessions": sessions,
+                "back": request.get_full_path(),
+            }
+            return TemplateResponse(request, "observations/clear_queues.html", context)
+        by = by_user(request)
+        cancelled = sum(operations.clear(each.lane_key, each.pk, by) for each in sessions)
+        self.message_user(request, f"{_counted(cancelled, 'job')} cancelled")
+        return None
 
     @admin.display(description="session")
     def name(self, session: Session) -> SafeString | str:
@@ -155,6 +192,10 @@ class SessionAdmin(ReadOnly[Session], Scoped[Session]):
     def shown_metadata(self, session: Session) -> SafeString | str:
         """What the client added."""
         return pretty(session.metadata)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 admin.site.register(Session, SessionAdmin)

@@ -6,8 +6,9 @@ from click.testing import CliRunner, Result
 from django.db import transaction
 
 from claudemem.cli import cli
-from observations import keys
+from observations import keys, sessions
 from observations.models import ApiKey, AuditEntry, Project, Team
+from observations.sessions import NewSession
 from queueing import kinds, outbox
 from queueing.models import GenerationJob
 from queueing.outbox import NewJob
@@ -140,6 +141,28 @@ def test_a_job_is_cancelled_and_retried_and_that_is_entered_in_the_audit(
     assert {(row.details["source"], row.actor_id) for row in rows} == {
         ("cli_operator", "system:server-cli")
     }
+
+
+def test_a_sessions_queue_is_cleared_and_each_job_is_entered_in_the_audit(
+    monkeypatch: pytest.MonkeyPatch, project: Project
+) -> None:
+    monkeypatch.setattr("queueing.broker.publish", lambda job_id, kind: None)
+    session, _ = sessions.start(project.team_id, NewSession(project.pk, "e-1"))
+    new = [
+        NewJob(kinds.EVENT, session.lane_key, kinds.EVENT.job_id(str(n)), f"event-{n}",
+               project.team_id, project.pk, session_id=session.pk)
+        for n in range(2)
+    ]  # fmt: skip
+    with transaction.atomic():
+        outbox.enqueue(new)
+    assert told("jobs", "clear", "--session", session.pk) == {
+        "sessionId": session.pk, "action": "clear", "cancelled": 2,
+    }  # fmt: skip
+    assert told("jobs", "clear", "--session", session.pk)["cancelled"] == 0
+    entered = AuditEntry.objects.filter(action="generation_job.cancelled_by_operator")
+    assert [row.actor_id for row in entered] == ["system:server-cli"] * 2
+    missing = run("jobs", "clear", "--session", "nobody")
+    assert (missing.exit_code, "there is no session nobody" in missing.stderr) == (1, True)
 
 
 def test_an_operation_on_no_job_or_a_completed_one_is_told() -> None:

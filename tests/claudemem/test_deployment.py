@@ -7,7 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from claudemem.deployment import Deployment, faults, host, origin, weak_key, wrong_host
+from claudemem.deployment import (
+    Deployment,
+    faults,
+    hasty_verdicts,
+    host,
+    origin,
+    weak_key,
+    wrong_host,
+)
 from tests.stack import ROOT, environment
 
 LAPTOP = Deployment(
@@ -116,3 +124,9 @@ def test_a_fault_leaves_no_trace_in_the_data_directory(tmp_path: object) -> None
     told = settings({"CLAUDE_MEM_DATA_DIR": f"{tmp_path}/new", "CLAUDE_MEM_WEB_THREADS": "x"})
     assert told.returncode == 1
     assert not os.path.exists(f"{tmp_path}/new")
+
+
+def test_canaries_must_come_more_often_than_they_are_missed() -> None:
+    assert list(hasty_verdicts(45, 30)) == []
+    (said,) = hasty_verdicts(30, 30)
+    assert "CLAUDE_MEM_HEALTH_CANARY_SECONDS" in said

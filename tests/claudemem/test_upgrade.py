@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
-from claudemem import health, upgrade
+from claudemem import condition, upgrade
 from tests.postgres import database_of
 from tests.stack import ROOT
 from tests.waiting import until
@@ -52,12 +52,12 @@ def test_a_database_of_a_newer_version_is_not_ready() -> None:
     recorder = MigrationRecorder(connection)
     recorder.record_applied("observations", "9999_later")
     try:
-        found = health.database()
+        found = condition.database()
         assert not found.initialized
         assert "observations.9999_later" in found.reason
     finally:
         recorder.record_unapplied("observations", "9999_later")
-    assert health.database().initialized
+    assert condition.database().initialized
 
 
 @pytest.mark.django_db(transaction=True)

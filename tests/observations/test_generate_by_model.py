@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 
 from claudemem import health
-from claudemem.commands.status import gather
+from claudemem.standing import gather
 from observations import generate, ingest
 from observations.models import Event, Observation, Project
 from observations.providers.openai_compatible import OpenAICompatible
@@ -32,7 +32,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """The messages that were published and not yet worked."""
     waiting: list[tuple[str, str]] = []
     monkeypatch.setattr(broker, "publish", lambda job_id, kind: waiting.append((job_id, kind)))
-    monkeypatch.setattr(broker, "tick", lambda: None)
+    monkeypatch.setattr(broker, "send_canary", lambda queue, number: None)
     monkeypatch.setattr(broker, "depths", lambda: dict.fromkeys(kinds.BY_NAME, 0))
     return waiting
 

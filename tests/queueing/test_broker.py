@@ -2,14 +2,19 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from base64 import b64decode
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import orjson
 import pytest
+import redis
 from celery import current_app
+from django.conf import settings
 from django.test import override_settings
 from kombu import Connection, Producer
 
@@ -62,12 +67,29 @@ def test_published_messages_wait_in_the_queue_of_their_kind(server: Server) -> N
     assert broker.depths() == {"event": 1, "summary": 2, "event-batch": 0, "upkeep": 0}
 
 
-def test_a_tick_says_how_long_ago_upkeep_was_done(server: Server) -> None:
-    assert broker.seconds_since_tick() is None
-    broker.tick()
-    since = broker.seconds_since_tick()
-    assert since is not None
-    assert 0 <= since < 5
+def test_a_canary_waits_until_it_is_taken(server: Server) -> None:
+    broker.publish("a", "event")
+    broker.send_canary("event", 7)
+    assert broker.canary_waits("event", 7)
+    assert not broker.canary_waits("event", 6)
+    assert not broker.canary_waits("upkeep", 7)
+    assert broker.depths()["event"] == 2
+    with closing(redis.Redis.from_url(settings.QUEUE_STORE_URL)) as client:
+        client.delete(broker.key("event"))
+    assert not broker.canary_waits("event", 7)
+
+
+def test_a_canary_is_the_same_whichever_process_sent_it(server: Server) -> None:
+    ours = broker._canary("summary", 3)
+    code = (
+        "import os; os.environ['DJANGO_SETTINGS_MODULE'] = 'claudemem.settings'\n"
+        "import django; django.setup()\n"
+        "from claudemem import celery\n"
+        "from queueing import broker\n"
+        "os.write(1, broker._canary('summary', 3))"
+    )
+    theirs = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+    assert ours == theirs
 
 
 def test_a_black_hole_costs_one_caller_half_a_second_and_the_next_ones_nothing(

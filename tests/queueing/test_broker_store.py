@@ -199,10 +199,10 @@ def test_each_prefix_has_its_own_queues(tmp_path: Path) -> None:
     with serving(tmp_path) as url, at(url), redis.Redis.from_url(url) as client:
         with override_settings(QUEUE_PREFIX="one"):
             broker.publish("job", "event")
-            broker.tick()
+            broker.send_canary("upkeep", 1)
             assert broker.depths()["event"] == 1
         with override_settings(QUEUE_PREFIX="two"):
             assert broker.depths()["event"] == 0
-            assert broker.seconds_since_tick() is None
-        names = {key.decode() for key in client.scan_iter()}
-    assert names == {"one:event", "one:tick", "one:probe"}
+            assert not broker.canary_waits("upkeep", 1)
+        names = {key.decode() for key in client.keys()}
+    assert names == {"one:event", "one:upkeep", "one:probe"}

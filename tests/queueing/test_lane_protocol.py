@@ -127,7 +127,7 @@ class LaneProtocol(RuleBasedStateMachine):
         self.patches = pytest.MonkeyPatch()
         self.patches.setattr(broker, "publish", self._publish)
         self.patches.setattr(broker, "depths", self._depths)
-        self.patches.setattr(broker, "tick", self._answer)
+        self.patches.setattr(broker, "send_canary", lambda queue, number: self._answer())
         self.patches.setattr(configured, "LEASE_SECONDS", LONG.total_seconds())
         # Nothing that would close the connection of this example's transaction, or wait for it.
         self.patches.setattr(runner, "close_old_connections", lambda: None)

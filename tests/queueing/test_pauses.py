@@ -23,7 +23,7 @@ REFUSED = JobFailed("key refused", classification="auth_invalid", transient=Fals
 
 @pytest.fixture(autouse=True)
 def _empty_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broker, "tick", lambda: None)
+    monkeypatch.setattr(broker, "send_canary", lambda queue, number: None)
     monkeypatch.setattr(broker, "depths", lambda: dict.fromkeys(kinds.BY_NAME, 0))
 
 

@@ -152,7 +152,7 @@ def test_a_failed_job_is_retried_once_by_many(enqueue: Enqueue, published: list[
 def test_several_who_reconcile_nudge_each_head_once(
     enqueue: Enqueue, published: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(broker, "tick", lambda: None)
+    monkeypatch.setattr(broker, "send_canary", lambda queue, number: None)
     monkeypatch.setattr(broker, "depths", lambda: dict.fromkeys(kinds.BY_NAME, 0))
     heads = [enqueue(str(n), 2)[0].id for n in range(50)]
     Lane.objects.update(woken_at=None)

@@ -20,7 +20,7 @@ def depths(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """How deep the broker's queues are; empty unless the test says otherwise."""
     waiting = dict.fromkeys([*kinds.BY_NAME, kinds.UPKEEP], 0)
     monkeypatch.setattr(broker, "depths", lambda: waiting)
-    monkeypatch.setattr(broker, "tick", lambda: None)
+    monkeypatch.setattr(broker, "send_canary", lambda queue, number: None)
     return waiting
 
 
@@ -154,7 +154,7 @@ def test_a_store_that_is_away_is_said_and_nothing_is_lost(
         raise QueueStoreAway("the queue store did not answer")
 
     enqueue()
-    monkeypatch.setattr(broker, "tick", refuse)
+    monkeypatch.setattr(broker, "depths", refuse)
     assert reconcile.reconcile_quietly() == 0
     with pytest.raises(QueueStoreAway):
         reconcile.reconcile()

@@ -16,6 +16,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
+from claudemem import condition, monitor
 from observations import keys
 from observations.models import Project, Team
 from tests.postgres import database_of
@@ -80,6 +81,16 @@ def raw_key(team: Team) -> RawKey:
 def api(raw_key: RawKey) -> Api:
     """The API with a key of the team."""
     return Api(raw_key())
+
+
+@pytest.fixture
+def asked_anew(db: None) -> Iterator[None]:
+    """Health is asked anew in this test, and has its answers before it ends."""
+    monitor.forget()
+    condition.forget()
+    yield
+    monitor.forget()
+    condition.forget()
 
 
 @pytest.fixture

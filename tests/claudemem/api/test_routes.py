@@ -13,7 +13,10 @@ from observations.keys import revoke
 from observations.models import ApiKey, Project
 from tests.claudemem.api.conftest import Api, RawKey, refused, told
 
-PUBLIC = {"/healthz", "/api/health", "/api/readiness", "/api/version", "/v1/info"}
+PUBLIC = {
+    "/healthz", "/readyz", "/api/health", "/api/readiness", "/api/version",
+    "/api/processing-status", "/v1/info", "/v1/health",
+}  # fmt: skip
 
 
 def _routes() -> list[tuple[str, str, Operation]]:
@@ -36,6 +39,9 @@ JUNK = [b"", b"{", b"[" * 100_000, b"x" * (6 * 1024 * 1024)]
 def test_the_routes_are_those_of_the_contract() -> None:
     assert {f"{method} {path}" for method, path, _ in ROUTES} == {
         "GET /healthz",
+        "GET /readyz",
+        "GET /v1/health",
+        "GET /api/processing-status",
         "GET /api/health",
         "GET /api/readiness",
         "GET /api/version",
@@ -44,6 +50,7 @@ def test_the_routes_are_those_of_the_contract() -> None:
         "POST /v1/sessions/start",
         "GET /v1/sessions/some-id",
         "POST /v1/sessions/some-id/end",
+        "POST /v1/sessions/some-id/clear-queue",
         "POST /v1/events",
         "POST /v1/events/batch",
         "GET /v1/events/some-id",
@@ -99,7 +106,7 @@ def test_each_scope_that_is_enough_is_enough(
         assert Api(raw_key(scope)).call(method, path, b"{").status_code in (200, 400, 404)
 
 
-@pytest.mark.django_db
+@pytest.mark.usefixtures("asked_anew")
 @pytest.mark.parametrize("path", sorted(PUBLIC))
 def test_what_is_public_needs_no_key(path: str) -> None:
     assert Api().get(path).status_code in (200, 503)

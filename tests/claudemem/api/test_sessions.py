@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from observations.models import Project, Session, Team
+from observations.models import AuditEntry, Project, Session, Team
 from queueing.models import GenerationJob
 from tests.claudemem.api.conftest import Api, RawKey, refused, told
 
@@ -104,3 +104,33 @@ def test_a_session_of_another_project_or_team_is_out_of_reach(
     assert refused(sibling.post(START, body), 403, "Forbidden")
     assert refused(stranger.post(START, body), 403, "Forbidden")
     assert Session.objects.get().ended_at is None
+
+
+def test_a_sessions_queue_is_cleared_and_each_job_is_in_the_audit(
+    api: Api, raw_key: RawKey, event: dict[str, Any], team: Team
+) -> None:
+    one, two = (
+        told(api.post(START, {"projectId": event["projectId"], "externalSessionId": name}), 201)
+        for name in ("e-1", "e-2")
+    )
+    ours = event | {"serverSessionId": one["session"]["id"]}
+    batch = [ours | {"payload": {"n": n}} for n in range(3)]
+    told(api.post("/v1/events/batch", batch), 201)
+    told(api.post("/v1/events", event | {"serverSessionId": two["session"]["id"]}), 201)
+    session = Session.objects.get(external_session_id="e-1")
+    path = f"/v1/sessions/{session.id}/clear-queue"
+    stranger = Api(raw_key(owner=Team.objects.create(name="strangers")))
+    refused(stranger.post(path), 404, "NotFound")
+    sibling = Api(raw_key(project=Project.objects.create(team=team, name="other")))
+    refused(sibling.post(path), 403, "Forbidden")
+    answer = told(api.post(path, b"", X_Request_Id="r-1"), 200)
+    assert answer == {"sessionId": session.id, "cancelled": 3, "requestId": "r-1"}
+    assert told(api.post(path, b""), 200)["cancelled"] == 0
+    states = GenerationJob.objects.order_by("id").values_list("session_id", "state")
+    assert [state for of, state in states if of == session.id] == ["cancelled"] * 3
+    assert [state for of, state in states if of != session.id] == ["queued"]
+    entered = AuditEntry.objects.filter(action="generation_job.cancelled_by_operator")
+    assert entered.count() == 3
+    assert {row.details["requestId"] for row in entered} == {"r-1"}
+    told(api.post("/v1/events", ours | {"payload": {"n": 9}}), 201)
+    assert GenerationJob.objects.filter(session_id=session.id, state="queued").count() == 1

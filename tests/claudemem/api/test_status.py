@@ -12,10 +12,10 @@ from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
-from claudemem import health
-from queueing import broker
+from claudemem import condition
+from queueing import broker, canaries, depths
 from queueing.errors import QueueStoreAway
-from queueing.models import GenerationJob
+from queueing.models import Canary, GenerationJob
 from tests.claudemem.api.conftest import Api, told
 from tests.postgres import on_postgresql
 
@@ -24,13 +24,37 @@ LANE_KEYS = [
 ]  # fmt: skip
 
 
+NO_MESSAGES = {"event": 0, "summary": 0, "event-batch": 0, "upkeep": 0}
+
+
+@pytest.fixture(autouse=True)
+def counted_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that another test has counted is told."""
+    depths.forget()
+    monkeypatch.setattr(depths, "FREE_SECONDS", 1_000.0)
+
+
 @pytest.fixture
-def reachable(monkeypatch: pytest.MonkeyPatch) -> dict[str, float | None]:
-    """A queue store that answers; when a worker last reported there."""
-    ticks: dict[str, float | None] = {"since": 0.5}
+def messages(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """A queue store that answers: the messages in its queues."""
+    waiting = dict(NO_MESSAGES)
     monkeypatch.setattr(broker, "ping", lambda: 0.001)
-    monkeypatch.setattr(broker, "seconds_since_tick", lambda: ticks["since"])
-    return ticks
+    monkeypatch.setattr(broker, "depths", lambda: waiting)
+    return waiting
+
+
+@pytest.fixture
+def reachable(db: None, messages: dict[str, int]) -> dict[str, int]:
+    """The same, and a worker to which a canary came in each queue a moment ago."""
+    canaries_seen(0.5)
+    return messages
+
+
+def canaries_seen(seconds: float) -> None:
+    """All canaries were sent and seen so long ago."""
+    at = timezone.now() - timedelta(seconds=seconds)
+    for queue in canaries.QUEUES:
+        Canary.objects.update_or_create(queue=queue, defaults={"sent_at": at, "seen_at": at})
 
 
 @pytest.fixture
@@ -39,7 +63,7 @@ def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
         raise QueueStoreAway("the queue store did not answer")
 
     monkeypatch.setattr(broker, "ping", away)
-    monkeypatch.setattr(broker, "seconds_since_tick", away)
+    monkeypatch.setattr(broker, "depths", away)
 
 
 @pytest.fixture
@@ -75,8 +99,8 @@ def test_ready_means_that_the_database_answers_and_is_migrated(
     db: None, unreachable: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert told(Api().get("/api/readiness"), 200) == {"status": "ready", "mcpReady": True}
-    expected = health._migrations() | {("observations", "9999_from_the_future")}
-    monkeypatch.setattr(health, "_migrations", lambda: expected)
+    expected = condition._migrations() | {("observations", "9999_from_the_future")}
+    monkeypatch.setattr(condition, "_migrations", lambda: expected)
     answer = told(Api().get("/api/readiness"), 503)
     assert answer["status"] == "initializing"
 
@@ -169,7 +193,7 @@ def test_the_address_of_the_store_is_told_without_its_password(
 
 
 def test_jobs_that_nobody_takes_show_that_no_worker_runs(
-    api: Api, event: dict[str, Any], reachable: dict[str, float | None]
+    api: Api, event: dict[str, Any], reachable: dict[str, int]
 ) -> None:
     told(api.post("/v1/events", event), 201)
     assert _boundaries(api)["generationWorkerManager"]["status"] == "active"
@@ -184,7 +208,7 @@ def test_jobs_that_nobody_takes_show_that_no_worker_runs(
 
 
 def test_a_job_behind_one_that_awaits_its_retry_is_not_overdue(
-    api: Api, event: dict[str, Any], reachable: dict[str, float | None]
+    api: Api, event: dict[str, Any], reachable: dict[str, int]
 ) -> None:
     batch = [event | {"contentSessionId": "c-1", "payload": {"n": n}} for n in range(2)]
     told(api.post("/v1/events/batch", batch), 201)
@@ -195,9 +219,14 @@ def test_a_job_behind_one_that_awaits_its_retry_is_not_overdue(
 
 
 def test_a_worker_that_stopped_reporting_shows_even_without_work(
-    db: None, reachable: dict[str, float | None], settings: LazySettings
+    db: None, reachable: dict[str, int], settings: LazySettings
 ) -> None:
-    reachable["since"] = None
+    canaries_seen(60)
+    part = _boundaries(Api())["generationWorkerManager"]
+    assert part["status"] == "errored"
+    assert "see beat" in part["reason"]
+    # Beat goes on, and nobody takes what it sends.
+    reachable["upkeep"] = 30
     part = _boundaries(Api())["generationWorkerManager"]
     assert part["status"] == "errored"
     assert "claudemem worker start" in part["reason"]
@@ -240,4 +269,22 @@ def test_jobs_are_counted_by_kind_and_state(api: Api, event: dict[str, Any]) -> 
         "stalled": 1,
     }
     assert lanes["event"]["waiting"] == 0
-    assert "1 jobs are being worked" in _boundaries(Api())["generationWorkerManager"]["reason"]
+    assert "are being worked" in _boundaries(Api())["generationWorkerManager"]["reason"]
+
+
+def test_under_the_database_engine_no_store_is_told_of(
+    db: None, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.QUEUE_ENGINE = "database"
+    for name in ("ping", "depths"):
+        monkeypatch.delattr(broker, name)
+    canaries_seen(0.5)
+    answer = told(Api().get("/api/health"), 200)
+    assert (answer["queue"]["engine"], answer["queue"]["transport"]) == ("database", "database")
+    assert "redis" not in answer["queue"]
+    assert [each["name"] for each in answer["dependencies"]["statuses"]] == ["database"]
+    parts = _boundaries(Api())
+    assert parts["queueManager"]["status"] == "active"
+    assert parts["generationWorkerManager"]["status"] == "active"
+    canaries_seen(60)
+    assert _boundaries(Api())["generationWorkerManager"]["status"] == "errored"

@@ -234,6 +234,26 @@ def test_an_admin_of_one_team_only_looks_at_another(
     assert GenerationJob.objects.get(pk=mine.pk).state == states.CANCELLED
 
 
+def test_the_queues_of_sessions_are_cleared_by_those_who_may_act_once_they_confirmed(
+    client: Client, memory: Memory, foreign: Session, published: list[str]
+) -> None:
+    ours = memory(2)
+    lane = Lane.objects.get(key=ours.lane_key)
+    GenerationJob.objects.filter(lane=lane).update(state=states.QUEUED)
+    theirs = GenerationJob.objects.filter(team_id=foreign.team_id)
+    theirs.update(state=states.QUEUED)
+    member(client, ours.team, "admin")
+    form = {"action": "clear_queues", "_selected_action": [ours.pk, foreign.pk], "index": "0"}
+    question = client.post(_list(Session, f"?project={ours.project_id}"), form)
+    assert "Clear the queue of 1 session?" in question.content.decode()
+    assert set(GenerationJob.objects.values_list("state", flat=True)) == {states.QUEUED}
+    assert "2 jobs cancelled" in _post(client, Session, "clear_queues", ours, foreign)
+    assert set(GenerationJob.objects.filter(lane=lane).values_list("state", flat=True)) == {
+        states.CANCELLED
+    }
+    assert set(theirs.values_list("state", flat=True)) == {states.QUEUED}
+
+
 def test_a_member_is_led_to_the_project_of_the_latest_session(
     client: Client, memory: Memory, team: Team
 ) -> None:

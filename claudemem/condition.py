@@ -1,0 +1,124 @@
+"""Whether the database answers, is up to date and takes writes; asked so that nobody waits long."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from django.db import DEFAULT_DB_ALIAS, Error, connection, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+
+from claudemem import databases, upgrade
+from claudemem.patience import Question
+from observations import commits
+
+# How long a probe waits (seconds) for a SQLite that is locked.
+_IMPATIENT: Final = {"timeout": 0.5}
+_STUCK = "the database is locked or very slow: nothing can be stored now"
+_SILENT = "the database did not answer in time: see that it runs and has room on its disk"
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Whether the database answers and has every migration; how many of ours it has."""
+
+    initialized: bool
+    schema_version: int
+    reason: str
+
+
+def database(*, in_full: bool = False) -> Database:
+    """Ask the database, on a connection of its own that gives up soon.
+
+    `in_full` adds what it said itself, which may name hosts and users: for operators alone.
+    """
+    if commits.shared.is_stuck:
+        return Database(False, 0, _STUCK)
+    probe = _probe()
+    try:
+        return _migrated(probe)
+    except Error as error:
+        return Database(False, 0, _said(error, in_full=in_full))
+    finally:
+        probe.close()
+
+
+def obstacle() -> str:
+    """Why no event can be accepted, or "" where one can; known within half a second."""
+    known = _accepting.answer()
+    return _SILENT if known is None else known
+
+
+def forget() -> None:
+    """Have it asked anew."""
+    _accepting.forget()
+
+
+@contextmanager
+def hurried() -> Iterator[None]:
+    """All that this thread asks the database in this block is asked so that it gives up soon."""
+    usual, probe = connections[DEFAULT_DB_ALIAS], _probe()
+    connections[DEFAULT_DB_ALIAS] = probe
+    try:
+        yield
+    finally:
+        connections[DEFAULT_DB_ALIAS] = usual
+        probe.close()
+
+
+def _accept() -> str:
+    if commits.shared.is_stuck:
+        return _STUCK
+    with hurried():
+        try:
+            known = _migrated(connections[DEFAULT_DB_ALIAS])
+            return _refusal() if known.initialized else known.reason
+        except Error as error:
+            return _said(error, in_full=False)
+
+
+def _refusal() -> str:
+    """Why the database takes no writes, or "". Nothing is written."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW transaction_read_only")
+            ((read_only,),) = cursor.fetchall()
+        return "the database takes no writes: it is read-only" if read_only == "on" else ""
+    # It takes the lock of writers.
+    with transaction.atomic():
+        return ""
+
+
+def _said(error: Error, *, in_full: bool) -> str:
+    said = str(error).partition("\n")[0] if in_full else type(error).__name__
+    return f"the database does not answer: {said}"
+
+
+def _probe() -> BaseDatabaseWrapper:
+    probe = connections[DEFAULT_DB_ALIAS].copy()
+    options = probe.settings_dict["OPTIONS"]
+    on_sqlite = probe.vendor == "sqlite"
+    options.update(_IMPATIENT if on_sqlite else databases.hurried(options))
+    return probe
+
+
+def _migrated(probe: BaseDatabaseWrapper) -> Database:
+    applied = MigrationRecorder(probe).applied_migrations().keys()
+    ours = sum(app in upgrade.OURS for app, _ in applied)
+    if unknown := upgrade.newer(applied, _migrations()):
+        return Database(False, ours, f"a newer claudemem has prepared it (it has {unknown[-1]})")
+    missing = _migrations() - applied
+    if missing:
+        return Database(False, ours, f"{len(missing)} migrations are missing: `claudemem migrate`")
+    return Database(True, ours, "answers")
+
+
+@cache
+def _migrations() -> frozenset[tuple[str, str]]:
+    return frozenset(MigrationLoader(None, ignore_no_migrations=True).disk_migrations)
+
+
+_accepting = Question(_accept)

@@ -1,0 +1,163 @@
+"""How everything goes, measured against its limits: the readings behind `/v1/health` and `status`.
+
+Database and queue store are asked at once, each in a thread that nobody waits for longer than half
+a second, and once a second at most however many want to know.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import Error
+
+from claudemem import condition, verdicts
+from claudemem.condition import Database
+from claudemem.patience import Question
+from claudemem.verdicts import Check, Limits, Readings, Store
+from queueing import broker, depths
+from queueing.depths import Table
+from queueing.errors import QueueStoreAway
+
+ANSWER_SECONDS = 0.5
+_IN_GROUPS = ("canaries", "queues")
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the database said: of itself, within how many seconds, and of the queues."""
+
+    database: Database
+    seconds: float
+    table: Table | None
+
+
+def limits() -> Limits:
+    """What is still well, as it is configured."""
+    return Limits(
+        answer=ANSWER_SECONDS,
+        lag=settings.HEALTH_LAG_SECONDS,
+        success=settings.HEALTH_SUCCESS_SECONDS,
+        canary=settings.HEALTH_CANARY_SECONDS,
+        canary_every=settings.CANARY_SECONDS,
+        upkeep_every=settings.RECONCILE_SECONDS,
+        depth=settings.HEALTH_DEPTH,
+    )
+
+
+def look() -> Readings:
+    """See how everything is, within about a second whatever does not answer."""
+    _database.begin()
+    store = _store.answer() if _uses_store() else None
+    said = _database.answer()
+    known = said.database if said else None
+    silent = f"the database did not answer within {ANSWER_SECONDS:g} s"
+    reason = silent if known is None else "" if known.initialized else known.reason
+    return Readings(
+        table=said.table if said else None,
+        database=reason,
+        database_seconds=said.seconds if said else ANSWER_SECONDS,
+        store=_or_away(store) if _uses_store() else None,
+        provider=provider_fault(),
+        idle=settings.GENERATION_DISABLED,
+    )
+
+
+def here(table: Table | None, reason: str = "") -> Readings:
+    """The readings, with what the caller read from the database; `reason` why that is nothing."""
+    return Readings(
+        table=table,
+        database="" if table else reason,
+        database_seconds=0.0,
+        store=_asked() if _uses_store() else None,
+        provider="",
+        idle=settings.GENERATION_DISABLED,
+    )
+
+
+def report() -> dict[str, Any]:
+    """How everything is, for `/v1/health`: the overall verdict, and each part with its own."""
+    checks = verdicts.checks(look(), limits())
+    return {
+        "status": verdicts.overall(checks),
+        "checkedAtEpoch": int(time.time() * 1000),
+        "engine": settings.QUEUE_ENGINE,
+        "checks": told(checks),
+    }
+
+
+def forget() -> None:
+    """Have everything asked anew."""
+    _store.forget()
+    _database.forget()
+
+
+def provider_fault() -> str:
+    """Why the configured provider cannot be asked, or ""."""
+    # Only workers need providers: the web process does without them until it is asked.
+    from observations.providers import Options, UnknownProvider, provider_named
+
+    try:
+        provider_named(settings.PROVIDER, Options(**settings.PROVIDER_OPTIONS))
+    except UnknownProvider as error:
+        return str(error)
+    return ""
+
+
+def _uses_store() -> bool:
+    return bool(settings.QUEUE_ENGINE != "database")
+
+
+def _asked() -> Store:
+    started = time.perf_counter()
+    try:
+        messages = broker.depths()
+    except QueueStoreAway as away:
+        return Store(time.perf_counter() - started, away=str(away))
+    return Store(time.perf_counter() - started, messages)
+
+
+def _or_away(store: Store | None) -> Store:
+    silent = f"the queue store did not answer within {ANSWER_SECONDS:g} s"
+    return store or Store(ANSWER_SECONDS, away=silent)
+
+
+def _tell() -> _Told:
+    started = time.perf_counter()
+    known = condition.database()
+    took = time.perf_counter() - started
+    if not known.initialized:
+        return _Told(known, took, None)
+    with condition.hurried():
+        try:
+            return _Told(known, took, depths.table())
+        except Error as error:
+            slow = f"the database did not tell of the queues: {type(error).__name__}"
+            return _Told(Database(False, known.schema_version, slow), took, None)
+
+
+def told(checks: Sequence[Check]) -> dict[str, Any]:
+    """The checks by name; of those that there are several of, a list."""
+    wire: dict[str, Any] = {}
+    for check in checks:
+        if check.name in _IN_GROUPS:
+            wire.setdefault(check.name, []).append(_shown(check))
+        else:
+            wire[check.name] = _shown(check)
+    return wire
+
+
+def _shown(check: Check) -> dict[str, Any]:
+    shown: dict[str, Any] = {"verdict": check.verdict, "reason": check.reason}
+    shown[check.unit] = None if check.measure is None else round(check.measure, 3)
+    shown["limit"] = check.limit
+    for name, value in check.details.items():
+        if hasattr(value, "timestamp"):
+            value = int(value.timestamp() * 1000)
+        shown[f"{name}AtEpoch" if name in ("sent", "seen") else name] = value
+    return shown
+
+
+_store = Question(_asked, patience=ANSWER_SECONDS)
+_database = Question(_tell, patience=ANSWER_SECONDS)

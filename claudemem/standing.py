@@ -1,0 +1,264 @@
+"""How everything is in a data directory, or on a database and queue store that many share."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from claudemem import condition, health, monitor, peek, statefile, verdicts
+from claudemem.members import RUNNING
+from claudemem.statefile import State
+from claudemem.verdicts import Check
+from queueing import addresses, depths, kinds, pids, probes, states
+from queueing.canaries import Canary
+from queueing.depths import Table
+from queueing.errors import QueueingError
+
+# What a server says of itself there, for its older clients.
+_ANNOUNCED = f".{health.RUNTIME}.pid"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process of a running `claudemem up`; `memory` in bytes, its share of shared pages.
+
+    `detail` says where it is, for those that have an address of their own.
+    """
+
+    name: str
+    state: str
+    pid: int | None
+    restarts: int
+    memory: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What clients of older servers look for: whether it runs, and as which process."""
+
+    running: bool
+    pid: int | None = None
+    port: int | None = None
+    runtime: str = health.RUNTIME
+    started: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStore:
+    """The queue store, without its password; `reason` says why it is away, `mode` may be none."""
+
+    mode: str
+    product: str = ""
+    version: str = ""
+    address: str = ""
+    persistence: str = ""
+    policy: str = ""
+    reason: str = ""
+    faults: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue: its jobs by state, the messages that wait in it, and what came through it when.
+
+    `messages` is None where there are none or it cannot be asked, `completed` and `failed` where
+    it has no jobs. `seen` is how many seconds ago a canary came through, and `by` to which worker.
+    """
+
+    name: str
+    verdict: str
+    queued: int = 0
+    processing: int = 0
+    messages: int | None = None
+    completed: int | None = None
+    failed: int | None = None
+    seen: float | None = None
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that `status` tells. `problems` is empty where all is well.
+
+    Where it is `deployed`, each role is a container of its own, and only what they share is told.
+    `checks` are those of `/v1/health`.
+    """
+
+    healthy: bool
+    verdict: str
+    server: Server
+    url: str
+    data: str
+    processes: list[Process]
+    web: bool
+    engine: str
+    store: QueueStore
+    database: dict[str, Any]
+    jobs: dict[str, int]
+    queues: list[Queue]
+    lanes_waiting: int
+    lag: float
+    provider: dict[str, Any]
+    problems: list[str]
+    checks: list[Check] = field(default_factory=list)
+    deployed: bool = False
+
+
+def gather() -> Report:
+    """Ask everything how it is. Takes a few seconds at most."""
+    written = statefile.read(settings.DATA_DIR.root)
+    state = written if written is not None and written.supervisor.alive else None
+    processes = _processes(state) if state else []
+    web = state is not None and peek.healthy(settings.HOST, _port(state))
+    store, database = _store(), condition.database(in_full=True)
+    table = depths.table() if database.initialized else None
+    seen = monitor.here(table, reason=database.reason)
+    checks = verdicts.checks(seen, monitor.limits())
+    provider = health.provider()
+    problems = _problems(state, processes, web) + _faults(store) + _unwell(checks, state)
+    if not database.initialized:
+        problems.append(f"database: {database.reason}")
+    if provider.status == "errored":
+        problems.append(f"provider: {provider.reason}")
+    ended = depths.counts() if table else {}
+    return Report(
+        healthy=not problems,
+        verdict=verdicts.overall(checks),
+        server=_server(state, web),
+        url=state.url if state else "",
+        data=str(settings.DATA_DIR.root),
+        processes=processes,
+        web=web,
+        engine=settings.QUEUE_ENGINE,
+        store=store,
+        database={"ready": database.initialized, "reason": database.reason,
+                  "product": "PostgreSQL" if settings.DATABASE_URL else "SQLite"},
+        jobs=_by_state(ended) if table else {},
+        queues=_queues(table, ended, seen, checks) if table else [],
+        lanes_waiting=sum(each.all for each in table.heads) if table else 0,
+        lag=max((each.oldest for each in table.heads), default=0.0) if table else 0.0,
+        provider={**provider.details, "status": provider.status, "reason": provider.reason},
+        problems=problems,
+        checks=checks,
+        deployed=settings.DEPLOYED,
+    )  # fmt: skip
+
+
+def _port(state: State) -> int:
+    return int(state.url.rpartition(":")[2])
+
+
+def _server(state: State | None, web: bool) -> Server:
+    try:
+        said = json.loads((Path(settings.DATA_DIR.root) / _ANNOUNCED).read_text())
+        if state is None and not pids.mark(int(said["pid"])).alive:
+            return Server(running=False)
+        return Server(True, int(said["pid"]), int(said["port"]), started=str(said["startedAt"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        if state is None:
+            return Server(running=False)
+        return Server(web, state.supervisor.pid, _port(state))
+
+
+def _processes(state: State) -> list[Process]:
+    me = state.supervisor.pid
+    found = [Process("supervisor", RUNNING, me, 0, pids.memory(me))]
+    for member in state.members:
+        mark = member.process if member.process and member.process.alive else None
+        memory = pids.memory(mark.pid) if mark else 0
+        shown = member.state if mark or member.state != RUNNING else "gone"
+        pid = mark.pid if mark else None
+        found.append(Process(member.name, shown, pid, member.restarts, memory, member.detail))
+    return found
+
+
+def _store() -> QueueStore:
+    if settings.STORE is None:
+        return QueueStore("none")
+    url = settings.QUEUE_STORE_URL
+    if not url:
+        nothing = f"none was started in {settings.DATA_DIR.root}: run `claudemem up`"
+        return QueueStore(settings.STORE_MODE, reason=nothing)
+    try:
+        found = probes.look(url, settings.QUEUE_PREFIX, timeout=1.0, tries_message=False)
+    except QueueingError as error:
+        return QueueStore(settings.STORE_MODE, address=addresses.shown(url), reason=str(error))
+    return QueueStore(
+        settings.STORE_MODE, found.product, found.version, found.address, found.persistence,
+        found.policy, "", found.faults, found.warnings,
+    )  # fmt: skip
+
+
+def _problems(state: State | None, processes: Sequence[Process], web: bool) -> list[str]:
+    if state is None:
+        nothing = "nothing runs in this data directory: start it with `claudemem up`"
+        return [] if settings.DEPLOYED else [nothing]
+    problems = [] if web else ["web: it does not answer yet, or its log says why"]
+    return problems + [
+        f"{process.name}: {process.state}, after {process.restarts} restarts"
+        for process in processes
+        if process.state != RUNNING
+    ]
+
+
+def _faults(store: QueueStore) -> list[str]:
+    return [f"store: {each}" for each in (store.reason, *store.faults) if each]
+
+
+def _unwell(checks: Sequence[Check], state: State | None) -> list[str]:
+    """What has failed of what only a server that runs can keep going."""
+    if state is None and not settings.DEPLOYED:
+        return []
+    failed = [each for each in checks if each.verdict == verdicts.FAILED]
+    told = {"lastSuccess": "jobs", "beat": "beat", "workers": "worker"}
+    problems = [f"{told[each.name]}: {each.reason}" for each in failed if each.name in told]
+    if not any(each.name in ("beat", "workers") for each in failed):
+        problems += [
+            f"queue {each.details['queue']}: {each.reason}"
+            for each in failed
+            if each.name == "canaries"
+        ]
+    return problems
+
+
+def _by_state(counted: Mapping[tuple[str, str], int]) -> dict[str, int]:
+    return {
+        state: sum(counted.get((kind, state), 0) for kind in kinds.BY_NAME) for state in states.ALL
+    }
+
+
+def _queues(
+    table: Table,
+    counted: Mapping[tuple[str, str], int],
+    seen: verdicts.Readings,
+    checks: Sequence[Check],
+) -> list[Queue]:
+    found = {each.details["queue"]: each.verdict for each in checks if each.name == "canaries"}
+    messages = seen.store.messages if seen.store else {}
+    return [
+        _queue(canary, found[canary.queue], messages.get(canary.queue), counted)
+        for canary in table.canaries
+    ]
+
+
+def _queue(
+    canary: Canary, verdict: str, messages: int | None, counted: Mapping[tuple[str, str], int]
+) -> Queue:
+    name = canary.queue
+    has_jobs = canary.has_jobs
+    return Queue(
+        name=name,
+        verdict=verdict,
+        queued=counted.get((name, states.QUEUED), 0),
+        processing=counted.get((name, states.PROCESSING), 0),
+        messages=messages,
+        completed=counted.get((name, states.COMPLETED), 0) if has_jobs else None,
+        failed=counted.get((name, states.FAILED), 0) if has_jobs else None,
+        seen=canary.seen_age,
+        by=canary.seen_by,
+    )

@@ -1,0 +1,157 @@
+"""A whole server of which parts stand still: its health says which, and nobody waits for them."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.backlog import tool_calls
+from tests.stack import HOOK, SHORT_LEASES, Stack, environment, stack
+from tests.waiting import until
+
+pytestmark = pytest.mark.stack
+
+CANARIES = {
+    "CLAUDE_MEM_CANARY_SECONDS": "1",
+    "CLAUDE_MEM_HEALTH_CANARY_SECONDS": "4",
+    "CLAUDE_MEM_WEB_THREADS": "8",
+    "CLAUDE_MEM_WORKER_THREADS": "4",
+    "CLAUDE_MEM_PROVIDER_DELAY_MS": "100",
+}
+
+
+@pytest.fixture(scope="module")
+def watched_over() -> Iterator[Stack]:
+    with stack({**CANARIES, **SHORT_LEASES}) as running:
+        yield running
+
+
+@pytest.fixture
+def server(watched_over: Stack) -> Iterator[Stack]:
+    """The server with nothing amiss, and so it is again afterwards."""
+    until(lambda: health(watched_over)["status"] == "ok", 60)
+    yield watched_over
+    watched_over.wait_complete()
+    until(lambda: health(watched_over)["status"] == "ok", 60)
+
+
+def health(server: Stack) -> dict[str, Any]:
+    answer = server.get("/v1/health")
+    assert answer.status_code == 200
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def verdicts(server: Stack) -> dict[str, str]:
+    return {
+        name: part["verdict"]
+        for name, part in health(server)["checks"].items()
+        if isinstance(part, dict)
+    }
+
+
+def status(server: Stack, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        server._command("status", *options), capture_output=True, text=True, check=False,
+        env=environment(server.settings),
+    )  # fmt: skip
+
+
+def test_status_tells_what_runs_and_how_on_lines_that_fit(server: Stack) -> None:
+    told = status(server)
+    assert told.returncode == 0, told.stdout
+    lines = told.stdout.splitlines()
+    assert lines[0] == "Server is running"
+    assert {"  PID", "  Port", "  Runtime"} <= {line.partition(":")[0] for line in lines[1:5]}
+    assert f"  Port: {server.port}" in lines
+    assert "  Runtime: server-beta" in lines
+    own = [line for line in lines if str(server.data) not in line]
+    assert max(len(line) for line in own) <= 80, told.stdout
+    begins = [line.split()[0] for line in lines if line]
+    for name in (
+        "data", "web", "engine", "store", "persistence", "policy", "database", "provider", "lag",
+        "beat", "workers", "lanes", "queue", "event", "summary", "event-batch", "upkeep",
+        "supervisor", "worker",
+    ):  # fmt: skip
+        assert name in begins, told.stdout
+    assert server.store_access().password not in told.stdout
+    report = json.loads(status(server, "--json").stdout)
+    assert report["server"]["running"]
+    assert report["store"]["policy"] == "noeviction"
+    assert report["store"]["product"] == "Valkey"
+    assert server.store_access().password not in json.dumps(report)
+    assert [each["name"] for each in report["queues"]] == [
+        "event", "summary", "event-batch", "upkeep",
+    ]  # fmt: skip
+    assert {each["verdict"] for each in report["queues"]} == {"ok"}
+
+
+def test_a_worker_that_stands_still_is_noticed_and_beat_is_not_blamed(server: Stack) -> None:
+    with server.frozen("worker"):
+        seen = until(lambda: _if(verdicts(server), workers="failed", beat="ok"), 60)
+        assert seen["queueStore"] == seen["database"] == "ok"
+        told = status(server)
+        assert told.returncode == 1
+        assert "no worker takes anything" in told.stdout
+        # At most one waits in each queue, however long nobody comes.
+        messages = {each["queue"]: each["messages"] for each in health(server)["checks"]["queues"]}
+        assert max(messages.values()) <= 1
+        assert server.get("/readyz").is_success
+        assert server.post(HOOK, tool_calls(1)[0]).status_code == 201
+    server.wait_settled()
+
+
+def test_beat_that_stands_still_is_noticed(server: Stack) -> None:
+    with server.frozen("beat"):
+        seen = until(lambda: _if(verdicts(server), beat="failed"), 60)
+        assert seen["workers"] in ("unknown", "ok")
+
+
+def test_a_worker_with_its_hands_full_is_busy_and_not_dead(server: Stack) -> None:
+    """Four threads, four sessions, each in a call that lasts: nothing else is taken."""
+    lease = "lease_until IS NOT NULL"
+    calls = tool_calls(400, sessions=40)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda call: server.post(HOOK, call), calls))
+    until(lambda: server.jobs(lease))
+    info = server.get("/v1/info").json()["boundaries"]["generationWorkerManager"]
+    assert info["status"] == "active"
+    assert verdicts(server)["workers"] in ("ok", "late")
+    server.wait_settled()
+
+
+def test_fifty_who_ask_for_health_while_the_store_is_a_black_hole_keep_no_capture_out(
+    server: Stack,
+) -> None:
+    calls = tool_calls(20)
+    with server.frozen("store"), ThreadPoolExecutor(50) as pool:
+        asked = [pool.submit(_timed, server, "/v1/health") for _ in range(50)]
+        started = time.monotonic()
+        captured = [server.post(HOOK, call) for call in calls]
+        took = time.monotonic() - started
+        answers = [each.result() for each in asked]
+        assert {answer.status_code for answer in captured} == {201}
+        assert {answer.status_code for _, answer in answers} == {200}
+        # Each waits for half a second at most, all that come together for the same.
+        assert took < 10
+        assert max(seconds for seconds, _ in answers) < 10
+        told = until(lambda: _if(verdicts(server), queueStore="failed"), 30)
+        assert told["database"] == "ok"
+        assert server.get("/readyz").is_success
+        assert server.get("/api/health").status_code == 503
+    server.wait_settled()
+
+
+def _if(told: dict[str, str], **wanted: str) -> dict[str, str]:
+    return told if wanted.items() <= told.items() else {}
+
+
+def _timed(server: Stack, path: str) -> tuple[float, httpx.Response]:
+    started = time.monotonic()
+    answer = httpx.get(f"{server.url}{path}", timeout=30.0, trust_env=False)
+    return time.monotonic() - started, answer
