@@ -17,6 +17,9 @@ from queueing.errors import QueueingError
 
 COMMANDS = {
     "up": "claudemem.commands.process:up",
+    "start": "claudemem.commands.lifecycle:start",
+    "stop": "claudemem.commands.lifecycle:stop",
+    "restart": "claudemem.commands.lifecycle:restart",
     "demo": "claudemem.commands.demo:demo",
     "status": "claudemem.commands.status:status",
     "search": "claudemem.commands.search:search",

@@ -62,8 +62,8 @@ def _taken(root: Path) -> str:
     state = read(root)
     where = f" at {state.url} (process {state.supervisor.pid})" if state else ""
     return (
-        f"claudemem already runs in {root}{where}: stop it with Ctrl-C in its terminal, or name "
-        "another directory with --data-dir"
+        f"claudemem already runs in {root}{where}: stop it with `claudemem stop`, or name another "
+        "directory with --data-dir"
     )
 
 

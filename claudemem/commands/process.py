@@ -1,5 +1,6 @@
 """`up`, and the processes that it runs: `web`, `worker start`, `beat`, `flower`."""
 
+import json
 import os
 import signal
 import time
@@ -26,7 +27,8 @@ supervised = click.option(
 @click.command(short_help="Run everything in the foreground.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Where the web listens.")
 @click.option("--flower", "with_flower", is_flag=True, help="Run Flower as well.")
-def up(port: int | None, with_flower: bool) -> None:
+@click.option("--detached", is_flag=True, hidden=True, help="Say nothing after the first run.")
+def up(port: int | None, with_flower: bool, detached: bool) -> None:
     """Run everything in the foreground: queue store, database, web, worker and beat.
 
     Ctrl-C stops it all; a second Ctrl-C does not wait. On the first run an admin user and an API
@@ -40,8 +42,8 @@ def up(port: int | None, with_flower: bool) -> None:
     from claudemem.members import StartFailed
 
     try:
-        plan = _plan(with_flower)
-        shown = board.choose()
+        plan = _plan(with_flower, detached)
+        shown = board.LogBoard(plan.data.logs) if detached else board.choose()
         for line in (*_warnings(), _observing()):
             shown.say(line)
         supervise.up(plan, shown)
@@ -54,9 +56,14 @@ def up(port: int | None, with_flower: bool) -> None:
 def web(supervised: bool) -> None:
     """Serve the API, the hooks and the admin."""
     _begin("web", supervised)
+    from claudemem import serverfiles, settings
     from claudemem.web import serve
 
-    serve()
+    # A container's life is its orchestrator's to know, and it may have no place to write.
+    if supervised or settings.DEPLOYED:
+        return serve()
+    with serverfiles.announced(settings.DATA_DIR.root, settings.HOST, settings.PORT):
+        serve()
 
 
 @click.group()
@@ -73,6 +80,8 @@ def worker_start(queues: str, concurrency: int | None, supervised: bool) -> None
     _known(queues)
     _begin("worker", supervised)
     _await_store()
+    if not supervised:
+        _introduce(queues)
     # Celery would run Django's checks, which load the whole web: 20 MB.
     os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
     from claudemem.celery import app
@@ -158,7 +167,7 @@ def _flower() -> "Program":
     return own("flower", "flower", "--supervised", detail=opened.url, listens=place)
 
 
-def _plan(with_flower: bool) -> "Plan":
+def _plan(with_flower: bool, detached: bool) -> "Plan":
     from claudemem import settings
     from claudemem.supervise import Plan, own
 
@@ -172,6 +181,7 @@ def _plan(with_flower: bool) -> "Plan":
             *([_flower()] if with_flower else []),
         ),
         store=settings.STORE,
+        detached=detached,
     )
 
 
@@ -200,6 +210,18 @@ def _begin(role: str, supervised: bool) -> None:
 
 def _end(number: int, frame: object) -> None:  # noqa: ARG001
     raise SystemExit(0)
+
+
+def _introduce(queues: str) -> None:
+    """Say which worker this is and what it works on: its host may be another than the server's."""
+    from claudemem import databases, serverfiles, settings
+
+    server = settings.STORE.running() if settings.STORE else None
+    store = f"{server.product} {server.version} at {server.address}" if server else "no answer yet"
+    place = databases.place(settings.DATABASES["default"])
+    click.echo(f"queues {queues}; queue store: {store}; database: {place}", err=True)
+    wire = {"status": "worker-running", "runtime": serverfiles.RUNTIME, "pid": os.getpid()}
+    click.echo(json.dumps(wire))
 
 
 def _warnings() -> tuple[str, ...]:
