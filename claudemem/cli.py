@@ -34,6 +34,7 @@ COMMANDS = {
     "worker": "claudemem.commands.process:worker",
     "beat": "claudemem.commands.process:beat",
     "flower": "claudemem.commands.process:flower",
+    "uninstall": "claudemem.commands.uninstall:uninstall",
     "healthcheck": "claudemem.commands.healthcheck:healthcheck",
 }
 

@@ -9,16 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from claudemem import leash, orphans, serverfiles, statefile
+from claudemem import leash, orphans, serverfiles, statefile, supervise
 from claudemem.board import UP
 from claudemem.datadir import DataDir
 from claudemem.interrupts import Interrupts
 from claudemem.members import WAITING, StartFailed
-from claudemem.serverfiles import Announced
 from claudemem.statefile import State
 from queueing import pids
 from queueing.managed import ManagedStore
@@ -29,9 +28,15 @@ READY_SECONDS = 60.0
 # A supervisor gives each of its children ten seconds; then it is asked not to wait, then killed.
 PATIENCE_SECONDS = 60.0
 HURRY_SECONDS = 15.0
+# Who holds the directory says soon that it is a server, if it is one.
+LOSING_SECONDS = 10.0
 _POLL_SECONDS = 0.05
 _TOLD_LINES = 10
 _HERE = Path(__file__).resolve().parents[1]
+
+
+class _Lost(Exception):
+    """Another supervisor was quicker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +73,15 @@ def start(data: DataDir, options: Options) -> Running:
     """
     data.create()
     with Interrupts() as interrupts, _one_at_a_time(data.root, interrupts):
-        if found := _await_other(data, interrupts):
-            return found
-        before = len(_read(data.logs))
-        process = _spawn(data, options)
-        try:
-            return _await_ready(data, process, interrupts)
-        except StartFailed as failed:
-            _end(pids.mark(process.pid))
-            code = process.wait()
-            _tidy(data)
-            raise StartFailed(str(failed) or _verdict(code, _read(data.logs)[before:])) from None
+        until = time.monotonic() + LOSING_SECONDS
+        while True:
+            if found := _await_other(data, interrupts):
+                return found
+            with suppress(_Lost):
+                return _launch(data, options, interrupts)
+            if time.monotonic() > until:
+                raise StartFailed(f"{data.root} is in use: wait until that has ended, or stop it")
+            _go_on(interrupts)
 
 
 def stop(data: DataDir) -> bool:
@@ -140,6 +143,20 @@ def _await_other(data: DataDir, interrupts: Interrupts) -> Running | None:
     return None
 
 
+def _launch(data: DataDir, options: Options, interrupts: Interrupts) -> Running:
+    """Start a supervisor, and wait for the web. Raises _Lost if another was quicker."""
+    before = len(_read(data.logs))
+    process = _spawn(data, options)
+    try:
+        return _await_ready(data, process, interrupts)
+    except StartFailed as failed:
+        _end(pids.mark(process.pid))
+        if (code := process.wait()) == supervise.TAKEN:
+            raise _Lost from None
+        _tidy(data)
+        raise StartFailed(str(failed) or _verdict(code, _read(data.logs)[before:])) from None
+
+
 def _spawn(data: DataDir, options: Options) -> "subprocess.Popen[bytes]":
     log = leash.open_log(data.logs, UP, leash.today())
     try:
@@ -176,7 +193,8 @@ def _await_ready(
                 deadline = deadline or time.monotonic() + READY_SECONDS
         if deadline and time.monotonic() > deadline:
             raise StartFailed(
-                f"the web did not answer for {READY_SECONDS:.0f} s; " + _last_words(data.logs, "web")
+                f"the web did not answer for {READY_SECONDS:.0f} s; "
+                + _last_words(data.logs, "web")
             )
         _go_on(interrupts)
     raise StartFailed("")

@@ -32,6 +32,8 @@ from queueing import access, pids
 from queueing.store import Store
 
 TICK_SECONDS = 0.2
+# How a supervisor without a terminal ends where another one runs.
+TAKEN = 3
 _HERE = Path(__file__).resolve().parents[1]
 
 

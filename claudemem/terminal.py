@@ -18,7 +18,7 @@ class Terminal:
     def __init__(self) -> None:
         heeded = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
         self._fd = next((fd for fd in _OURS if heeded and os.isatty(fd)), -1)
-        self._foreground = False
+        self._foreground = self._fd >= 0 and _in_foreground(self._fd)
 
     def hung_up(self) -> bool:
         """Whether it is gone, and had us in its foreground: a job sent to the background stays."""

@@ -48,9 +48,7 @@ def restart(port: int | None, flower: bool | None) -> None:
 
     data = data_directory()
     options = daemon.options_of(data)
-    options = replace(
-        options, port=port, flower=options.flower if flower is None else flower
-    )
+    options = replace(options, port=port, flower=options.flower if flower is None else flower)
     daemon.stop(data)
     _start(options)
 

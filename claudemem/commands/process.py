@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from contextlib import AbstractContextManager, nullcontext
 from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ def up(port: int | None, with_flower: bool, detached: bool) -> None:
         os.environ["CLAUDE_MEM_SERVER_PORT"] = str(port)
     # Two arenas instead of eight a core: a third less memory in processes with many threads.
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")
-    from claudemem import board, supervise
+    from claudemem import board, statefile, supervise
     from claudemem.members import StartFailed
 
     try:
@@ -47,6 +48,10 @@ def up(port: int | None, with_flower: bool, detached: bool) -> None:
         for line in (*_warnings(), _observing()):
             shown.say(line)
         supervise.up(plan, shown)
+    except statefile.Taken as error:
+        if detached:
+            raise SystemExit(supervise.TAKEN) from error  # who starts us knows what to do
+        raise click.ClickException(str(error)) from error
     except StartFailed as error:
         raise click.ClickException(str(error)) from error
 
@@ -56,14 +61,19 @@ def up(port: int | None, with_flower: bool, detached: bool) -> None:
 def web(supervised: bool) -> None:
     """Serve the API, the hooks and the admin."""
     _begin("web", supervised)
-    from claudemem import serverfiles, settings
     from claudemem.web import serve
 
-    # A container's life is its orchestrator's to know, and it may have no place to write.
-    if supervised or settings.DEPLOYED:
-        return serve()
-    with serverfiles.announced(settings.DATA_DIR.root, settings.HOST, settings.PORT):
+    with _announced() if not supervised else nullcontext():
         serve()
+
+
+def _announced() -> AbstractContextManager[None]:
+    from claudemem import serverfiles, settings
+
+    # A container's life is its orchestrator's to know, and it may have no place to write.
+    if settings.DEPLOYED:
+        return nullcontext()
+    return serverfiles.announced(settings.DATA_DIR.root, settings.HOST, settings.PORT)
 
 
 @click.group()
@@ -217,9 +227,12 @@ def _introduce(queues: str) -> None:
     from claudemem import databases, serverfiles, settings
 
     server = settings.STORE.running() if settings.STORE else None
-    store = f"{server.product} {server.version} at {server.address}" if server else "no answer yet"
+    known = (
+        f"{server.product} {server.version} at {server.address}" if server else "does not answer"
+    )
+    store = f"queue store: {known}; " if settings.STORE else ""
     place = databases.place(settings.DATABASES["default"])
-    click.echo(f"queues {queues}; queue store: {store}; database: {place}", err=True)
+    click.echo(f"queues: {queues}; {store}database: {place}", err=True)
     wire = {"status": "worker-running", "runtime": serverfiles.RUNTIME, "pid": os.getpid()}
     click.echo(json.dumps(wire))
 
