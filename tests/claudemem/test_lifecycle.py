@@ -10,7 +10,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from claudemem import peek, serverfiles, statefile
@@ -20,8 +22,11 @@ from claudemem.statefile import State
 from queueing import access, pids
 from queueing.pids import Mark
 from tests.claudemem.homes import Home, home
+from tests.postgres import on_postgresql
+from tests.queueing.test_external import serving
+from tests.stack import HOOK
+from tests.stack_tests.test_model import tool_calls
 from tests.waiting import until
-
 
 needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -229,9 +234,7 @@ def test_what_the_supervisor_says_at_its_end_is_told_by_the_start(own: Home) -> 
     [("ro", "let this user write there"), ("size=64k", "make room")],
     ids=["read-only", "full"],
 )
-def test_a_directory_that_takes_nothing_is_one_sentence(
-    own: Home, mount: str, advice: str
-) -> None:
+def test_a_directory_that_takes_nothing_is_one_sentence(own: Home, mount: str, advice: str) -> None:
     if not _may_mount():
         pytest.skip("this user may not mount")
     own.data.mkdir()
@@ -329,3 +332,29 @@ def test_a_worker_that_is_started_by_hand_stops_alone(shared: Home) -> None:
     assert shared.announced == Mark(told["pid"], pids.token_of(told["pid"]))
     assert set(shared.note()) == {"supervisor", "store", "web", "worker", "beat"}
     assert shared.names() >= {"up.json", *serverfiles.NAMES}
+
+
+@pytest.mark.skipif(not on_postgresql(), reason="hosts share a database on a server alone")
+def test_a_worker_of_another_host_works_for_a_server_and_touches_nothing_of_it(
+    own: Home, tmp_path: Path
+) -> None:
+    with serving(tmp_path) as url:
+        own.variables["CLAUDE_MEM_REDIS_URL"] = url
+        told = own.run("start", CLAUDE_MEM_GENERATION_DISABLED="1")
+        (key,) = re.findall(r"API key +(\S+)", told.stderr)
+        (call,) = tool_calls(1, "s")
+        sent = httpx.post(
+            f"http://127.0.0.1:{own.port}{HOOK}",
+            json=call, headers={"Authorization": f"Bearer {key}"},
+        )  # fmt: skip
+        assert sent.is_success, sent.text
+        other = tmp_path / "other"
+        worker = own.begin("worker", "start", CLAUDE_MEM_DATA_DIR=str(other))
+        until(lambda: "completed 1" in own.run("status").stdout, 60)
+        worker.terminate()
+        _, said = worker.communicate(timeout=30)
+        assert f"queue store: Valkey 9.1.2 at {urlsplit(url).hostname}" in said.decode()
+        assert "database: claudemem_" in said.decode()
+        assert own.names() >= {"up.json", *serverfiles.NAMES}
+        assert not {path.name for path in other.iterdir()} - {"secret_key", "logs"}
+        assert own.run("stop").stdout == "Server stopped\n"

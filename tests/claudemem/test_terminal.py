@@ -3,7 +3,6 @@
 import os
 import pty
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from claudemem import peek, statefile
-from queueing.managed import ManagedStore
 from queueing.pids import Mark
 from tests.claudemem.homes import Home, home
 from tests.waiting import until
@@ -24,10 +22,6 @@ import os, signal, subprocess, sys
 signal.signal(signal.SIGHUP, lambda *_: None)
 group = {"process_group": 0} if "background" in sys.argv[1] else {}
 child = subprocess.Popen(sys.argv[2:], **group)
-if "goes" in sys.argv[1]:
-    print("started", flush=True)
-    sys.stdin.readline()
-    sys.exit()
 child.wait()
 """
 CREW = """
@@ -51,7 +45,6 @@ def terminal(leads: str, command: list[str], **variables: str) -> Iterator[int]:
     try:
         yield ours
     finally:
-        Mark(pid, "").signal(signal.SIGKILL)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
 
