@@ -85,7 +85,7 @@ def _elsewhere() -> Iterator[str]:
 
     try:
         from claudemem import databases, settings
-    except ImproperlyConfigured as error:
+    except (ImproperlyConfigured, OSError) as error:
         yield f"Warning: what else there is cannot be told: {error}"
         return
     if settings.DATABASE_URL:

@@ -39,6 +39,13 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 
 
 @pytest.fixture
+def idle(shared: Home) -> Home:
+    """The shared home while nothing runs in it."""
+    shared.run("stop")
+    return shared
+
+
+@pytest.fixture
 def own(tmp_path: Path) -> Iterator[Home]:
     with home(tmp_path) as made:
         yield made
@@ -135,9 +142,8 @@ def test_stop_and_start_know_a_server_of_up(shared: Home) -> None:
     assert b"store stopped" in said
 
 
-def test_of_two_starts_at_once_one_starts_it_and_both_succeed(shared: Home) -> None:
-    shared.run("stop")
-    both = [shared.begin("start") for _ in range(2)]
+def test_of_two_starts_at_once_one_starts_it_and_both_succeed(idle: Home) -> None:
+    both = [idle.begin("start") for _ in range(2)]
     said = [process.communicate(timeout=120) for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert said[0][0] == said[1][0]
@@ -171,27 +177,27 @@ def test_stop_works_whatever_is_wrong_with_the_settings(shared: Home) -> None:
     assert shared.run("stop", CLAUDE_MEM_HEARTBEAT_SECONDS="soon").stdout == "Server stopped\n"
 
 
-def test_a_start_can_be_stopped_before_it_is_done(own: Home) -> None:
-    starting = own.begin("start")
-    until(lambda: statefile.read(own.data), 60)
-    marks = own.note()
-    assert own.run("stop").stdout == "Server stopped\n"
+def test_a_start_can_be_stopped_before_it_is_done(idle: Home) -> None:
+    starting = idle.begin("start")
+    until(lambda: statefile.read(idle.data), 60)
+    marks = idle.note()
+    assert idle.run("stop").stdout == "Server stopped\n"
     _, said = starting.communicate(timeout=60)
     assert starting.returncode == 1
     assert "it was stopped while it started" in said.decode()
-    assert not [mark for mark in {*marks.values(), *own.seen} if mark.alive]
+    assert not [mark for mark in {*marks.values(), *idle.seen} if mark.alive]
 
 
-def test_a_start_that_is_interrupted_leaves_nothing_running(own: Home) -> None:
-    starting = own.begin("start")
-    until(lambda: statefile.read(own.data), 60)
-    own.note()
+def test_a_start_that_is_interrupted_leaves_nothing_running(idle: Home) -> None:
+    starting = idle.begin("start")
+    until(lambda: statefile.read(idle.data), 60)
+    idle.note()
     starting.send_signal(signal.SIGINT)
     _, said = starting.communicate(timeout=60)
     assert starting.returncode == 1
     assert "the start was interrupted" in said.decode()
-    assert not own.note()
-    assert own.run("stop").stdout == "Server is not running\n"
+    assert not idle.note()
+    assert idle.run("stop").stdout == "Server is not running\n"
 
 
 def test_a_setting_that_is_wrong_is_one_sentence(own: Home) -> None:
@@ -212,21 +218,24 @@ def test_a_port_of_a_stranger_is_one_sentence(own: Home) -> None:
     assert not own.names() & {"up.json", "redis", *serverfiles.NAMES}
 
 
-def test_a_role_that_cannot_live_ends_the_start_with_the_end_of_its_log(own: Home) -> None:
-    told = own.run("start", CLAUDE_MEM_ALIVE_FILE=str(own.data / "nowhere" / "alive"))
+def test_a_role_that_cannot_live_ends_the_start_with_the_end_of_its_log(idle: Home) -> None:
+    told = idle.run("start", CLAUDE_MEM_ALIVE_FILE=str(idle.data / "nowhere" / "alive"))
     assert (told.returncode, told.stdout) == (1, "")
     assert re.search(r"Error: (web|worker|beat) did not start; .*\.log ends with:", told.stderr)
     assert "No such file or directory" in told.stderr
-    assert own.run("stop").stdout == "Server is not running\n"
+    assert idle.run("stop").stdout == "Server is not running\n"
 
 
-def test_what_the_supervisor_says_at_its_end_is_told_by_the_start(own: Home) -> None:
+def test_what_the_supervisor_says_at_its_end_is_told_by_the_start(idle: Home) -> None:
     # A directory where a log should be.
-    (own.data / "logs" / f"web-{today().isoformat()}.log").mkdir(parents=True)
-    told = own.run("start")
+    log = idle.data / "logs" / f"web-{today().isoformat()}.log"
+    log.unlink(missing_ok=True)
+    log.mkdir()
+    told = idle.run("start")
+    log.rmdir()
     assert (told.returncode, told.stdout) == (1, "")
     assert "Error: Is a directory" in told.stderr
-    assert own.run("stop").stdout == "Server is not running\n"
+    assert idle.run("stop").stdout == "Server is not running\n"
 
 
 @pytest.mark.parametrize(
@@ -276,35 +285,35 @@ def test_a_stale_number_of_a_stranger_is_never_signalled(own: Home) -> None:
 
 
 @needs_proc
-def test_a_restart_goes_on_where_and_with_what_it_ran(own: Home) -> None:
+def test_a_restart_goes_on_where_and_with_what_it_ran(
+    idle: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Of these nothing is in the environment of the restart.
-    del own.variables["CLAUDE_MEM_SERVER_PORT"]
+    monkeypatch.delitem(idle.variables, "CLAUDE_MEM_SERVER_PORT")
     special = {"CLAUDE_MEM_WORKER_THREADS": "3", "CLAUDE_MEM_SERVER_HOST": "127.0.0.2"}
-    first = own.start("--port", str(own.port), **special)
-    told = own.run("restart")
+    first = idle.start("--port", str(idle.port), **special)
+    told = idle.run("restart")
     assert told.returncode == 0, told.stderr
     second = json.loads(told.stdout)
-    assert (second["port"], second["pid"] == first["pid"]) == (own.port, False)
-    assert f"http://127.0.0.2:{own.port}" in told.stderr
-    given = Path(f"/proc/{own.note()['worker'].pid}/environ").read_bytes().split(b"\0")
+    assert (second["port"], second["pid"] == first["pid"]) == (idle.port, False)
+    assert f"http://127.0.0.2:{idle.port}" in told.stderr
+    given = Path(f"/proc/{idle.note()['worker'].pid}/environ").read_bytes().split(b"\0")
     assert b"CLAUDE_MEM_WORKER_THREADS=3" in given
 
 
-def test_a_restart_of_nothing_is_a_start(shared: Home) -> None:
-    shared.run("stop")
-    told = shared.run("restart")
-    assert (told.returncode, json.loads(told.stdout)["port"]) == (0, shared.port)
+def test_a_restart_of_nothing_is_a_start(idle: Home) -> None:
+    told = idle.run("restart")
+    assert (told.returncode, json.loads(told.stdout)["port"]) == (0, idle.port)
 
 
-def test_a_web_that_runs_alone_is_announced_and_takes_its_files_along(own: Home) -> None:
-    own.run("first-run")
-    web = own.begin("web")
-    until(lambda: own.announced, 60)
-    assert own.announced == pids.mark(web.pid)
-    assert own.run("stop").stdout == "Server stopped\n"
+def test_a_web_that_runs_alone_is_announced_and_takes_its_files_along(idle: Home) -> None:
+    web = idle.begin("web")
+    until(lambda: idle.announced, 60)
+    assert idle.announced == pids.mark(web.pid)
+    assert idle.run("stop").stdout == "Server stopped\n"
     assert web.wait(30) == 0
     web.communicate()
-    assert not own.names() & {*serverfiles.NAMES}
+    assert not idle.names() & {*serverfiles.NAMES}
 
 
 def test_a_second_web_neither_writes_nor_removes_the_files_of_the_first(shared: Home) -> None:

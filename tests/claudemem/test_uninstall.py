@@ -26,8 +26,10 @@ def own(tmp_path: Path) -> Iterator[Home]:
 
 @pytest.fixture
 def prepared(own: Home) -> Home:
-    """A home with a database, in which nothing runs."""
-    assert own.run("first-run").returncode == 0
+    """A home that looks as if a server had been there."""
+    own.data.mkdir()
+    for name in ("secret_key", "claude-mem.sqlite3"):
+        (own.data / name).write_text("x")
     return own
 
 
@@ -93,12 +95,14 @@ def test_a_directory_that_is_not_ours_is_left_alone(tmp_path: Path, prepared: Ho
 
 @pytest.mark.skipif(on_postgresql(), reason="who uses a server's database cannot be seen")
 def test_a_process_that_still_uses_the_database_stops_it(prepared: Home) -> None:
+    (database := prepared.data / "claude-mem.sqlite3").unlink()
     program = (
         "import sqlite3, sys, time\n"
-        "kept = sqlite3.connect(sys.argv[1]); print('open', flush=True); time.sleep(600)"
+        "kept = sqlite3.connect(sys.argv[1]); kept.execute('CREATE TABLE t (x)')\n"
+        "print('open', flush=True); time.sleep(600)"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", program, str(prepared.data / "claude-mem.sqlite3")],
+        [sys.executable, "-c", program, str(database)],
         stdout=subprocess.PIPE,
     ) as user:
         assert user.stdout is not None
