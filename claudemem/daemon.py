@@ -13,14 +13,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from claudemem import leash, orphans, serverfiles, statefile, supervise
+from claudemem import leash, orphans, serverfiles, statefile, stores, supervise
 from claudemem.board import UP
 from claudemem.datadir import DataDir
 from claudemem.interrupts import Interrupts
 from claudemem.members import WAITING, StartFailed
 from claudemem.statefile import State
 from queueing import pids
-from queueing.managed import ManagedStore
 from queueing.pids import Mark
 
 # How long everything may take to answer, once the database is prepared.
@@ -239,7 +238,8 @@ def _tidy(data: DataDir) -> bool:
     try:
         with statefile.alone(data.root):
             left = orphans.end(state)
-            left = ManagedStore(data.redis, data.logs).stop() or left
+            for store in stores.ours(data):
+                left = store.stop() or left
             statefile.remove(data.root)
             serverfiles.sweep(data.root)
             return left

@@ -1,5 +1,7 @@
 """Makes the queue store of a mode: one that can be started, found and stopped."""
 
+from collections.abc import Iterator
+
 from claudemem import storechoice
 from claudemem.datadir import DataDir
 from queueing.external import ExternalStore
@@ -20,3 +22,8 @@ def make(
     if mode == storechoice.MANAGED:
         return ManagedStore(data.redis, data.logs, binary, megabytes)
     raise NotImplementedError(mode)
+
+
+def ours(data: DataDir) -> Iterator[Store]:
+    """Each store that may have been started in `data`, whatever the settings choose."""
+    yield ManagedStore(data.redis, data.logs)

@@ -58,11 +58,17 @@ def _stop(data: "DataDir") -> None:
 
 
 def _removed(data: "DataDir", purge: bool) -> Iterator[str]:
-    from claudemem import removal, statefile
+    from claudemem import removal, statefile, stores
     from claudemem.members import StartFailed
 
     try:
         with statefile.alone(data.root):
+            for store in stores.ours(data):
+                if store.stop():
+                    yield f"stopped   the {store.mode} queue store"
+                # Without its directory nobody would find it again; its messages name rows alone.
+                if store.remove(data=True):
+                    yield f"removed   the {store.mode} queue store"
             for each in removal.remove(data.root, data=purge):
                 yield f"removed   {each.path}" + (", a link" if each.link else "")
     except StartFailed as error:

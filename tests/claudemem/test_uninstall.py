@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from queueing import pids
+from queueing.managed import ManagedStore
 from tests.claudemem.homes import ROOT, Home, home
 from tests.postgres import on_postgresql
 from tests.queueing.test_external import serving
@@ -122,3 +124,14 @@ def test_what_belongs_to_others_is_named_and_left_alone(prepared: Home, tmp_path
     if on_postgresql():
         assert "kept      the database claudemem_" in told.stdout
     assert "hidden" not in told.stdout
+
+
+def test_a_store_that_runs_without_a_server_is_stopped_first(prepared: Home) -> None:
+    store = ManagedStore(prepared.data / "redis", prepared.data / "logs")
+    store.start()
+    process = store.process()
+    told = prepared.run("uninstall")
+    assert "stopped   the managed queue store" in told.stdout, told.stderr
+    assert process is not None
+    pids.reap(process.pid)
+    assert not process.alive
