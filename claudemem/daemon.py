@@ -129,11 +129,13 @@ def _one_at_a_time(root: Path, interrupts: Interrupts) -> Iterator[None]:
 
 def _await_other(data: DataDir, interrupts: Interrupts) -> Running | None:
     """The server that somebody else has started here, once it answers; None if it ends or none."""
-    deadline = time.monotonic() + READY_SECONDS
+    deadline = 0.0
     while (state := statefile.read(data.root)) and state.supervisor.alive:
         if running := _ready(data.root, state, found=True):
             return running
-        if any(member.process for member in state.members) and time.monotonic() > deadline:
+        if any(member.process for member in state.members):
+            deadline = deadline or time.monotonic() + READY_SECONDS
+        if deadline and time.monotonic() > deadline:
             raise StartFailed(
                 f"claudemem runs in {data.root} (process {state.supervisor.pid}), and its web does "
                 "not answer: see `claudemem status`, or run `claudemem restart`"
