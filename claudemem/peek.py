@@ -55,7 +55,8 @@ def healthy(host: str, port: int, path: str = "/healthz") -> bool:
 def info(host: str, port: int) -> dict[str, Any]:
     """What the server says of itself; empty if that cannot be learned."""
     try:
-        status, body = get(host, port, "/v1/info")
+        # It waits a little itself for each part that does not answer.
+        status, body = get(host, port, "/v1/info", timeout=3.0)
         said = json.loads(body) if status == 200 else {}
         return said if isinstance(said, dict) else {}
     except (OSError, ValueError):

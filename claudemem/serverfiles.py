@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from claudemem.peek import Gauge
+from claudemem.peek import Gauge, Reading
 from queueing import pids
 from queueing.pids import Mark
 
@@ -79,15 +79,15 @@ class Announcer:
         self._server: Announced | None = None
         self._said: object = None
 
-    def follow(self, info: dict[str, Any]) -> None:
+    def follow(self, seen: Reading) -> None:
         """Say what is new; nothing before the web has answered. Raises OSError."""
-        if not info:
+        if not (seen.healthy or self._server):
             return
         self._server = self._server or Announced(self._process, self._port)
-        news = (_bootstrap(self._server, info), _boundaries(info))
+        news = (_bootstrap(self._server, seen.info), _boundaries(seen.info))
         words = json.dumps([news[0], {name: part["status"] for name, part in news[1].items()}])
         if words != self._said:
-            write(self._root, self._server, self._host, info)
+            write(self._root, self._server, self._host, seen.info)
             self._said = words
 
 
@@ -117,7 +117,7 @@ def announced(root: Path, host: str, port: int) -> Iterator[None]:
 def _follow(gauge: Gauge, announcer: Announcer, done: threading.Event) -> None:
     while not done.wait(_LOOK_SECONDS):
         with suppress(OSError):  # a full disk: it is tried again, and the web serves without
-            announcer.follow(gauge.reading.info)
+            announcer.follow(gauge.reading)
 
 
 def _writer(root: Path) -> Mark | None:

@@ -138,7 +138,7 @@ def _watch(
             if state != written:
                 statefile.write(plan.data.root, state)
                 written = state
-            announcer.follow(gauge.reading.info)
+            announcer.follow(gauge.reading)
             trouble = ""
         except OSError as error:
             # A full disk, say. What still runs goes on running; the rest is tried again.

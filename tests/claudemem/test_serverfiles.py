@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from claudemem import serverfiles
+from claudemem.peek import Reading
 from claudemem.serverfiles import Announced, Announcer
 from queueing import access, pids
 from queueing.pids import Mark
@@ -57,14 +58,16 @@ def test_files_that_say_nothing_are_no_server(tmp_path: Path, text: str) -> None
 
 def test_they_follow_how_its_parts_are_and_keep_the_time_of_the_start(tmp_path: Path) -> None:
     announcer = Announcer(tmp_path, ME, "::1", 4711)
-    announcer.follow({})
+    announcer.follow(Reading())
     assert names(tmp_path) == set()
-    announcer.follow(INFO)
+    announcer.follow(Reading(True))
+    assert names(tmp_path) == set(serverfiles.NAMES)
+    announcer.follow(Reading(True, INFO))
     first = json.loads((tmp_path / serverfiles.PARTS).read_text())
     assert first["boundaries"] == {"queueManager": {"status": "active", "reason": "well"}}
     assert first["bootstrap"]["appliedAt"] == first["startedAt"]
     later = {**INFO, "boundaries": {"queueManager": {"status": "errored", "reason": "away"}}}
-    announcer.follow(later)
+    announcer.follow(Reading(False, later))
     second = json.loads((tmp_path / serverfiles.PARTS).read_text())
     assert second["boundaries"]["queueManager"]["status"] == "errored"
     assert second["startedAt"] == first["startedAt"]
