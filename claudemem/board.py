@@ -6,8 +6,10 @@ from abc import ABC, abstractmethod
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from claudemem import leash
 from claudemem.members import RUNNING, Status
 from claudemem.peek import Reading
 from queueing import pids
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 _DRAW_SECONDS = 1.0
 _NOTES = 6
 _MB = 1_000_000
+# The log of one that has no terminal.
+UP = "up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ def choose() -> Board:
 class PlainBoard(Board):
     """A line for everything that happens."""
 
+    hint = "Ctrl-C stops everything"
+
     def __init__(self) -> None:
         self._ready = False
 
@@ -65,11 +71,29 @@ class PlainBoard(Board):
 
     def show(self, view: View) -> None:
         if view.reading.healthy and not self._ready:
-            self.say(f"ready at {view.url}, data in {view.directory}; Ctrl-C stops everything")
+            self.say(f"ready at {view.url}, data in {view.directory}; {self.hint}")
         self._ready = view.reading.healthy
 
     def close(self) -> None:
         pass
+
+
+class LogBoard(PlainBoard):
+    """A line with its time for everything that happens, in the log of the day."""
+
+    hint = "`claudemem stop` stops everything"
+
+    def __init__(self, logs: Path) -> None:
+        super().__init__()
+        self._logs = logs
+        self._day = leash.today()
+
+    def say(self, sentence: str) -> None:
+        if self._day != leash.today():
+            with suppress(OSError):
+                leash.turn(self._logs, UP, leash.today())
+                self._day = leash.today()
+        super().say(f"{time.strftime('%H:%M:%S')}  {sentence}")
 
 
 class LiveBoard(Board):

@@ -18,6 +18,9 @@ from queueing.errors import QueueingError
 COMMANDS = {
     "setup": "claudemem.commands.setup:setup",
     "up": "claudemem.commands.process:up",
+    "start": "claudemem.commands.lifecycle:start",
+    "stop": "claudemem.commands.lifecycle:stop",
+    "restart": "claudemem.commands.lifecycle:restart",
     "demo": "claudemem.commands.demo:demo",
     "status": "claudemem.commands.status:status",
     "search": "claudemem.commands.search:search",
@@ -32,6 +35,7 @@ COMMANDS = {
     "worker": "claudemem.commands.process:worker",
     "beat": "claudemem.commands.process:beat",
     "flower": "claudemem.commands.process:flower",
+    "uninstall": "claudemem.commands.uninstall:uninstall",
     "healthcheck": "claudemem.commands.healthcheck:healthcheck",
 }
 

@@ -125,6 +125,13 @@ def postgresql(url: str, limits: Limits, *, sslmode: str, schema: str = "") -> d
     }
 
 
+def place(options: Mapping[str, Any]) -> str:
+    """Where a database is, for people: its file, or its server and name, without its password."""
+    if not options.get("HOST"):
+        return str(options["NAME"])
+    return f"{options['NAME']} at {options['HOST']}:{options.get('PORT') or 5432}"
+
+
 def hurried(options: Mapping[str, Any]) -> dict[str, Any]:
     """The `options` of PostgreSQL's settings, for a probe: no pool, and a second for an answer."""
     return {

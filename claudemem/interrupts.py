@@ -7,6 +7,8 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, Self
 
+from claudemem.terminal import Terminal
+
 _STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -14,16 +16,19 @@ class Interrupts:
     """Within this block, signals to stop are counted, and wake up whoever waits.
 
     So does the end of a child. A pipe and not an Event: an Event's lock could be held by the very
-    code that a signal interrupts.
+    code that a signal interrupts. The end of our terminal is one to stop, even if nobody sends it.
     """
 
     def __init__(self) -> None:
         self.count = 0
         self._pipe = (-1, -1)
         self._before: dict[int, Any] = {}
+        self._terminal: Terminal | None = None
+        self._hung_up = False
 
     def __enter__(self) -> Self:
         self._pipe = os.pipe()
+        self._terminal = Terminal()
         for end in self._pipe:
             os.set_blocking(end, False)
         signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
@@ -46,6 +51,16 @@ class Interrupts:
         select.select([self._pipe[0]], [], [], seconds)
         with suppress(BlockingIOError):
             os.read(self._pipe[0], 1024)
+        if self._terminal and self._terminal.hung_up():
+            self._hang_up()
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        self.count += 1
+        if number == signal.SIGHUP:
+            self._hang_up()
+        else:
+            self.count += 1
+
+    def _hang_up(self) -> None:
+        # Told or seen, whichever comes first: a terminal that goes asks once.
+        self.count += not self._hung_up
+        self._hung_up = True

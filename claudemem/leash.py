@@ -30,6 +30,14 @@ def today() -> date:
     return date.today()  # noqa: DTZ011
 
 
+def turn(logs: Path, name: str, day: date) -> None:
+    """Let this process write into this day's log of `name` from now on. Raises OSError."""
+    log = open_log(logs, name, day)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    os.close(log)
+
+
 def _watch(logs: Path, name: str) -> None:
     day = today()
     while True:
@@ -40,11 +48,4 @@ def _watch(logs: Path, name: str) -> None:
             os._exit(1)
         if day != today():
             day = today()
-            _turn(logs, name, day)
-
-
-def _turn(logs: Path, name: str, day: date) -> None:
-    log = open_log(logs, name, day)
-    for stream in (1, 2):
-        os.dup2(log, stream)
-    os.close(log)
+            turn(logs, name, day)

@@ -4,16 +4,32 @@ import json
 import socket
 import threading
 from dataclasses import dataclass, field
+from typing import Any
 
 _STATES = ("waiting", "active", "delayed", "completed", "failed")
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Whether the web answers, and how many jobs there are by state, if that was asked for."""
+    """Whether the web answers, and what it last said of itself (`/v1/info`)."""
 
     healthy: bool = False
-    jobs: dict[str, int] = field(default_factory=dict)
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def jobs(self) -> dict[str, int]:
+        """How many jobs there are by state, over all kinds; empty if that is not known."""
+        try:
+            lanes = self.info["queueLanes"]
+            return {state: sum(int(lane.get(state, 0)) for lane in lanes) for state in _STATES}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return {}
+
+    @property
+    def well(self) -> bool:
+        """Whether no part of it said that something is wrong."""
+        parts = self.info.get("boundaries", {}).values()
+        return bool(parts) and all(part["status"] != "errored" for part in parts)
 
 
 def get(host: str, port: int, path: str, *, timeout: float = 1.0) -> tuple[int, bytes]:
@@ -36,13 +52,14 @@ def healthy(host: str, port: int, path: str = "/healthz") -> bool:
         return False
 
 
-def jobs(host: str, port: int) -> dict[str, int]:
-    """How many jobs there are by state, over all kinds; empty if that cannot be learned."""
+def info(host: str, port: int) -> dict[str, Any]:
+    """What the server says of itself; empty if that cannot be learned."""
     try:
-        status, body = get(host, port, "/v1/info")
-        lanes = json.loads(body)["queueLanes"] if status == 200 else []
-        return {state: sum(int(lane.get(state, 0)) for lane in lanes) for state in _STATES}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        # It waits a little itself for each part that does not answer.
+        status, body = get(host, port, "/v1/info", timeout=3.0)
+        said = json.loads(body) if status == 200 else {}
+        return said if isinstance(said, dict) else {}
+    except (OSError, ValueError):
         return {}
 
 
@@ -69,5 +86,7 @@ class Gauge:
     def _look(self) -> None:
         while not self._done.wait(2.0 if self.reading.healthy else 0.1):
             well = healthy(*self._address)
-            counted = jobs(*self._address) if well and self._with_jobs else {}
-            self.reading = Reading(well, counted)
+            last = self.reading
+            # Asking costs the web a few statements: no more once all is well, if nobody counts.
+            asked = well and (self._with_jobs or not last.well)
+            self.reading = Reading(well, info(*self._address) if asked else last.info)

@@ -13,6 +13,10 @@ from queueing.pids import Mark
 NAME = "up.json"
 
 
+class Taken(StartFailed):
+    """Somebody else holds the data directory."""
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """What a supervisor wrote about itself. Marks say whether it is still true."""
@@ -46,7 +50,7 @@ def remove(root: Path) -> None:
 def alone(root: Path) -> Iterator[None]:
     """Hold the data directory for as long as this block lasts; the lock dies with its holder.
 
-    Raises StartFailed if a supervisor runs in it.
+    Raises Taken if somebody holds it already.
     """
     import fcntl  # there is none on Windows
 
@@ -54,7 +58,7 @@ def alone(root: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StartFailed(_taken(root)) from None
+            raise Taken(_taken(root)) from None
         yield
 
 
@@ -62,8 +66,8 @@ def _taken(root: Path) -> str:
     state = read(root)
     where = f" at {state.url} (process {state.supervisor.pid})" if state else ""
     return (
-        f"claudemem already runs in {root}{where}: stop it with Ctrl-C in its terminal, or name "
-        "another directory with --data-dir"
+        f"claudemem already runs in {root}{where}: stop it with `claudemem stop`, or name another "
+        "directory with --data-dir"
     )
 
 

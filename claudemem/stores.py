@@ -1,5 +1,7 @@
 """Makes the queue store of a mode: one that can be started, found and stopped."""
 
+from collections.abc import Iterator
+
 from claudemem import storechoice
 from claudemem.datadir import DataDir
 from queueing.docker import DockerStore
@@ -27,3 +29,9 @@ def make(
     if mode == storechoice.DOCKER:
         return DockerStore(data.redis, megabytes)
     return ManagedStore(data.redis, data.logs, binary, megabytes)
+
+
+def ours(data: DataDir) -> Iterator[Store]:
+    """Each store that may have been started in `data`, whatever the settings choose."""
+    yield ManagedStore(data.redis, data.logs)
+    yield DockerStore(data.redis)

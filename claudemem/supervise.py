@@ -10,17 +10,30 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
-from claudemem import statefile
+from claudemem import orphans, serverfiles, statefile
 from claudemem.board import Board, View
 from claudemem.datadir import DataDir
 from claudemem.interrupts import Interrupts
-from claudemem.members import Child, Member, Program, StartFailed, StoreMember
+from claudemem.members import (
+    STOPPED,
+    Child,
+    Member,
+    Program,
+    StartFailed,
+    Status,
+    StoreMember,
+)
 from claudemem.peek import Gauge
+from claudemem.serverfiles import Announcer
+from claudemem.statefile import State
 from queueing import access, pids
 from queueing.store import Store
 
 TICK_SECONDS = 0.2
+# How a supervisor without a terminal ends where another one runs.
+TAKEN = 3
 _HERE = Path(__file__).resolve().parents[1]
 
 
@@ -28,7 +41,8 @@ _HERE = Path(__file__).resolve().parents[1]
 class Plan:
     """What to run, and where. `prepare` runs to its end before the children start.
 
-    A `store` that is not ours is left to itself; None where none is used.
+    A `store` that is not ours is left to itself; None where none is used. A plan that runs
+    `detached` lets `prepare` write to standard error alone, and goes on without that.
     """
 
     data: DataDir
@@ -37,6 +51,7 @@ class Plan:
     children: tuple[Program, ...]
     prepare: Program | None = None
     store: Store | None = None
+    detached: bool = False
 
     @property
     def url(self) -> str:
@@ -59,10 +74,13 @@ def up(plan: Plan, board: Board) -> None:
     """
     plan.data.create()
     with statefile.alone(plan.data.root), Interrupts() as interrupts:
+        # The ports are free once those are gone whose supervisor was killed.
+        orphans.end(statefile.read(plan.data.root))
         _check_ports(plan)
         gauge = Gauge(plan.host, plan.port, with_jobs=board.wants_jobs)
         started: list[Member] = []
         try:
+            statefile.write(plan.data.root, _beginning(plan))
             for member in _starting(plan, interrupts):
                 started.append(member)
                 member.start()
@@ -80,16 +98,26 @@ def _starting(plan: Plan, interrupts: Interrupts) -> Iterator[Member]:
     if plan.store and plan.store.ours:
         yield StoreMember(plan.store)
     if plan.prepare and not interrupts.count:
-        _run(plan.prepare, interrupts)
+        _run(plan.prepare, interrupts, sys.stderr if plan.detached else None)
+    if plan.detached:
+        os.dup2(sys.stdout.fileno(), sys.stderr.fileno())
     for program in plan.children:
         if not interrupts.count:
             yield Child(program, plan.data.logs, _HERE)
 
 
-def _run(program: Program, interrupts: Interrupts) -> None:
+def _beginning(plan: Plan) -> State:
+    """What is known before anything was started: who to stop, and what there will be."""
+    planned = tuple(Status(each.name, STOPPED, None, 0, each.detail) for each in plan.children)
+    return State(pids.mark(os.getpid()), plan.url, planned)
+
+
+def _run(program: Program, interrupts: Interrupts, output: TextIO | None) -> None:
     """Run a program to its end. It writes to the terminal itself: its secrets never pass us."""
     sys.stdout.flush()
-    process = subprocess.Popen(program.argv, stdin=subprocess.DEVNULL, cwd=_HERE, process_group=0)
+    process = subprocess.Popen(
+        program.argv, stdin=subprocess.DEVNULL, stdout=output, cwd=_HERE, process_group=0
+    )
     while process.poll() is None:
         if interrupts.count:
             process.terminate()
@@ -102,13 +130,15 @@ def _watch(
     plan: Plan, members: Sequence[Member], interrupts: Interrupts, board: Board, gauge: Gauge
 ) -> None:
     me, written, trouble = pids.mark(os.getpid()), None, ""
+    announcer = Announcer(plan.data.root, me, plan.host, plan.port)
     while not interrupts.count:
-        state = statefile.State(me, plan.url, tuple(member.status() for member in members))
+        state = State(me, plan.url, tuple(member.status() for member in members))
         try:
             _tend(members, board)
             if state != written:
                 statefile.write(plan.data.root, state)
                 written = state
+            announcer.follow(gauge.reading)
             trouble = ""
         except OSError as error:
             # A full disk, say. What still runs goes on running; the rest is tried again.
@@ -130,6 +160,7 @@ def _stop(plan: Plan, members: Sequence[Member], interrupts: Interrupts, board: 
     for member in reversed(members):
         member.stop(interrupts)
         board.say(f"{member.name} stopped")
+    serverfiles.remove(plan.data.root, pids.mark(os.getpid()))
     statefile.remove(plan.data.root)
 
 

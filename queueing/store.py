@@ -76,5 +76,12 @@ class Store(ABC):
         """Its process, if it has one on this machine and it lives: cheap, asks nobody."""
         return None
 
+    def remove(self, *, data: bool) -> bool:  # noqa: ARG002 - for stores outside their directory
+        """Remove what it has outside its directory, with `data` what it kept; False if nothing.
+
+        It must be stopped. Raises StoreFailed.
+        """
+        return False
+
     def turn_log(self, today: date) -> None:  # noqa: B027 - whose log is not ours has nothing to do
         """Let it write into the log of this day from its next line on."""

@@ -2,8 +2,12 @@
 
 import logging
 import os
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from claudemem.datadir import DataDir
 
 # Who acts, in histories and the audit, where somebody uses the command line.
 BY_OPERATOR = {"source": "cli_operator", "actor_id": "system:server-cli"}
@@ -24,11 +28,16 @@ def load_django(*, existing: bool = False) -> None:
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 
 
-def refuse_nothing() -> None:
-    """Raise ClickException where there is no data directory."""
+def data_directory() -> "DataDir":
+    """The data directory, for commands that must work whatever is wrong with the settings."""
     from claudemem import datadir
 
-    root = datadir.locate(os.environ.get("CLAUDE_MEM_DATA_DIR", "")).root
+    return datadir.locate(os.environ.get("CLAUDE_MEM_DATA_DIR", ""))
+
+
+def refuse_nothing() -> None:
+    """Raise ClickException where there is no data directory."""
+    root = data_directory().root
     if not root.is_dir():
         raise click.ClickException(
             f"nothing is kept in {root}: start with `claudemem up`, or name another with --data-dir"

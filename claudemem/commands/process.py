@@ -1,8 +1,10 @@
 """`up`, and the processes that it runs: `web`, `worker start`, `beat`, `flower`."""
 
+import json
 import os
 import signal
 import time
+from contextlib import AbstractContextManager, nullcontext
 from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +28,8 @@ supervised = click.option(
 @click.command(short_help="Run everything in the foreground.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Where the web listens.")
 @click.option("--flower", "with_flower", is_flag=True, help="Run Flower as well.")
-def up(port: int | None, with_flower: bool) -> None:
+@click.option("--detached", is_flag=True, hidden=True, help="Say nothing after the first run.")
+def up(port: int | None, with_flower: bool, detached: bool) -> None:
     """Run everything in the foreground: queue store, database, web, worker and beat.
 
     Ctrl-C stops it all; a second Ctrl-C does not wait. On the first run an admin user and an API
@@ -36,15 +39,19 @@ def up(port: int | None, with_flower: bool) -> None:
         os.environ["CLAUDE_MEM_SERVER_PORT"] = str(port)
     # Two arenas instead of eight a core: a third less memory in processes with many threads.
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")
-    from claudemem import board, supervise
+    from claudemem import board, statefile, supervise
     from claudemem.members import StartFailed
 
     try:
-        plan = _plan(with_flower)
-        shown = board.choose()
+        plan = _plan(with_flower, detached)
+        shown = board.LogBoard(plan.data.logs) if detached else board.choose()
         for line in (*_warnings(), _observing()):
             shown.say(line)
         supervise.up(plan, shown)
+    except statefile.Taken as error:
+        if detached:
+            raise SystemExit(supervise.TAKEN) from error  # who starts us knows what to do
+        raise click.ClickException(str(error)) from error
     except StartFailed as error:
         raise click.ClickException(str(error)) from error
 
@@ -56,7 +63,17 @@ def web(supervised: bool) -> None:
     _begin("web", supervised)
     from claudemem.web import serve
 
-    serve()
+    with _announced() if not supervised else nullcontext():
+        serve()
+
+
+def _announced() -> AbstractContextManager[None]:
+    from claudemem import serverfiles, settings
+
+    # A container's life is its orchestrator's to know, and it may have no place to write.
+    if settings.DEPLOYED:
+        return nullcontext()
+    return serverfiles.announced(settings.DATA_DIR.root, settings.HOST, settings.PORT)
 
 
 @click.group()
@@ -73,6 +90,8 @@ def worker_start(queues: str, concurrency: int | None, supervised: bool) -> None
     _known(queues)
     _begin("worker", supervised)
     _await_store()
+    if not supervised:
+        _introduce(queues)
     # Celery would run Django's checks, which load the whole web: 20 MB.
     os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
     from claudemem.celery import app
@@ -158,7 +177,7 @@ def _flower() -> "Program":
     return own("flower", "flower", "--supervised", detail=opened.url, listens=place)
 
 
-def _plan(with_flower: bool) -> "Plan":
+def _plan(with_flower: bool, detached: bool) -> "Plan":
     from claudemem import settings
     from claudemem.supervise import Plan, own
 
@@ -172,6 +191,7 @@ def _plan(with_flower: bool) -> "Plan":
             *([_flower()] if with_flower else []),
         ),
         store=settings.STORE,
+        detached=detached,
     )
 
 
@@ -200,6 +220,21 @@ def _begin(role: str, supervised: bool) -> None:
 
 def _end(number: int, frame: object) -> None:  # noqa: ARG001
     raise SystemExit(0)
+
+
+def _introduce(queues: str) -> None:
+    """Say which worker this is and what it works on: its host may be another than the server's."""
+    from claudemem import databases, serverfiles, settings
+
+    server = settings.STORE.running() if settings.STORE else None
+    known = (
+        f"{server.product} {server.version} at {server.address}" if server else "does not answer"
+    )
+    store = f"queue store: {known}; " if settings.STORE else ""
+    place = databases.place(settings.DATABASES["default"])
+    click.echo(f"queues: {queues}; {store}database: {place}", err=True)
+    wire = {"status": "worker-running", "runtime": serverfiles.RUNTIME, "pid": os.getpid()}
+    click.echo(json.dumps(wire))
 
 
 def _warnings() -> tuple[str, ...]:

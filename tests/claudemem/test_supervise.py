@@ -49,7 +49,7 @@ class Crew:
     def started(self, table: dict[str, str]) -> subprocess.Popen[bytes]:
         """A supervisor all of whose children have said hello."""
         supervisor = self.start(table)
-        until(lambda: statefile.read(self.root))
+        until(lambda: (s := statefile.read(self.root)) and all(m.process for m in s.members))
         for name in table.keys() - {"prepare", "store"}:
             until(lambda name=name: f"hello from {name}" in self.log(name))
         return supervisor

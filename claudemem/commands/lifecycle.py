@@ -1,0 +1,73 @@
+"""`start`, `stop`, `restart`: everything in the background."""
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from claudemem.commands import data_directory
+from claudemem.serverfiles import RUNTIME
+
+if TYPE_CHECKING:
+    from claudemem.daemon import Options
+
+_port = click.option("--port", type=click.IntRange(1, 65535), help="Where the web listens.")
+
+
+@click.command(short_help="Run everything in the background.")
+@_port
+@click.option("--flower", is_flag=True, help="Run Flower as well.")
+@click.option("--daemon", "-d", is_flag=True, help="Changes nothing: it always does.")
+def start(port: int | None, flower: bool, daemon: bool) -> None:  # noqa: ARG001 - as before
+    """Run everything in the background; returns once the web answers.
+
+    What runs already is left as it is. On the first run an admin user and an API key are made and
+    shown once.
+    """
+    from claudemem.daemon import Options
+
+    _start(Options(port, flower))
+
+
+@click.command()
+def stop() -> None:
+    """Stop everything that runs in the data directory."""
+    from claudemem import daemon
+
+    stopped = daemon.stop(data_directory())
+    click.echo("Server stopped" if stopped else "Server is not running")
+
+
+@click.command(short_help="Stop everything and start it again.")
+@_port
+@click.option("--flower/--no-flower", default=None, help="Run Flower as well, or no more.")
+def restart(port: int | None, flower: bool | None) -> None:
+    """Stop everything and start it again in the background, as it ran."""
+    from claudemem import daemon
+
+    data = data_directory()
+    options = daemon.options_of(data)
+    options = replace(options, port=port, flower=options.flower if flower is None else flower)
+    daemon.stop(data)
+    _start(options)
+
+
+def _start(options: "Options") -> None:
+    from claudemem import daemon
+    from claudemem.members import StartFailed
+
+    try:
+        running = daemon.start(data_directory(), options)
+    except StartFailed as failed:
+        if not str(failed):
+            raise SystemExit(1) from None  # it was said by the supervisor
+        raise click.ClickException(str(failed)) from failed
+    told = "runs already" if running.found else "runs"
+    click.echo(
+        f"claudemem {told} at {running.url} (process {running.process.pid}); `claudemem stop` "
+        "stops it",
+        err=True,
+    )
+    wire = {"status": "ready", "runtime": RUNTIME, "pid": running.process.pid}
+    click.echo(json.dumps({**wire, "port": running.port}))
