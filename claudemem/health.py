@@ -19,7 +19,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Count, F
 from django.utils import timezone
 
-from claudemem import databases, upgrade
+from claudemem import databases, storechoice, upgrade
 from observations import commits
 from queueing import broker, kinds, pauses, states
 from queueing.errors import QueueStoreAway
@@ -27,8 +27,11 @@ from queueing.models import GenerationJob
 
 # Words that clients look for, whatever this server is made of.
 RUNTIME: Final = "server-beta"
-ENGINE: Final = "bullmq"
-TRANSPORT: Final = "celery"
+# By engine: its name on the wire, which clients know, and what carries the work.
+_ENGINES: Final = {
+    storechoice.CELERY: ("bullmq", "celery"),
+    storechoice.DATABASE: ("database", "database"),
+}
 
 # How long a probe waits (seconds) for a SQLite that is locked.
 _IMPATIENT: Final = {"timeout": 0.5}
@@ -97,8 +100,11 @@ def database(*, in_full: bool = False) -> Database:
         probe.close()
 
 
-def queue() -> Boundary:
-    """The queue store, asked within half a second."""
+def queue(known: Database) -> Boundary:
+    """What brings work to workers: the queue store, asked within half a second, or the database."""
+    if not _has_store():
+        status: Status = "active" if known.initialized else "errored"
+        return Boundary(status, f"the database: {known.reason}", _queue_details())
     try:
         seconds = broker.ping()
     except QueueStoreAway as error:
@@ -120,11 +126,13 @@ def workers() -> Boundary:
         return Boundary("errored", "workers have no database to work with", details)
     if leased:
         return Boundary("active", f"{leased} jobs are being worked", details)
-    if since is None:
+    if since is None and _has_store():
         reason = "no worker has reported for a minute: run `claudemem worker start` and beat"
         return Boundary("errored", reason, details)
     if overdue and not pause():
         return Boundary("errored", "work waits and nobody takes it: see the worker's log", details)
+    if since is None:
+        return Boundary("active", "no work waits for a worker", details)
     return Boundary("active", f"a worker reported {since:.0f} s ago", details)
 
 
@@ -177,7 +185,7 @@ def info() -> dict[str, Any]:
         "authMode": "api-key",
         "postgres": {"initialized": known.initialized, "schemaVersion": known.schema_version},
         "boundaries": {
-            "queueManager": asdict(queue()),
+            "queueManager": asdict(queue(known)),
             "generationWorkerManager": asdict(workers()),
             "providerRegistry": asdict(provider()),
             "eventBroadcaster": asdict(broadcaster()),
@@ -188,7 +196,8 @@ def info() -> dict[str, Any]:
 
 def summary() -> dict[str, Any]:
     """The state of everything, for `/api/health`; `status` is `ok` or `degraded`."""
-    known, store_state = database(), queue()
+    known = database()
+    store_state = queue(known)
     sound = known.initialized and store_state.status == "active"
     return {
         "status": "ok" if sound else "degraded",
@@ -206,29 +215,27 @@ def summary() -> dict[str, Any]:
         "dependencies": {"degraded": not sound, "statuses": _statuses(known, store_state)},
         "rateLimits": {},
         "queue": {
-            "engine": ENGINE,
-            "transport": TRANSPORT,
-            "redis": {
-                "status": "ok" if store_state.status == "active" else "error",
-                **_address(),
-            },
+            **_engine(),
+            **_redis(store_state),
             "lanes": [asdict(lane) for lane in lanes()],
         },
     }
 
 
+def _redis(store_state: Boundary) -> dict[str, Any]:
+    if not _has_store():
+        return {}
+    status = "ok" if store_state.status == "active" else "error"
+    return {"redis": {"status": status, **_address()}}
+
+
 def _statuses(known: Database, store_state: Boundary) -> list[dict[str, str]]:
+    found = [("database", known.initialized, known.reason)]
+    if _has_store():
+        found.append(("queue store", store_state.status == "active", store_state.reason))
     return [
-        {
-            "name": "database",
-            "status": "ok" if known.initialized else "error",
-            "message": known.reason,
-        },
-        {
-            "name": "queue store",
-            "status": "ok" if store_state.status == "active" else "error",
-            "message": store_state.reason,
-        },
+        {"name": name, "status": "ok" if sound else "error", "message": reason}
+        for name, sound, reason in found
     ]
 
 
@@ -258,11 +265,19 @@ def _migrations() -> frozenset[tuple[str, str]]:
 
 def _queue_details() -> dict[str, Any]:
     return {
-        "engine": ENGINE,
-        "transport": TRANSPORT,
-        **_address(),
+        **_engine(),
+        **(_address() if _has_store() else {}),
         "lanes": [{"kind": name, "name": kind.queue} for name, kind in kinds.BY_NAME.items()],
     }
+
+
+def _has_store() -> bool:
+    return bool(settings.QUEUE_ENGINE == storechoice.CELERY)
+
+
+def _engine() -> dict[str, str]:
+    name, transport = _ENGINES[settings.QUEUE_ENGINE]
+    return {"engine": name, "transport": transport}
 
 
 def _address() -> dict[str, Any]:

@@ -120,14 +120,16 @@ def _store() -> dict[str, Any]:
     from queueing.errors import QueueStoreAway
 
     store = settings.STORE
-    server = store.running() if store and store.ours else None
+    if store is None:
+        return {"mode": "none", "address": "", "version": "", "reason": ""}
+    server = store.running() if store.ours else None
     try:
         broker.ping()
         reason = ""
     except QueueStoreAway as away:
         reason = str(away)
     return {
-        "mode": settings.STORE_MODE if store else "none",
+        "mode": settings.STORE_MODE,
         "address": server.address if server else settings.QUEUE_STORE_URL.rpartition("@")[2],
         "version": server.version if server else "",
         "reason": reason,

@@ -1,4 +1,4 @@
-"""The broker's client, with a real store that is paused, killed and brought back."""
+"""The client of the queue store, with a real one that is paused, killed and brought back."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from django.test import override_settings
 from kombu import Connection, Producer
 
 from claudemem import celery  # noqa: F401
-from queueing import broker, kinds, outbox
+from queueing import kinds, messages, outbox
 from queueing.errors import QueueStoreAway
 from queueing.outbox import Head
 from queueing.store import Server
@@ -27,11 +27,11 @@ def server(tmp_path: Path) -> Iterator[Server]:
     store = kept(tmp_path)
     started = store.start()
     with override_settings(QUEUE_STORE_URL=store.url):
-        broker._client.cache_clear()
+        messages._client.cache_clear()
         yield started
         os.kill(started.pid, signal.SIGCONT)
-        until(lambda: not broker.breaker.is_open)
-    broker._client.cache_clear()
+        until(lambda: not messages.breaker.is_open)
+    messages._client.cache_clear()
     store.stop()
 
 
@@ -43,7 +43,7 @@ def seconds_of_publishing() -> tuple[float, bool]:
 
 @pytest.mark.parametrize("kind", kinds.ALL, ids=lambda kind: kind.name)
 def test_a_message_is_what_celery_itself_would_send(kind: kinds.Kind) -> None:
-    ours = broker.addressed(broker._template(kind), "job-1", "task-1")
+    ours = messages.addressed(messages._template(kind), "job-1", "task-1")
     with Connection("memory://") as connection, connection.channel() as channel:
         current_app.send_task(
             kind.task, args=["job-1"], queue=kind.queue, task_id="task-1",
@@ -58,16 +58,16 @@ def test_a_message_is_what_celery_itself_would_send(kind: kinds.Kind) -> None:
 
 
 def test_published_messages_wait_in_the_queue_of_their_kind(server: Server) -> None:
-    broker.publish("a", "event")
-    broker.publish("b", "summary")
-    broker.publish("c", "summary")
-    assert broker.depths() == {"event": 1, "summary": 2, "event-batch": 0, "upkeep": 0}
+    messages.publish("a", "event")
+    messages.publish("b", "summary")
+    messages.publish("c", "summary")
+    assert messages.depths() == {"event": 1, "summary": 2, "event-batch": 0, "upkeep": 0}
 
 
 def test_a_tick_says_how_long_ago_upkeep_was_done(server: Server) -> None:
-    assert broker.seconds_since_tick() is None
-    broker.tick()
-    since = broker.seconds_since_tick()
+    assert messages.seconds_since_tick() is None
+    messages.tick()
+    since = messages.seconds_since_tick()
     assert since is not None
     assert 0 <= since < 5
 
@@ -75,7 +75,7 @@ def test_a_tick_says_how_long_ago_upkeep_was_done(server: Server) -> None:
 def test_a_black_hole_costs_one_caller_half_a_second_and_the_next_ones_nothing(
     server: Server,
 ) -> None:
-    broker.ping()
+    messages.ping()
     os.kill(server.pid, signal.SIGSTOP)
     took, published = seconds_of_publishing()
     assert not published
@@ -88,7 +88,7 @@ def test_a_black_hole_costs_one_caller_half_a_second_and_the_next_ones_nothing(
 def test_publishing_resumes_by_itself_when_the_store_is_back(server: Server) -> None:
     os.kill(server.pid, signal.SIGSTOP)
     with pytest.raises(QueueStoreAway):
-        broker.ping()
+        messages.ping()
     os.kill(server.pid, signal.SIGCONT)
     until(lambda: seconds_of_publishing()[1])
 
@@ -96,4 +96,4 @@ def test_publishing_resumes_by_itself_when_the_store_is_back(server: Server) -> 
 @override_settings(QUEUE_STORE_URL="")
 def test_without_a_store_the_error_says_how_to_get_one() -> None:
     with pytest.raises(QueueStoreAway, match="claudemem up"):
-        broker.publish("job", "event")
+        messages.publish("job", "event")
