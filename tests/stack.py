@@ -176,10 +176,14 @@ class Stack:
         self.http.headers["Authorization"] = f"Bearer {self.key}"
 
     def stop(self) -> None:
-        """Stop it as Ctrl-C does. Fails, having killed it, if anything of it is left running."""
+        """Stop it as Ctrl-C does, for good. Fails as `end` does."""
         self.http.close()
-        if self._up is None:
-            return
+        if self._up is not None:
+            self.end()
+
+    def end(self) -> None:
+        """Stop it as Ctrl-C does. Fails, having killed it, if anything of it is left running."""
+        assert self._up is not None
         self._note_processes()
         self._up.send_signal(signal.SIGINT)
         try:
