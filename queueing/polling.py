@@ -12,10 +12,10 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import zip_longest
 
-from django.db import Error, InterfaceError, OperationalError, close_old_connections
+from django.db import Error, InterfaceError, OperationalError, close_old_connections, connection
 
 from queueing import kinds, pauses
 from queueing.outbox import Head
@@ -79,6 +79,10 @@ class Poller:
         """Work until `stop`, and then until nothing is in hand."""
         # A worker without a thread to spare leaves the wakes to others.
         with (
+            closing(self._ear),
+            self._bell,
+            self._button,
+            closing(connection),
             selectors.DefaultSelector() as busy,
             selectors.DefaultSelector() as idle,
             ThreadPoolExecutor(self._threads, thread_name_prefix="job") as pool,
@@ -88,15 +92,14 @@ class Poller:
             for end in self._ear.ends:
                 idle.register(end, selectors.EVENT_READ)
             while not self._stopping:
-                if not self._free:
-                    self._await(busy, LOOK_SECONDS)
-                else:
+                if self._free:
                     self._await(idle, 0.0 if self._more else self._next_look - time.monotonic())
+                else:
+                    self._await(busy, LOOK_SECONDS)
                 self._round(pool)
             while self._in_hand:
                 self._await(busy, LOOK_SECONDS)
                 self._pulse()
-        self._ear.close()
 
     def stop(self) -> None:
         """Have `run` begin nothing more, and return when what is in hand is done."""
@@ -176,5 +179,5 @@ class Poller:
         self._next_look = time.monotonic() + REST_SECONDS
 
     def _ring(self) -> None:
-        with suppress(BlockingIOError):
+        with suppress(OSError):  # it rings already, or nobody is there any more
             self._button.send(b"\0")
