@@ -5,10 +5,11 @@ lost, done twice or out of order is read from the jobs' history (`tests/proofs.p
 """
 
 import json
+import sqlite3
 import statistics
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -42,6 +43,7 @@ class Crew:
         for worker in self.workers:
             if worker.container.status != RUNNING:
                 worker.container.start()
+            worker.kill("SIGCONT")
             assert worker.container.ready()
         return self
 
@@ -72,15 +74,32 @@ class Crew:
         return [at for said, at in self.history(job) if said == event][-1]
 
     def caught(self, worker: Worker) -> list[str]:
-        """Stop a worker at a moment when it has something in hand: what that is."""
+        """Stop a worker at a moment when it has jobs in hand, and no row locked: which they are."""
 
         def stop() -> list[str]:
             worker.kill("SIGSTOP")
-            if not (held := self.fleet.held_by(worker)):
-                worker.kill("SIGCONT")
-            return held
+            if (held := self.fleet.held_by(worker)) and self._to_be_had(held):
+                return held
+            worker.kill("SIGCONT")
+            return []
 
         return until(stop)
+
+    def _to_be_had(self, jobs: list[str]) -> bool:
+        """Whether another could have these jobs and their lanes, but for the leases."""
+        with closing(self.fleet.connect()) as database:
+            if isinstance(database, sqlite3.Connection):
+                database.execute("PRAGMA busy_timeout = 100")
+                with suppress(sqlite3.OperationalError):
+                    database.execute("BEGIN IMMEDIATE")
+                    return True
+                return False
+            free = database.execute(
+                "SELECT job.id FROM queueing_generationjob job JOIN queueing_lane lane"
+                " ON lane.id = job.lane_id WHERE job.id = ANY(%s) FOR UPDATE SKIP LOCKED",
+                [jobs],
+            )
+            return len(free.fetchall()) == len(jobs)
 
     def later(self, seconds: float) -> str:
         """The moment in so many seconds, in the database's SQL."""
