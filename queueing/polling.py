@@ -6,6 +6,7 @@ is only a guess, for other workers look too: the claim decides who works what.
 """
 
 import logging
+import random
 import selectors
 import socket
 import time
@@ -26,6 +27,9 @@ from queueing.wakes import Ear
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.25
+# So many heads for each thread are looked at, those that waited longest. Where so many wait, any of
+# them may be the next: workers that all began with the very first would claim the same ones.
+WINDOW = 4
 # So long nothing is asked of a database that failed.
 REST_SECONDS = 1.0
 
@@ -133,14 +137,15 @@ class Poller:
     def _look(self, pool: ThreadPoolExecutor) -> None:
         """Begin with what is due, as far as there are threads."""
         self._next_look = time.monotonic() + LOOK_SECONDS
-        # More than there is room for: some may be in hand, and whether there is more is told too.
-        room = 2 * self._threads + len(kinds.ALL)
         wanted = self._kinds + [""] * (len(kinds.ALL) - len(self._kinds))
+        room = WINDOW * self._threads
         due = [Head(*row) for row in fetch("due", [*wanted, room], items=len(wanted))]
         if self._failing:
             log.info("the database answers again")
             self._failing = False
         free = self._free
+        if len(due) == room:
+            random.shuffle(due)
         heads = chosen(due, self._in_hand, free + 1, self._last) if due else []
         if heads:
             gate = pauses.gate()
