@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from itertools import zip_longest
 
-from django.db import Error, InterfaceError, OperationalError, close_old_connections, connection
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
 from queueing import kinds, pauses
 from queueing.outbox import Head
@@ -103,7 +103,6 @@ class Poller:
                 self._round(pool)
             while self._in_hand:
                 self._await(busy, LOOK_SECONDS)
-                self._pulse()
 
     def stop(self) -> None:
         """Have `run` begin nothing more, and return when what is in hand is done."""
@@ -120,11 +119,14 @@ class Poller:
             if self._is_time():
                 self._look(pool)
         except (OperationalError, InterfaceError) as error:
-            self._rest(error)
+            if not self._failing:
+                log.warning("the database failed, it is asked until it answers: %s", error)
+            self._failing = True
+            self._rest()
         except Exception:
             # Whatever it was, the next look may go well; nothing may stop this thread.
             log.exception("nothing could be looked for")
-            self._rest(None)
+            self._rest()
         finally:
             close_old_connections()
 
@@ -176,10 +178,7 @@ class Poller:
         with suppress(BlockingIOError):
             self._bell.recv(4096)
 
-    def _rest(self, error: Error | None) -> None:
-        if error and not self._failing:
-            log.warning("the database failed, it is asked until it answers: %s", error)
-        self._failing = True
+    def _rest(self) -> None:
         self._more = False
         self._next_look = time.monotonic() + REST_SECONDS
 
