@@ -4,13 +4,14 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import pairwise
+from datetime import UTC, datetime
 from pathlib import Path
 from queue import Queue
 
 import pytest
+from django.conf import LazySettings
 from django.db import OperationalError, connection
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from claudemem.datadir import DataDir
@@ -25,11 +26,13 @@ from tests.waiting import until
 
 QUEUES = [kind.queue for kind in kinds.ALL]
 names = st.sampled_from([kind.name for kind in kinds.ALL])
-heads = st.lists(
-    st.builds(Head, st.integers(0, 30).map(str), names), unique_by=lambda head: head.job_id
+heads = st.dictionaries(st.integers(0, 30).map(str), names, max_size=12).map(
+    lambda kind_of: [Head(job, kind) for job, kind in kind_of.items()]
 )
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+@patient
 @given(heads, st.sets(st.integers(0, 30).map(str)), st.integers(0, 40), names | st.just(""))
 def test_as_many_are_chosen_as_there_is_room_for_and_none_that_is_in_hand(
     due: list[Head], in_hand: set[str], free: int, last: str
@@ -40,6 +43,7 @@ def test_as_many_are_chosen_as_there_is_room_for_and_none_that_is_in_hand(
     assert set(begun) <= set(left)
 
 
+@patient
 @given(heads, st.integers(1, 40), names)
 def test_kinds_take_turns_and_each_keeps_its_order(due: list[Head], free: int, last: str) -> None:
     begun = chosen(due, (), free, last)
@@ -54,6 +58,7 @@ def test_kinds_take_turns_and_each_keeps_its_order(due: list[Head], free: int, l
             assert served[one] == waiting[one] or served[other] <= served[one] + 1
 
 
+@patient
 @given(heads, names)
 def test_the_kind_that_had_its_turn_is_the_last_to_have_another(due: list[Head], last: str) -> None:
     begun = chosen(due, (), 1, last)
@@ -87,8 +92,8 @@ class Hand:
 
 
 @pytest.fixture
-def hand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: object) -> Hand:
-    settings.DATA_DIR = DataDir(tmp_path)  # type: ignore[attr-defined]
+def hand(tmp_path: Path, settings: LazySettings) -> Hand:
+    settings.DATA_DIR = DataDir(tmp_path)
     return Hand()
 
 
@@ -236,6 +241,10 @@ def test_who_is_told_to_stop_finishes_what_it_has(enqueue: Enqueue, hand: Hand) 
     assert hand.at_once == 0
 
 
+def due() -> list[str]:
+    return [row[0] for row in fetch("due", [*QUEUES, 10], items=len(QUEUES))]
+
+
 @pytest.mark.django_db
 def test_the_longest_waiting_is_the_first_and_no_kind_is_behind_all_of_another(
     enqueue: Enqueue,
@@ -243,27 +252,21 @@ def test_the_longest_waiting_is_the_first_and_no_kind_is_behind_all_of_another(
     bulk = [enqueue(f"bulk-{n}", kind=EVENT_BATCH)[0].id for n in range(5)]
     (live,) = enqueue("live")
     Lane.objects.filter(key="bulk-3").update(woken_at=None)
-    found = [row[0] for row in fetch("due", [*QUEUES, 10], items=3)]
-    assert found == [live.id, bulk[3], *(bulk[n] for n in (0, 1, 2, 4))] or found[0] == bulk[3]
-    assert [job for job in found if job != live.id] == [bulk[n] for n in (3, 0, 1, 2, 4)]
+    found = due()
     assert live.id in found[:2]
+    assert [job for job in found if job != live.id] == [bulk[n] for n in (3, 0, 1, 2, 4)]
 
 
 @pytest.mark.django_db
 def test_only_what_a_claim_would_take_is_due(enqueue: Enqueue) -> None:
-    def due() -> list[str]:
-        return [row[0] for row in fetch("due", [*QUEUES, 10], items=3)]
-
-    first, second = enqueue("lane", 2)
+    first, _behind = enqueue("lane", 2)
     assert due() == [first.id]
-    lease = leases.claim(first.id, "somebody")
-    assert lease is not None
+    assert leases.claim(first.id, "somebody")
     assert due() == []
-    past = "2020-01-01T00:00:00Z"
+    past = datetime(2020, 1, 1, tzinfo=UTC)
     GenerationJob.objects.filter(state="processing").update(lease_until=past)
     assert due() == [first.id]
+    assert wakes.depths() == {"event": 1, "summary": 0, "event-batch": 0, "upkeep": 0}
     GenerationJob.objects.filter(pk=first.id).update(attempts=3, token=3)
     assert due() == []
-    GenerationJob.objects.filter(pk=first.id).update(attempts=1)
-    assert wakes.depths() == {"event": 1, "summary": 0, "event-batch": 0, "upkeep": 0}
-    assert [a != b for a, b in pairwise([first.id, second.id])] == [True]
+    assert wakes.depths()["event"] == 0
