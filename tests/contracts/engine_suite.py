@@ -16,6 +16,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any, ClassVar
 
+import psutil
 import pytest
 
 from queueing.direct import moment
@@ -78,6 +79,8 @@ class Crew:
 
         def stop() -> list[str]:
             worker.kill("SIGSTOP")
+            # A signal takes its time to reach a process that waits for a processor.
+            until(lambda: psutil.Process(int(worker.pid)).status() == psutil.STATUS_STOPPED)
             if (held := self.fleet.held_by(worker)) and self._to_be_had(held):
                 return held
             worker.kill("SIGCONT")
