@@ -5,6 +5,7 @@ does not need.
 """
 
 import os
+import time
 from pathlib import Path
 
 from claudemem import peek
@@ -26,6 +27,20 @@ def announce(file: str, role: str) -> None:
 def beat(file: str) -> None:
     """Say in `file` that the role is alive at this moment. Raises OSError."""
     os.utime(file)
+
+
+class Touch:
+    """Says so when it is called, in a file that may be none, but not more often than is wanted."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._last = float("-inf")
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if self._file and now - self._last > PULSE_SECONDS:
+            self._last = now
+            beat(self._file)
 
 
 def role_of(file: str) -> str:

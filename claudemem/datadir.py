@@ -41,6 +41,10 @@ class DataDir:
     def redis(self) -> Path:
         return self.root / "redis"
 
+    @property
+    def wake(self) -> Path:
+        return self.root / "wake"
+
     def create(self) -> None:
         """Make the directory (mode 0700) if it is not there."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,6 +1,5 @@
 """Worker and beat show that they are alive, from the very loops that could hang."""
 
-import time
 from typing import Any
 
 from celery import beat, bootsteps
@@ -11,13 +10,13 @@ from claudemem import alive, settings
 class Scheduler(beat.Scheduler):
     """Beat's schedule, kept in memory."""
 
-    _touched = 0.0
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._touch = alive.Touch(settings.ALIVE_FILE)
+        super().__init__(*args, **kwargs)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Send what is due; the seconds until it must be called again."""
-        if settings.ALIVE_FILE and time.monotonic() - self._touched > alive.PULSE_SECONDS:
-            self._touched = time.monotonic()
-            alive.beat(settings.ALIVE_FILE)
+        self._touch()
         delay: float = super().tick(*args, **kwargs)
         return delay
 

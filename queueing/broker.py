@@ -1,158 +1,72 @@
-"""The only client of the queue store: publish, depths, ping.
+"""How workers hear of jobs that may run: by messages, or by being woken to look at the table.
 
-Publishing has a connection of its own with half-second timeouts (`queueing.line`): a store that is
-away costs a caller at most one second once, and the next ones nothing until it was tried again.
+Which of the two is `settings.QUEUE_ENGINE`, a choice of the user's that nothing here departs from.
+The rows are the truth with both; what is lost here changes when something happens, never what.
 """
 
-import os
-import threading
-import time
-from base64 import b64encode
-from functools import cache
-from typing import Any, cast
+from typing import Protocol
 
-import orjson
-from celery import current_app
 from django.conf import settings
-from kombu import Connection as Broker
-from kombu import Producer
-from uuid_utils import uuid4
 
-from queueing import clients, kinds
-from queueing.errors import QueueStoreAway
-from queueing.kinds import Kind
-from queueing.line import Command, Connection, Line
+DATABASE = "database"
 
-TIMEOUT = 0.5
-PROBE_EVERY = 1.0
-_PROBE = "probe"
-# What a probe leaves behind goes by itself.
-_PROBE_SECONDS = 60
-# The task that says of a canary that it came through.
-CANARY = "queueing.canary"
 
-# The body's third part: no callbacks, no chain.
-_NOTHING_FOLLOWS = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+class Broker(Protocol):
+    """What an engine has to offer. `messages` and `wakes` are the two that there are.
 
-Message = dict[str, Any]
+    Whatever cannot be reached raises QueueStoreAway, and within a second.
+    """
 
-_composing = threading.Lock()
+    def publish(self, job_id: str, kind: str) -> None:
+        """Let a worker that serves the kind's queue know that this job may run."""
+
+    def depths(self) -> dict[str, int]:
+        """How much waits in each queue to be taken by a worker."""
+
+    def ping(self) -> float:
+        """Seconds that a round trip takes."""
+
+    def send_canary(self, queue: str, number: int) -> None:
+        """Send the canary of that number down the queue, after its row was written."""
+
+    def canary_waits(self, queue: str, number: int) -> bool:
+        """Whether the canary of that number is still there to be taken."""
 
 
 def publish(job_id: str, kind: str) -> None:
-    """Send the message that names `job_id` to its kind's queue.
+    """Let a worker know that the job `job_id`, the head of its lane, may run.
 
-    Raises QueueStoreAway when the store did not take it, within a second.
+    Raises QueueStoreAway when the engine did not take it, within a second.
     """
-    chosen = kinds.BY_NAME[kind]
-    message = addressed(_template(chosen), job_id, str(uuid4()))
-    _ask(("LPUSH", key(chosen.queue), orjson.dumps(message)))
-
-
-def addressed(template: Message, job_id: str, task_id: str) -> Message:
-    """The message for `job_id`, made from one that Celery composed for the same task."""
-    headers = {**template["headers"], "id": task_id, "root_id": task_id,
-               "argsrepr": f"({job_id!r},)"}  # fmt: skip
-    properties = {**template["properties"], "correlation_id": task_id, "delivery_tag": task_id}
-    body = orjson.dumps([[job_id], {}, _NOTHING_FOLLOWS])
-    return {
-        **template,
-        "body": b64encode(body).decode(),
-        "headers": headers,
-        "properties": properties,
-    }
-
-
-@cache
-def _template(kind: Kind) -> Message:
-    """A message for the kind's task, composed by Celery itself.
-
-    Composing one costs ten times what sending it does, and all of a kind are alike but for the
-    ids. Celery's in-memory transport has the same format as the store's.
-    """
-    # That transport's queues are the process's: two threads must not compose at once.
-    with _composing, Broker("memory://") as connection, connection.channel() as channel:
-        with Producer(channel) as producer:
-            current_app.send_task(
-                kind.task, args=["job"], queue=kind.queue, producer=producer, retry=False
-            )
-        message: Message = channel._get(kind.queue)
-        channel._purge(kind.queue)
-    return message
+    _chosen().publish(job_id, kind)
 
 
 def depths() -> dict[str, int]:
-    """How many messages wait in each queue. Raises QueueStoreAway."""
-    names = [*kinds.BY_NAME, kinds.UPKEEP]
-    return dict(zip(names, _ask(*(("LLEN", key(name)) for name in names)), strict=True))
+    """How many heads wait in each queue for a worker to take them. Raises QueueStoreAway."""
+    return _chosen().depths()
 
 
 def ping() -> float:
-    """Seconds that a round trip to the store takes. Raises QueueStoreAway."""
-    started = time.perf_counter()
-    _ask(("PING",))
-    return time.perf_counter() - started
+    """Seconds that a round trip to the engine takes. Raises QueueStoreAway."""
+    return _chosen().ping()
 
 
 def send_canary(queue: str, number: int) -> None:
     """Send the canary of that number down the queue. Raises QueueStoreAway."""
-    _ask(("LPUSH", key(queue), _canary(queue, number)))
+    _chosen().send_canary(queue, number)
 
 
 def canary_waits(queue: str, number: int) -> bool:
-    """Whether the canary of that number waits in the queue. Raises QueueStoreAway."""
-    (place,) = _ask(("LPOS", key(queue), _canary(queue, number)))
-    return place is not None
+    """Whether the canary of that number is still there to be taken. Raises QueueStoreAway."""
+    return _chosen().canary_waits(queue, number)
 
 
-def _canary(queue: str, number: int) -> bytes:
-    """The same bytes in every process, so that each finds what another sent."""
-    messenger = Kind(name=queue, task=CANARY, prefix="", source_type="", job_type="")
-    message = addressed(_template(messenger), f"{queue} {number}", f"canary-{queue}-{number}")
-    message["headers"]["origin"] = message["properties"]["reply_to"] = CANARY
-    return orjson.dumps(message)
+def _chosen() -> Broker:
+    # Imported when it is wanted: clients of the queue store cost the others 10 MB.
+    if settings.QUEUE_ENGINE == DATABASE:
+        from queueing import wakes
 
+        return wakes
+    from queueing import messages
 
-def key(name: str) -> str:
-    """What `name` is called in the store, where other installations may have the same."""
-    return f"{settings.QUEUE_PREFIX}:{name}"
-
-
-def refuses() -> bool:
-    """Whether there is no store, or it was found to be away and has not been found again."""
-    return not settings.QUEUE_STORE_URL or _line(settings.QUEUE_STORE_URL).refuses
-
-
-def hang_up() -> None:
-    """Give up this process's connection; the next that is asked for makes another."""
-    if settings.QUEUE_STORE_URL:
-        _line(settings.QUEUE_STORE_URL).close()
-    _line.cache_clear()
-
-
-def _ask(*commands: Command) -> list[Any]:
-    if not settings.QUEUE_STORE_URL:
-        raise QueueStoreAway(
-            f"no queue store was started in {settings.DATA_DIR.root}: run `claudemem up`"
-        )
-    return _line(settings.QUEUE_STORE_URL).ask(*commands)
-
-
-@cache
-def _line(url: str) -> Line:
-    pool = clients.client(url, timeout=TIMEOUT).connection_pool
-
-    def connect() -> Connection:
-        connection: Any = pool.connection_class(**pool.connection_kwargs)
-        connection.connect()
-        # A replica, a full disk and a full memory answer pings, and take nothing.
-        connection.send_command("SET", key(_PROBE), "1", "EX", _PROBE_SECONDS)
-        connection.read_response()
-        return cast(Connection, connection)
-
-    return Line(connect, patience=TIMEOUT, rest=PROBE_EVERY)
-
-
-# A child has no thread that looks for the store, and must not talk on its parent's connection.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_line.cache_clear)
+    return messages

@@ -81,9 +81,8 @@ def send() -> list[str]:
         return []
     with transaction.atomic():
         sent = [row for each in due for row in fetch("canary_sent", list(each))]
-    if _by_messages():
-        for queue, number in sent:
-            broker.send_canary(queue, number)
+    for queue, number in sent:
+        broker.send_canary(queue, number)
     return [queue for queue, _ in sent]
 
 
@@ -92,9 +91,7 @@ def _is_due(canary: Canary) -> bool:
         return True
     if not canary.under_way:
         return canary.age >= settings.CANARY_SECONDS
-    if not _by_messages() or canary.age < LOST_SECONDS:
-        return False
-    return not broker.canary_waits(canary.queue, canary.number)
+    return canary.age >= LOST_SECONDS and not broker.canary_waits(canary.queue, canary.number)
 
 
 def see(queue: str, number: int, worker: str) -> bool:
@@ -135,7 +132,3 @@ class Answering:
             answer(self._queues, self._worker)
         except (OperationalError, InterfaceError) as error:
             log.warning("the database failed as canaries were answered: %s", error)
-
-
-def _by_messages() -> bool:
-    return settings.QUEUE_ENGINE != "database"

@@ -68,3 +68,5 @@ BY_NAME = {kind.name: kind for kind in ALL}
 
 # The queue of this package's own periodic work (reconcile, prune).
 UPKEEP = "upkeep"
+# The task that says of a canary that it came through its queue.
+CANARY = "queueing.canary"

@@ -75,6 +75,11 @@ ENQUEUE = """
             created_at)
         SELECT job_id, 'queued', 'queued', 0, origin, at FROM placed)"""
 
+# What `claim_head` would not refuse, of heads.
+_READY = """
+    lane.head <= lane.tail AND job.due_at <= {now} AND job.attempts < job.max_attempts
+    AND (job.state = 'queued' OR (job.state = 'processing' AND job.lease_until < {now}))"""
+
 _TEXTS = {
     "enqueue": """
         WITH asked AS (SELECT * FROM json_to_recordset(%s::json) AS given({asked})), {enqueue}
@@ -229,6 +234,23 @@ _TEXTS = {
                  OR (job.state = 'processing' AND job.lease_until < {now}
                      AND lane.woken_at >= job.lease_until))
         GROUP BY job.kind""",
+    # Heads that a worker may claim, for workers that look for them: those that waited longest
+    # first, but the queues by turns, so that however much of one kind waits the others get on.
+    "due": """
+        SELECT job_id, kind FROM (
+            SELECT job.id AS job_id, job.kind AS kind,
+                row_number() OVER (PARTITION BY job.kind
+                                   ORDER BY lane.woken_at NULLS FIRST, lane.id) AS turn
+            FROM queueing_lane lane
+            JOIN queueing_generationjob job ON job.lane_id = lane.id AND job.seq = lane.head
+            WHERE {ready} AND job.kind IN ({list})) AS ready
+        ORDER BY turn, kind LIMIT %s""",
+    "ready": """
+        SELECT job.kind, count(*)
+        FROM queueing_lane lane
+        JOIN queueing_generationjob job ON job.lane_id = lane.id AND job.seq = lane.head
+        WHERE {ready}
+        GROUP BY job.kind""",
     "woken": "UPDATE queueing_lane SET woken_at = {now} WHERE id IN ({list})",
     "unwoken": "UPDATE queueing_lane SET woken_at = NULL WHERE id IN ({list})",
     "paused": "SELECT until > {now} FROM queueing_pause",
@@ -305,6 +327,7 @@ def _template(name: str, vendor: str) -> str:
     now, later = _CLOCK[vendor]
     text = _TEXTS[name]
     for mark, value in (
+        ("{ready}", _READY),
         ("{now}", now),
         ("{later}", later),
         ("{job}", _JOB),

@@ -7,7 +7,7 @@ from celery import shared_task
 from celery.signals import worker_ready, worker_shutting_down
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from queueing import broker, canaries, pauses
+from queueing import canaries, kinds, pauses
 from queueing.reconcile import reconcile_quietly
 from queueing.runner import WORKER, stopping
 
@@ -25,7 +25,7 @@ def reconcile() -> int:
         close_old_connections()
 
 
-@shared_task(name=broker.CANARY, send_events=False)
+@shared_task(name=kinds.CANARY, send_events=False)
 def canary(name: str) -> None:
     """Say that a canary came through its queue. One that cannot be noted is sent again soon."""
     queue, _, number = name.partition(" ")

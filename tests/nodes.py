@@ -17,7 +17,7 @@ from pytest_celery import CeleryTestBroker, CeleryTestContainer, CeleryTestSetup
 
 from claudemem.datadir import DataDir
 from queueing import addresses
-from tests.stack import ROOT, Stack, environment
+from tests.stack import CELERY, ROLES, ROOT, Stack, environment
 from tests.stores import kept
 from tests.waiting import until
 
@@ -36,8 +36,11 @@ class Program(CeleryTestContainer):
     It ends with this process, which holds the other end of its standard input.
     """
 
-    def __init__(self, fleet: "Fleet", name: str, *arguments: str, prompt: str = "") -> None:
+    def __init__(
+        self, fleet: "Fleet", name: str, *arguments: str, prompt: str = "", engine: str = ""
+    ) -> None:
         self.arguments = arguments
+        self.engine = engine or fleet.engine
         self._fleet = fleet
         self._name = name
         self._prompt = prompt
@@ -52,7 +55,7 @@ class Program(CeleryTestContainer):
             self._process = subprocess.Popen(
                 self._fleet._command(*self.arguments, "--supervised"),
                 stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=ROOT,
-                env=environment(self._fleet.settings),
+                env=environment(self._fleet.settings | {"CLAUDE_MEM_QUEUE_ENGINE": self.engine}),
             )  # fmt: skip
 
     @property
@@ -108,7 +111,12 @@ class Program(CeleryTestContainer):
 
     def teardown(self) -> None:
         self._process.kill()
+        self.wait_ended()
+
+    def wait_ended(self) -> int:
+        """Wait until its process has ended; its exit code."""
         self._ended(PATIENCE)
+        return int(self._process.returncode)
 
     def _ended(self, timeout: float) -> None:
         self._process.wait(timeout)
@@ -206,8 +214,7 @@ class Worker(CeleryTestWorker):  # type: ignore[misc]
 
     def wait_ended(self) -> int:
         """Wait until its process has ended; its exit code."""
-        until(lambda: self.container.status == EXITED, PATIENCE)
-        return int(self.container.exit_code or 0)
+        return self.container.wait_ended()
 
 
 class Setup(CeleryTestSetup):  # type: ignore[misc]
@@ -228,10 +235,14 @@ class Setup(CeleryTestSetup):  # type: ignore[misc]
 
 
 class Fleet(Stack):
-    """A server in processes of its own: a web, a beat, and as many workers as are asked for."""
+    """A server in processes of its own: a web, a beat if its engine has one, and as many workers
+    as are asked for.
+    """
 
-    def __init__(self, home: Path, settings: Mapping[str, str] = {}) -> None:
-        super().__init__(home, settings)
+    def __init__(
+        self, home: Path, settings: Mapping[str, str] = {}, *, engine: str = CELERY
+    ) -> None:
+        super().__init__(home, settings, engine=engine)
         self.settings["CLAUDE_MEM_SERVER_PORT"] = str(self.port)
         self.directory = DataDir(self.data)
         self.directory.create()
@@ -240,13 +251,15 @@ class Fleet(Stack):
     def start(self) -> None:
         """Bring the database up to date, and start web and beat; the store must run."""
         self.cli("migrate")
-        self.upkeep = (Program(self, "web", "web"), Program(self, "beat", "beat"))
+        roles = sorted(ROLES[self.engine] & {"web", "beat"})
+        self.upkeep = [Program(self, role, role) for role in roles]
         until(self.healthy, PATIENCE)
         self.make_key()
 
-    def worker(self, name: str) -> Worker:
-        """One more worker, of all queues."""
-        program = Program(self, name, "worker", "start", prompt="observations are made")
+    def worker(self, name: str, *options: str, engine: str = "") -> Worker:
+        """One more worker: of all queues and of the fleet's engine, unless it is told otherwise."""
+        start = ("worker", "start", *options)
+        program = Program(self, name, *start, prompt="observations are made", engine=engine)
         return Worker(program, None)
 
     def stop(self) -> None:

@@ -28,7 +28,11 @@ RECORDINGS = sorted((ROOT / "tests" / "recordings").rglob("*.jsonl"))
 HOOK = "/v1/hooks/claude-code"
 PROJECT = "stack"
 OPEN = "state IN ('queued', 'processing')"
-ROLES = ("store", "web", "worker", "beat")
+CELERY, DATABASE = ENGINES = ("celery", "database")
+# The one with which everything is run that says nothing of engines.
+ENGINE = os.environ.get("CLAUDE_MEM_TEST_ENGINE", CELERY)
+# The processes of a server, by its engine.
+ROLES = {CELERY: {"store", "web", "worker", "beat"}, DATABASE: {"web", "worker"}}
 
 # What died is replaced within a second or two instead of ten, so that a test need not wait.
 SHORT_LEASES = {
@@ -64,16 +68,25 @@ def free_port() -> int:
 
 
 class Stack:
-    """A running server. `home` holds its data directory and what `up` printed."""
+    """A running server. `home` holds its data directory and what `up` printed.
+
+    `engine` is what brings work to its workers: by default `ENGINE`, or Celery for Flower's sake.
+    """
 
     def __init__(
-        self, home: Path, settings: Mapping[str, str] = {}, *, flower: bool = False
+        self,
+        home: Path,
+        settings: Mapping[str, str] = {},
+        *,
+        flower: bool = False,
+        engine: str = "",
     ) -> None:
         self.home = home
         self.data = home / "data"
         self.output = home / "up.log"
         named = "CLAUDE_MEM_SERVER_DATABASE_URL" in settings
         self.settings = {**({} if named else database_of(self.data)), **settings}
+        self.engine = engine or (CELERY if flower else ENGINE)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.flower = f"http://127.0.0.1:{free_port()}/flower/" if flower else ""
@@ -82,6 +95,15 @@ class Stack:
         self.http = httpx.Client(base_url=self.url, timeout=30.0)
         self._up: subprocess.Popen[bytes] | None = None
         self._seen: set[Mark] = set()
+
+    @property
+    def engine(self) -> str:
+        """What brings work to its workers; another from the next start on if it is set."""
+        return self.settings["CLAUDE_MEM_QUEUE_ENGINE"]
+
+    @engine.setter
+    def engine(self, name: str) -> None:
+        self.settings["CLAUDE_MEM_QUEUE_ENGINE"] = name
 
     # --- its life ---------------------------------------------------------------------------------
 
@@ -93,7 +115,7 @@ class Stack:
 
     def wait_complete(self) -> None:
         """Wait until a process has each of the roles."""
-        roles = {*ROLES, *(["flower"] if self.flower else [])}
+        roles = {*ROLES[self.engine], *(["flower"] if self.flower else [])}
         roles -= {"store"} if "CLAUDE_MEM_REDIS_URL" in self.settings else set()
         until(lambda: set(self.pids()) == roles, 60)
         if self.flower:
@@ -169,10 +191,14 @@ class Stack:
         self.http.headers["Authorization"] = f"Bearer {self.key}"
 
     def stop(self) -> None:
-        """Stop it as Ctrl-C does. Fails, having killed it, if anything of it is left running."""
+        """Stop it as Ctrl-C does, for good. Fails as `end` does."""
         self.http.close()
-        if self._up is None:
-            return
+        if self._up is not None:
+            self.end()
+
+    def end(self) -> None:
+        """Stop it as Ctrl-C does. Fails, having killed it, if anything of it is left running."""
+        assert self._up is not None
         self._note_processes()
         self._up.send_signal(signal.SIGINT)
         try:
@@ -196,7 +222,7 @@ class Stack:
     # --- its processes ----------------------------------------------------------------------------
 
     def pids(self) -> dict[str, int]:
-        """The living processes by role: store, web, worker, beat."""
+        """The living processes by role."""
         return {role: mark.pid for role, mark in self._note_processes().items()}
 
     def _note_processes(self) -> dict[str, Mark]:
@@ -322,10 +348,12 @@ class Stack:
 
 
 @contextmanager
-def stack(settings: Mapping[str, str] = {}, *, flower: bool = False) -> Iterator[Stack]:
+def stack(
+    settings: Mapping[str, str] = {}, *, flower: bool = False, engine: str = ""
+) -> Iterator[Stack]:
     """A server with a key, stopped and gone at the end."""
     home = Path(tempfile.mkdtemp(prefix="claudemem-stack-"))
-    running = Stack(home, settings, flower=flower)
+    running = Stack(home, settings, flower=flower, engine=engine)
     try:
         running.start()
         running.make_key()

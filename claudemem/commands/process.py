@@ -5,10 +5,11 @@ import os
 import signal
 import time
 from contextlib import AbstractContextManager, nullcontext
-from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from claudemem import storechoice
 
 if TYPE_CHECKING:
     from claudemem.members import Program
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 QUEUES = "event,summary,event-batch,upkeep"
 
 _LOOK_SECONDS = 1.0
+_NO_FLOWER = ("Flower has nothing to show", "the admin shows its jobs and lanes")
 
 supervised = click.option(
     "--supervised", is_flag=True, hidden=True, help="End when standard input is closed."
@@ -31,6 +33,8 @@ supervised = click.option(
 @click.option("--detached", is_flag=True, hidden=True, help="Say nothing after the first run.")
 def up(port: int | None, with_flower: bool, detached: bool) -> None:
     """Run everything in the foreground: queue store, database, web, worker and beat.
+
+    With the database engine there is no queue store and no beat.
 
     Ctrl-C stops it all; a second Ctrl-C does not wait. On the first run an admin user and an API
     key are made and shown once.
@@ -92,34 +96,19 @@ def worker_start(queues: str, concurrency: int | None, supervised: bool) -> None
     _await_store()
     if not supervised:
         _introduce(queues)
-    # Celery would run Django's checks, which load the whole web: 20 MB.
-    os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
-    from claudemem.celery import app
-    from claudemem.interpreter import favour_writers
-    from claudemem.pulse import Pulse
+    from claudemem.workers import serve
 
-    favour_writers()
-    app.steps["consumer"].add(Pulse)
-    # Not worker_main: the command line of Celery brings a shell and 20 MB along.
-    process = app.Worker(
-        # Several workers on a host must not share a name: Flower would see one of them.
-        hostname=f"worker-{os.getpid()}@{gethostname()}",
-        queues=queues,
-        concurrency=concurrency,
-        without_gossip=True,
-        without_mingle=True,
-        loglevel="WARNING",
-        quiet=True,
-        redirect_stdouts=False,
-    )
-    process.start()
-    raise SystemExit(process.exitcode or 0)
+    raise SystemExit(serve(queues.split(","), concurrency))
 
 
 @click.command(short_help="Start what is due by the clock.")
 @supervised
 def beat(supervised: bool) -> None:
-    """Start what is due by the clock: reconcile, closing of idle sessions."""
+    """Start what is due by the clock: reconcile, closing of idle sessions.
+
+    With the database engine workers do that themselves, and there is no beat.
+    """
+    _need_celery("beat starts nothing", "its workers do by themselves what is due by the clock")
     _begin("beat", supervised)
     _await_store()
     from celery import Celery
@@ -140,6 +129,7 @@ def flower(supervised: bool) -> None:
     """
     from claudemem.flower import door
 
+    _need_celery(*_NO_FLOWER)
     opened = door()
     _begin("flower", supervised)
     _await_store()
@@ -154,7 +144,19 @@ def flower(supervised: bool) -> None:
 
 def _roles(settings: Any) -> list[tuple[str, tuple[str, ...]]]:
     worker = () if settings.GENERATION_DISABLED else (("worker", ("worker", "start")),)
-    return [("web", ("web",)), *worker, ("beat", ("beat",))]
+    beat = () if settings.QUEUE_ENGINE == storechoice.DATABASE else (("beat", ("beat",)),)
+    return [("web", ("web",)), *worker, *beat]
+
+
+def _need_celery(what: str, why: str) -> None:
+    """Raise ClickException where the engine is another, for one of Celery's own processes."""
+    from claudemem import settings
+
+    if settings.QUEUE_ENGINE == storechoice.DATABASE:
+        raise click.ClickException(
+            f"{what} where CLAUDE_MEM_QUEUE_ENGINE is database: {why}; do without, or set "
+            "CLAUDE_MEM_QUEUE_ENGINE to celery"
+        )
 
 
 def _observing() -> str:
@@ -170,6 +172,7 @@ def _flower() -> "Program":
     from claudemem.flower import door
     from claudemem.supervise import own
 
+    _need_celery(*_NO_FLOWER)
     opened = door()
     # The web leads from a job to its tasks.
     os.environ["CLAUDE_MEM_FLOWER_URL"] = settings.FLOWER_URL or opened.url

@@ -2,12 +2,12 @@
 
     python -m tests.benchmarks.faults --jobs 2000 --lanes 50 --workers 3 --kills 20 --seed 1
 
-A real database (`--database sqlite` or `postgresql`), a real Valkey, real `claudemem worker start`
-processes and beat. Jobs are enqueued in waves; in the middle of each wave something is killed,
-stopped for longer than a lease, or flushed, and the next wave does not wait for the recovery: what
-a database that is away refuses is sent again until it is taken, as clients do. Exits with 1 if
-anything was lost, done twice, done out of order, or claimed while another claim of its lane was in
-flight.
+A real database (`--database sqlite` or `postgresql`), real `claudemem worker start` processes, and
+for the Celery engine (`--engine celery` or `database`) a real Valkey and beat. Jobs are enqueued in
+waves; in the middle of each wave something is killed, stopped for longer than a lease, or flushed,
+and the next wave does not wait for the recovery: what a database that is away refuses is sent again
+until it is taken, as clients do. Exits with 1 if anything was lost, done twice, done out of order,
+or claimed while another claim of its lane was in flight.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from queueing.direct import moment
 from queueing.pids import Mark, mark
 from tests import proofs
 from tests.benchmarks.rows import Postgresql, Rows, Sqlite
-from tests.stack import OPEN, ROOT, SHORT_LEASES, environment, payloads
+from tests.stack import CELERY, ENGINES, OPEN, ROOT, SHORT_LEASES, environment, payloads
 from tests.stores import kept
 from tests.waiting import until
 
@@ -112,7 +112,7 @@ class Scene:
     rows: Rows
     chance: random.Random
     workers: list[Program]
-    beat: Program
+    beat: list[Program]
     faults: list[Fault] = field(default_factory=list)
     stopped: set[int] = field(default_factory=set)
     timers: list[threading.Timer] = field(default_factory=list)
@@ -122,7 +122,7 @@ class Scene:
         """As `waiting.until`, keeping all programs running meanwhile."""
 
         def tended() -> Found:
-            self.deaths += sum(program.tend() for program in (*self.workers, self.beat))
+            self.deaths += sum(program.tend() for program in (*self.workers, *self.beat))
             return found()
 
         return until(tended, PATIENCE)
@@ -236,12 +236,14 @@ def _postgresql(scene: Scene) -> Postgresql:
 # --- the run ------------------------------------------------------------------------------------
 
 
-def _start(home: Path, rows: Rows, workers: int, seed: int) -> Scene:
+def _start(home: Path, rows: Rows, workers: int, seed: int, engine: str) -> Scene:
     """Everything runs, and this process is one that can enqueue."""
     data = DataDir(home)
     data.create()
-    kept(home).start()
-    os.environ.update({**SETTINGS, **rows.settings, "CLAUDE_MEM_DATA_DIR": str(home)})
+    if engine == CELERY:
+        kept(home).start()
+    settings = {**rows.settings, "CLAUDE_MEM_QUEUE_ENGINE": engine}
+    os.environ.update({**SETTINGS, **settings, "CLAUDE_MEM_DATA_DIR": str(home)})
     os.environ["DJANGO_SETTINGS_MODULE"] = "claudemem.settings"
     # The web's way to enqueue, with Celery's app as its publisher has it.
     import django
@@ -254,10 +256,10 @@ def _start(home: Path, rows: Rows, workers: int, seed: int) -> Scene:
     call_command("migrate", verbosity=0)
     scene = Scene(
         data, rows, random.Random(seed),
-        [Program(("worker", "start"), data, rows.settings) for _ in range(workers)],
-        Program(("beat",), data, rows.settings),
+        [Program(("worker", "start"), data, settings) for _ in range(workers)],
+        [Program(("beat",), data, settings)] if engine == CELERY else [],
     )  # fmt: skip
-    for program in (*scene.workers, scene.beat):
+    for program in (*scene.workers, *scene.beat):
         program.start()
     return scene
 
@@ -265,7 +267,7 @@ def _start(home: Path, rows: Rows, workers: int, seed: int) -> Scene:
 def _end(scene: Scene) -> None:
     for timer in scene.timers:
         timer.join()
-    for program in (*scene.workers, scene.beat):
+    for program in (*scene.workers, *scene.beat):
         program.end(signal.SIGKILL)
     kept(scene.data.root).stop()
 
@@ -273,7 +275,8 @@ def _end(scene: Scene) -> None:
 def _run(scene: Scene, given: argparse.Namespace) -> float:
     """Waves of jobs with a fault in each; the seconds that it took until all were settled."""
     plan = [kill] * given.kills + [stop] * given.stops
-    plan += [kill_store] * given.store_kills + [flush] * given.flushes
+    if given.engine == CELERY:
+        plan += [kill_store] * given.store_kills + [flush] * given.flushes
     if given.database == "postgresql":
         plan += [kill_database] * given.database_kills
         plan += [restart_database] * given.database_restarts
@@ -427,12 +430,14 @@ def main() -> int:
         parser.add_argument(f"--{name}", type=int, default=usual, help=f"[default: {usual}]")
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite",
                         help="[default: sqlite]; its own faults are for PostgreSQL")  # fmt: skip
+    parser.add_argument("--engine", choices=ENGINES, default=CELERY,
+                        help="[default: celery]; the store's faults are for it")  # fmt: skip
     given = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="claudemem-faults-"))
     rows = Sqlite(DataDir(home).database) if given.database == "sqlite" else Postgresql()
     scene = None
     try:
-        scene = _start(home, rows, given.workers, given.seed)
+        scene = _start(home, rows, given.workers, given.seed, given.engine)
         seconds = _run(scene, given)
         found = _report(scene, given.jobs, seconds)
     finally:

@@ -253,6 +253,27 @@ def test_a_private_store_that_does_not_run_is_mentioned_and_waited_for(
         waiting.wait()
 
 
+@pytest.mark.parametrize("name", ["database", "sqlite"])
+@pytest.mark.parametrize("command", [("beat",), ("flower",), ("up", "--flower")])
+def test_what_the_database_engine_has_no_use_for_says_so(
+    name: str, command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_MEM_QUEUE_ENGINE", name)
+    refused = run(*command, data=tmp_path)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.count("\n") == 1
+    assert "set CLAUDE_MEM_QUEUE_ENGINE to celery" in refused.stderr
+
+
+def test_an_engine_that_there_is_not_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_MEM_QUEUE_ENGINE", "rabbitmq")
+    refused = run("up", data=tmp_path)
+    assert refused.returncode == 1
+    assert "CLAUDE_MEM_QUEUE_ENGINE must be one of: celery, database" in refused.stderr
+
+
 def test_what_looks_like_a_misspelt_setting_is_mentioned_at_the_start(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,6 +110,8 @@ def test_a_fault_of_the_settings_file_names_it_and_the_line(
     assert str(tmp_path / "settings.json") in said
     assert sentence in said
     assert "hunter2" not in said
+
+
 BROKER = """
 from claudemem import settings
 print(settings.CELERY_BROKER_URL, settings.CELERY_BROKER_USE_SSL, settings.QUEUE_PREFIX)

@@ -14,7 +14,7 @@ from kombu import Connection, Exchange, Queue
 from kombu.simple import SimpleQueue
 
 from claudemem import celery  # noqa: F401 - the app whose messages these are
-from queueing import broker, probes
+from queueing import messages, probes
 from queueing.store import Store
 from tests.waiting import until
 
@@ -126,7 +126,7 @@ class StoreContract:
     def test_what_is_published_is_taken_by_a_worker(self, house: House) -> None:
         house.store.start()
         with publishing(house), connecting(house) as connection:
-            broker.publish("job-7", "event")
+            messages.publish("job-7", "event")
             with SimpleQueue(connection.default_channel, "event") as queue:
                 message = queue.get(timeout=10)
                 message.ack()
@@ -159,7 +159,7 @@ def publishing(house: House) -> Iterator[None]:
     """Let what is published here go to this store."""
     with override_settings(QUEUE_STORE_URL=house.store.url):
         yield
-        broker.hang_up()
+        messages.hang_up()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import redis
 from django.test import override_settings
 
 from claudemem import celery  # noqa: F401
-from queueing import broker
+from queueing import messages
 from queueing.errors import QueueStoreAway
 from tests.servers import serving
 from tests.waiting import until
@@ -36,14 +36,14 @@ def at(url: str) -> Iterator[None]:
         try:
             yield
         finally:
-            broker.hang_up()
+            messages.hang_up()
 
 
 def seconds() -> tuple[float, bool]:
     """How long a publish took, and whether the store took it."""
     started = time.perf_counter()
     with suppress(QueueStoreAway):
-        broker.publish("job", "event")
+        messages.publish("job", "event")
         return time.perf_counter() - started, True
     return time.perf_counter() - started, False
 
@@ -112,22 +112,22 @@ def test_a_store_that_is_silent_from_the_start_costs_one_wait_and_then_nothing(
 
 
 def test_a_store_that_falls_silent_costs_all_threads_together_one_wait(url: str) -> None:
-    broker.ping()
+    messages.ping()
     with frozen(url):
         started = time.perf_counter()
         first = at_once(32)
         assert time.perf_counter() - started < ONE_WAIT
         assert not any(published for _, published in first)
         assert sum(seconds()[0] for _ in range(50)) < ONE_WAIT
-    until(lambda: not broker.refuses())
+    until(lambda: not messages.refuses())
     assert seconds()[1]
 
 
 def test_a_store_that_is_back_is_found_though_nobody_asks(url: str) -> None:
-    broker.ping()
+    messages.ping()
     with frozen(url), pytest.raises(QueueStoreAway, match="did not answer in time"):
-        broker.ping()
-    until(lambda: not broker.refuses())
+        messages.ping()
+    until(lambda: not messages.refuses())
 
 
 def test_a_name_that_does_not_resolve_blocks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def test_a_name_that_does_not_resolve_blocks_nobody(monkeypatch: pytest.MonkeyPa
 
 def said() -> str:
     with pytest.raises(QueueStoreAway) as away:
-        broker.ping()
+        messages.ping()
     return str(away.value)
 
 
@@ -157,11 +157,11 @@ def test_a_name_that_is_wrong_is_told(url: str) -> None:
 
 
 def test_a_connection_that_the_store_has_closed_costs_no_message(url: str) -> None:
-    broker.ping()
+    messages.ping()
     with redis.Redis.from_url(url) as client:
         client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     assert seconds()[1]
-    assert broker.depths()["event"] == 1
+    assert messages.depths()["event"] == 1
 
 
 def test_many_threads_share_one_connection_and_lose_nothing(url: str) -> None:
@@ -169,18 +169,18 @@ def test_many_threads_share_one_connection_and_lose_nothing(url: str) -> None:
         return 0.0, all(seconds()[1] for _ in range(20))
 
     assert all(published for _, published in at_once(32, twenty))
-    assert broker.depths()["event"] == 640
+    assert messages.depths()["event"] == 640
     with redis.Redis.from_url(url) as client:
         assert len(client.client_list()) == 2  # this one too
 
 
 def test_each_asker_gets_its_own_replies(url: str) -> None:
-    broker.publish("job", "summary")
+    messages.publish("job", "summary")
 
     def depth() -> tuple[float, bool]:
         return 0.0, all(
-            broker.depths() == {"event": 0, "summary": 1, "event-batch": 0, "upkeep": 0}
-            and broker.ping() > 0
+            messages.depths() == {"event": 0, "summary": 1, "event-batch": 0, "upkeep": 0}
+            and messages.ping() > 0
             for _ in range(20)
         )
 
@@ -189,18 +189,18 @@ def test_each_asker_gets_its_own_replies(url: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_process_has_a_connection_of_its_own(url: str) -> None:
-    broker.ping()
+    messages.ping()
     child = os.fork()
     if child == 0:
         os._exit(0 if seconds()[1] else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert seconds()[1]
-    assert broker.depths()["event"] == 2
+    assert messages.depths()["event"] == 2
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_process_that_was_forked_while_the_store_was_away_finds_it_too(url: str) -> None:
-    broker.ping()
+    messages.ping()
     with frozen(url):
         assert not seconds()[1]
         child = os.fork()
@@ -213,8 +213,8 @@ def test_a_process_that_was_forked_while_the_store_was_away_finds_it_too(url: st
 def test_who_is_interrupted_leaves_no_reply_for_the_next(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broker.ping()
-    line = broker._line(url)
+    messages.ping()
+    line = messages._line(url)
     assert line._connection is not None
 
     def interrupt(**_: object) -> None:
@@ -222,6 +222,6 @@ def test_who_is_interrupted_leaves_no_reply_for_the_next(
 
     monkeypatch.setattr(line._connection, "read_response", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        broker.publish("job", "event")
+        messages.publish("job", "event")
     until(lambda: seconds()[1])
-    assert broker.depths()["event"] == 2
+    assert messages.depths()["event"] == 2

@@ -10,7 +10,7 @@ import redis
 from django.test import override_settings
 
 from claudemem import celery  # noqa: F401
-from queueing import broker, outbox
+from queueing import messages, outbox
 from queueing.outbox import Head
 from queueing.store import StoreFailed
 from tests.stores import Disk, House, mounted
@@ -81,13 +81,13 @@ def _takes(client: redis.Redis) -> bool:
 def test_for_publishers_a_full_disk_is_a_store_that_is_away(disk: Disk, house: House) -> None:
     house.start()
     with override_settings(QUEUE_STORE_URL=house.store.url):
-        broker._client.cache_clear()
+        messages.hang_up()
         assert outbox.publish([Head("job", "event")])
         fill(house, disk)
         assert not outbox.publish([Head("job", "event")])
         disk.clear()
         until(lambda: outbox.publish([Head("job", "event")]))
-    broker._client.cache_clear()
+    messages.hang_up()
 
 
 def test_on_a_full_disk_it_is_found_adopted_and_stopped_at_once(disk: Disk, house: House) -> None:

@@ -11,7 +11,7 @@ from kombu import Connection
 from kombu.exceptions import OperationalError
 
 from claudemem.celery import app
-from queueing import addresses, store
+from queueing import addresses
 from queueing.transport import Channel, QuickConnection, SentinelChannel
 from tests.certificates import issued
 from tests.sentinel import pair

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.stack import HOOK, SHORT_LEASES, Stack, payloads, recording, stack
+from tests.stack import CELERY, ENGINES, HOOK, SHORT_LEASES, Stack, payloads, recording, stack
 
 # Few threads and a slow provider: a backlog then has a middle in which things can go wrong.
 SLOW = {"CLAUDE_MEM_PROVIDER_DELAY_MS": "150", "CLAUDE_MEM_WORKER_THREADS": "4"}
@@ -21,10 +21,10 @@ class Replayed:
     answers: list[httpx.Response]
 
 
-@pytest.fixture(scope="package")
-def replayed() -> Iterator[Replayed]:
+@pytest.fixture(scope="package", params=ENGINES)
+def replayed(request: pytest.FixtureRequest) -> Iterator[Replayed]:
     """For tests that leave nothing behind."""
-    with stack() as running:
+    with stack(engine=request.param) as running:
         answers = running.replay()
         running.wait_settled()
         yield Replayed(running, answers)
@@ -53,10 +53,10 @@ def _fail_a_job(running: Stack, mode: Path) -> None:
     mode.unlink()
 
 
-@pytest.fixture(scope="module")
-def slow_stack() -> Iterator[Stack]:
+@pytest.fixture(scope="module", params=ENGINES)
+def slow_stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     """For tests that kill its processes, one after the other, and wait until it has recovered."""
-    with stack({**SLOW, **SHORT_LEASES}) as running:
+    with stack({**SLOW, **SHORT_LEASES}, engine=request.param) as running:
         yield running
 
 
@@ -66,3 +66,11 @@ def recovered(slow_stack: Stack) -> Iterator[Stack]:
     yield slow_stack
     slow_stack.wait_complete()
     slow_stack.wait_settled()
+
+
+@pytest.fixture
+def with_store(recovered: Stack) -> Stack:
+    """The same, for what is about the queue store alone."""
+    if recovered.engine != CELERY:
+        pytest.skip("about the queue store, and this engine has none")
+    return recovered

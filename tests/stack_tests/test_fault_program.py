@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.postgres import VERSION, on_postgresql
-from tests.stack import ROOT, environment
+from tests.stack import ENGINES, ROOT, environment
 
 pytestmark = pytest.mark.stack
 
@@ -14,10 +14,12 @@ SMALL = ["--jobs=200", "--lanes=10", "--workers=2", "--kills=3", "--stops=1", "-
          "--flushes=1", "--database-kills=1", "--database-restarts=1"]  # fmt: skip
 
 
-def test_random_faults_lose_nothing_double_nothing_and_keep_the_order() -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_random_faults_lose_nothing_double_nothing_and_keep_the_order(engine: str) -> None:
     database = "postgresql" if on_postgresql() else "sqlite"
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.faults", *SMALL, f"--database={database}"],
+        [sys.executable, "-m", "tests.benchmarks.faults", *SMALL, f"--database={database}",
+         f"--engine={engine}"],
         cwd=ROOT, env=environment({"CLAUDE_MEM_TEST_POSTGRES_VERSION": VERSION}),
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip

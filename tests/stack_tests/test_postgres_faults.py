@@ -18,7 +18,7 @@ import pytest
 from tests import proofs
 from tests.backlog import in_the_middle, send_batch, tool_calls
 from tests.postgres import Server, on_postgresql
-from tests.stack import HOOK, ROOT, SHORT_LEASES, Stack, environment, free_port, stack
+from tests.stack import ENGINES, HOOK, ROOT, SHORT_LEASES, Stack, environment, free_port, stack
 from tests.stack_tests.conftest import SLOW
 from tests.stores import kept
 from tests.waiting import until
@@ -48,12 +48,12 @@ def server() -> Iterator[Server]:
         made.stop()
 
 
-@pytest.fixture(scope="module")
-def running(server: Server) -> Iterator[Stack]:
+@pytest.fixture(scope="module", params=ENGINES)
+def running(server: Server, request: pytest.FixtureRequest) -> Iterator[Stack]:
     """Everything, on that server; not as its superuser, for whom no limit holds."""
     url = server.url("memory", "worker")
     soon = {"CLAUDE_MEM_RETRY_BASE_SECONDS": "0.5", "CLAUDE_MEM_SERVER_DATABASE_URL": url}
-    with stack({**SLOW, **SHORT_LEASES, **soon}) as made:
+    with stack({**SLOW, **SHORT_LEASES, **soon}, engine=request.param) as made:
         yield made
 
 

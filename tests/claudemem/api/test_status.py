@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
-from claudemem import condition
+from claudemem import condition, health
 from queueing import broker, canaries, depths
 from queueing.errors import QueueStoreAway
 from queueing.models import Canary, GenerationJob
@@ -151,6 +151,44 @@ def test_a_queue_store_that_is_away_degrades_health_but_not_readiness() -> None:
     boundaries = _boundaries(Api())
     assert boundaries["queueManager"]["status"] == "errored"
     assert boundaries["generationWorkerManager"]["status"] == "errored"
+
+
+@pytest.mark.usefixtures("db", "unreachable")
+def test_with_the_database_engine_no_store_is_looked_for_or_told_of(
+    settings: LazySettings,
+) -> None:
+    settings.QUEUE_ENGINE = "database"
+    answer = told(Api().get("/api/health"), 200)
+    assert (answer["queue"]["engine"], answer["queue"]["transport"]) == ("database", "database")
+    assert list(answer["queue"]) == ["engine", "transport", "lanes"]
+    assert [each["name"] for each in answer["dependencies"]["statuses"]] == ["database"]
+    part = _boundaries(Api())["queueManager"]
+    assert part["status"] == "active"
+    assert list(part["details"]) == ["engine", "transport", "lanes"]
+
+
+@pytest.mark.usefixtures("db", "blocked")
+def test_with_the_database_engine_a_locked_database_is_told_of_soon(
+    settings: LazySettings,
+) -> None:
+    settings.QUEUE_ENGINE = "database"
+    started = time.monotonic()
+    part = health.queue(condition.database())
+    assert part.status == "errored"
+    assert time.monotonic() - started < 5
+
+
+def test_with_the_database_engine_only_work_that_nobody_takes_shows_that_no_worker_runs(
+    api: Api, event: dict[str, Any], reachable: dict[str, float | None], settings: LazySettings
+) -> None:
+    settings.QUEUE_ENGINE = "database"
+    reachable["since"] = None
+    assert _boundaries(api)["generationWorkerManager"]["status"] == "active"
+    told(api.post("/v1/events", event), 201)
+    GenerationJob.objects.update(due_at=timezone.now() - timedelta(seconds=20))
+    part = _boundaries(api)["generationWorkerManager"]
+    assert part["status"] == "errored"
+    assert "nobody takes it" in part["reason"]
 
 
 @pytest.mark.usefixtures("db", "reachable")

@@ -10,7 +10,7 @@ import redis
 from django.test import override_settings
 
 from claudemem import celery  # noqa: F401
-from queueing import access, broker
+from queueing import access, messages
 from queueing.errors import QueueStoreAway
 from tests import certificates
 from tests.sentinel import pair
@@ -27,13 +27,13 @@ def at(url: str) -> Iterator[None]:
         try:
             yield
         finally:
-            broker.hang_up()
+            messages.hang_up()
 
 
 def published() -> bool:
     """Whether the store took a message."""
     try:
-        broker.publish("job", "event")
+        messages.publish("job", "event")
     except QueueStoreAway:
         return False
     return True
@@ -42,7 +42,7 @@ def published() -> bool:
 def refused() -> str:
     """Why the store takes no message."""
     with pytest.raises(QueueStoreAway) as away:
-        broker.publish("job", "event")
+        messages.publish("job", "event")
     return str(away.value)
 
 
@@ -102,7 +102,7 @@ def test_a_store_that_takes_nothing_says_what_to_do_and_is_used_again_once_it_is
 ) -> None:
     do, mend, said = HARMS[harm]
     with serving(tmp_path) as url, at(url), redis.Redis.from_url(url) as client:
-        broker.ping()
+        messages.ping()
         do(client, tmp_path)
         assert said in refused()
         assert PASSWORD not in refused()
@@ -140,7 +140,7 @@ def encrypted(tmp_path: Path) -> Iterator[str]:
 def test_a_store_is_reached_over_tls(tmp_path: Path, encrypted: str, scheme: str) -> None:
     with at(f"{scheme}://{encrypted}?ssl_ca_certs={tmp_path}/ours-authority.pem"):
         assert published()
-        assert broker.depths()["event"] == 1
+        assert messages.depths()["event"] == 1
 
 
 def test_an_authority_that_is_not_known_is_refused_and_what_to_do_is_said(
@@ -198,11 +198,11 @@ def test_sentinels_that_know_no_such_primary_say_so(tmp_path: Path) -> None:
 def test_each_prefix_has_its_own_queues(tmp_path: Path) -> None:
     with serving(tmp_path) as url, at(url), redis.Redis.from_url(url) as client:
         with override_settings(QUEUE_PREFIX="one"):
-            broker.publish("job", "event")
-            broker.send_canary("upkeep", 1)
-            assert broker.depths()["event"] == 1
+            messages.publish("job", "event")
+            messages.send_canary("upkeep", 1)
+            assert messages.depths()["event"] == 1
         with override_settings(QUEUE_PREFIX="two"):
-            assert broker.depths()["event"] == 0
-            assert not broker.canary_waits("upkeep", 1)
-        names = {key.decode() for key in client.keys()}
+            assert messages.depths()["event"] == 0
+            assert not messages.canary_waits("upkeep", 1)
+        names = {key.decode() for key in client.scan_iter()}
     assert names == {"one:event", "one:upkeep", "one:probe"}

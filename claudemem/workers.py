@@ -1,0 +1,104 @@
+"""The worker's process, for each of the two engines: which threads it has, and how it is ended."""
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from socket import gethostname
+from types import FrameType
+
+from claudemem import alive, settings, storechoice
+
+# After the last job was finished, so long (seconds) for upkeep that runs just then.
+_LAST_WORDS = 2.0
+
+
+def serve(queues: Sequence[str], threads: int | None) -> int:
+    """Work the jobs of `queues` until a signal says stop; the exit code.
+
+    The first SIGTERM or SIGINT lets what is in hand be finished, a second one does not.
+    """
+    from claudemem.interpreter import favour_writers
+
+    favour_writers()
+    if settings.QUEUE_ENGINE == storechoice.DATABASE:
+        return _look(queues, threads or settings.CELERY_WORKER_CONCURRENCY)
+    return _listen(queues, threads)
+
+
+def _listen(queues: Sequence[str], threads: int | None) -> int:
+    """Be a Celery worker."""
+    # Celery would run Django's checks, which load the whole web: 20 MB.
+    os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
+    from claudemem.celery import app
+    from claudemem.pulse import Pulse
+
+    app.steps["consumer"].add(Pulse)
+    # Not worker_main: the command line of Celery brings a shell and 20 MB along.
+    process = app.Worker(
+        # Several workers on a host must not share a name: Flower would see one of them.
+        hostname=f"worker-{os.getpid()}@{gethostname()}",
+        queues=",".join(queues),
+        concurrency=threads,
+        without_gossip=True,
+        without_mingle=True,
+        loglevel="WARNING",
+        quiet=True,
+        redirect_stdouts=False,
+    )
+    process.start()
+    return int(process.exitcode or 0)
+
+
+def _look(queues: Sequence[str], threads: int) -> int:
+    """Be a worker that looks at the table; its tasks are those of the Celery app, called here."""
+    import django
+
+    django.setup()
+    from celery.signals import worker_ready
+
+    from claudemem.celery import app
+    from queueing import kinds
+    from queueing.canaries import Answering
+    from queueing.polling import Poller
+    from queueing.runner import WORKER
+    from queueing.upkeep import Upkeep, entries
+
+    app.loader.import_default_modules()
+    touch, answer = alive.Touch(settings.ALIVE_FILE), Answering(queues, WORKER)
+
+    def show_life() -> None:
+        touch()
+        answer()
+
+    poller = Poller(
+        queues,
+        threads,
+        lambda head: app.tasks[kinds.BY_NAME[head.kind].task](head.job_id),
+        pulse=show_life,
+    )
+    due = entries(settings.CELERY_BEAT_SCHEDULE) if kinds.UPKEEP in queues else ()
+    upkeep = Upkeep(due, lambda name: app.tasks[name]())
+    _end_by_signal(poller.stop)
+    worker_ready.send(sender=poller)
+    upkeep.start()
+    poller.run()
+    upkeep.stop(_LAST_WORDS)
+    return 0
+
+
+def _end_by_signal(stop: Callable[[], None]) -> None:
+    from celery.signals import worker_shutting_down
+
+    told = False
+
+    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        nonlocal told
+        if told:
+            # Whatever is in hand is repaired as after any crash.
+            os._exit(1)
+        told = True
+        worker_shutting_down.send(sender=stop, sig=number, how="Warm", exitcode=0)
+        stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)

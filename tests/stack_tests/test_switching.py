@@ -1,0 +1,45 @@
+"""A server whose engine is changed between two of its lives, with work waiting."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.backlog import in_the_middle, prove, send_batch
+from tests.stack import CELERY, DATABASE, OPEN, SHORT_LEASES, Stack, stack
+from tests.stack_tests.conftest import SLOW
+from tests.waiting import until
+
+pytestmark = pytest.mark.stack
+
+BACKLOG = 1000
+AT_ONCE = 500  # the most that one request may bring
+
+
+@pytest.fixture
+def running() -> Iterator[Stack]:
+    with stack({**SLOW, **SHORT_LEASES}, engine=CELERY) as made:
+        yield made
+
+
+def switch(running: Stack, engine: str) -> None:
+    """Stop everything and start it with another engine, with much to do still."""
+    running.end()
+    assert running.jobs(OPEN) > BACKLOG / 4
+    running.engine = engine
+    running.start()
+
+
+def send(running: Stack, jobs: int) -> None:
+    for _ in range(jobs // AT_ONCE):
+        send_batch(running, AT_ONCE)
+
+
+def test_another_engine_takes_a_backlog_over_in_both_directions(running: Stack) -> None:
+    in_the_middle(running, BACKLOG, send)
+    switch(running, DATABASE)
+    done = running.jobs("state = 'completed'")
+    send(running, AT_ONCE)
+    until(lambda: running.jobs("state = 'completed'") > done)
+    switch(running, CELERY)
+    assert running.jobs() == BACKLOG + AT_ONCE
+    prove(running)
