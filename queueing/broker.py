@@ -112,8 +112,8 @@ def key(name: str) -> str:
 
 
 def refuses() -> bool:
-    """Whether the store was found to be away, and has not been found again."""
-    return _line(settings.QUEUE_STORE_URL).refuses
+    """Whether there is no store, or it was found to be away and has not been found again."""
+    return not settings.QUEUE_STORE_URL or _line(settings.QUEUE_STORE_URL).refuses
 
 
 def hang_up() -> None:

@@ -21,6 +21,7 @@ from celery.app import amqp
 from kombu import Connection
 from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as stock
+from redis.sentinel import MasterNotFoundError
 
 from queueing import clients
 from queueing.reasons import reason
@@ -97,7 +98,10 @@ class Proving:
 
     def establish_connection(self) -> Any:
         """Connect. Raises redis.ConnectionError where the store takes no messages."""
-        connection = super().establish_connection()  # type: ignore[misc]
+        try:
+            connection = super().establish_connection()  # type: ignore[misc]
+        except MasterNotFoundError as error:
+            raise _lost(error) from error
         try:
             self._avail_channels[-1].prove()  # type: ignore[attr-defined]
         except redis.RedisError:

@@ -27,7 +27,17 @@ def issued(folder: Path, name: str) -> Certificate:
     """A certificate of an authority `name` that nobody else knows."""
     found = Certificate(*(folder / f"{name}{part}.pem" for part in ("", "-key", "-authority")))
     authority_key = folder / f"{name}-authority-key.pem"
-    _run(*_ASKING, "-subj", f"/CN={name}", "-addext", "keyUsage=critical,keyCertSign", "-keyout", authority_key, "-out", found.authority)
+    _run(
+        *_ASKING,
+        "-subj",
+        f"/CN={name}",
+        "-addext",
+        "keyUsage=critical,keyCertSign",
+        "-keyout",
+        authority_key,
+        "-out",
+        found.authority,
+    )
     _run(*_ASKING, "-subj", "/CN=store", "-addext", "subjectAltName=IP:127.0.0.1",
          "-addext", "basicConstraints=critical,CA:false", "-CA", found.authority,
          "-CAkey", authority_key, "-keyout", found.key, "-out", found.certificate)  # fmt: skip

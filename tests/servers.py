@@ -50,6 +50,12 @@ def binary(release: Release) -> Path:
     pytest.skip(sentence)
 
 
+def with_tls() -> Path:
+    """A server that knows TLS: Debian's."""
+    (release,) = (one for one in RELEASES if (one.product, one.version) == ("Redis", "7.0"))
+    return binary(release)
+
+
 @contextmanager
 def serving(folder: Path, *flags: str, release: Release | None = None) -> Iterator[str]:
     """A store that somebody else has configured; its URL."""

@@ -107,10 +107,22 @@ class Stack:
         until(lambda: self._answers(f"{self.flower}healthcheck"), 60)
         with httpx.Client(base_url=self.flower, auth=("admin", self.flower_password)) as flower:
             until(lambda: flower.get("workers?json=1").json()["data"], 60)
-        broker = Celery(broker=self.store_access().url, set_as_current=False)
-        broker.conf.broker_transport_options = {"global_keyprefix": f"{addresses.PREFIX}:"}
-        control = broker.control
+        control = self.celery().control
         until(lambda: control.enable_events(reply=True, timeout=1, limit=1), 60)
+
+    def celery(self) -> Celery:
+        """Celery without tasks, at its queue store and under its prefix."""
+        known = addresses.parse(
+            self.settings.get("CLAUDE_MEM_REDIS_URL") or self.store_access().url
+        )
+        prefix = addresses.prefix(self.settings.get("CLAUDE_MEM_QUEUE_REDIS_PREFIX", ""))
+        app = Celery(broker=known.broker_url, set_as_current=False)
+        app.conf.broker_use_ssl = known.tls
+        app.conf.broker_transport_options = {
+            "global_keyprefix": f"{prefix}:",
+            **known.broker_options,
+        }
+        return app
 
     @property
     def admin_password(self) -> str:

@@ -13,9 +13,9 @@ from claudemem import celery  # noqa: F401
 from queueing import access, broker
 from queueing.errors import QueueStoreAway
 from tests import certificates
-from tests.servers import PASSWORD, RELEASES, binary, serving
+from tests.sentinel import pair
+from tests.servers import PASSWORD, RELEASES, binary, serving, with_tls
 from tests.waiting import until
-from tests.watched import watched
 
 Harm = Callable[[redis.Redis, Path], object]
 
@@ -61,7 +61,7 @@ def mend_disk(client: redis.Redis, folder: Path) -> None:
     client.bgsave()
 
 
-def change_password(client: redis.Redis, folder: Path) -> None:  # noqa: ARG001
+def change_password(client: redis.Redis, folder: Path) -> None:
     client.config_set("requirepass", "changed")
     client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
@@ -124,12 +124,6 @@ def test_a_store_that_is_loading_is_waited_for(tmp_path: Path) -> None:
 # --- ways there -----------------------------------------------------------------------------------
 
 
-def with_tls() -> Path:
-    """A server that knows TLS: Debian's."""
-    (release,) = (one for one in RELEASES if (one.product, one.version) == ("Redis", "7.0"))
-    return binary(release)
-
-
 @pytest.fixture
 def encrypted(tmp_path: Path) -> Iterator[str]:
     """Host, port and database of a store that speaks nothing but TLS there."""
@@ -183,18 +177,15 @@ def test_a_store_is_reached_through_a_socket(tmp_path: Path) -> None:
 
 
 def test_publishing_follows_the_primary_that_sentinels_name(tmp_path: Path) -> None:
-    with watched(tmp_path, binary(RELEASES[0])) as servers, at(servers.url):
+    with pair(tmp_path, binary(RELEASES[0])) as servers, at(servers.url):
         until(published)
-        servers.kill_primary()
-        until(published)
-        with servers.client(servers.ports[1]) as client:
+        with servers.kill_primary() as client:
+            until(published)
             assert client.llen("claude_mem:event") >= 1
-        servers.bring_back()
-        assert published()
 
 
 def test_sentinels_that_know_no_such_primary_say_so(tmp_path: Path) -> None:
-    with watched(tmp_path, binary(RELEASES[0])) as servers:
+    with pair(tmp_path, binary(RELEASES[0])) as servers:
         with at(servers.url.replace("/main/", "/mistaken/")):
             assert "knows the primary" in refused()
         with at(servers.url.replace("watchful", "guessed")):
@@ -213,5 +204,5 @@ def test_each_prefix_has_its_own_queues(tmp_path: Path) -> None:
         with override_settings(QUEUE_PREFIX="two"):
             assert broker.depths()["event"] == 0
             assert broker.seconds_since_tick() is None
-        names = {key.decode() for key in client.keys()}
+        names = {key.decode() for key in client.scan_iter()}
     assert names == {"one:event", "one:tick", "one:probe"}

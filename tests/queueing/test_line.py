@@ -19,6 +19,9 @@ from queueing.errors import QueueStoreAway
 from tests.servers import serving
 from tests.waiting import until
 
+# Half a second, or a whole one, and what a busy machine makes of it; each for itself is far more.
+ONE_WAIT = 2.5
+
 
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:
@@ -104,8 +107,8 @@ def test_a_store_that_is_silent_from_the_start_costs_one_wait_and_then_nothing(
     with listening(accepts=accepts) as url, at(url):
         first = at_once(32)
         assert not any(published for _, published in first)
-        assert max(took for took, _ in first) < 1.0
-        assert sum(seconds()[0] for _ in range(50)) < 0.5
+        assert max(took for took, _ in first) < ONE_WAIT
+        assert sum(seconds()[0] for _ in range(50)) < ONE_WAIT
 
 
 def test_a_store_that_falls_silent_costs_all_threads_together_one_wait(url: str) -> None:
@@ -113,9 +116,9 @@ def test_a_store_that_falls_silent_costs_all_threads_together_one_wait(url: str)
     with frozen(url):
         started = time.perf_counter()
         first = at_once(32)
-        assert time.perf_counter() - started < 1.0
+        assert time.perf_counter() - started < ONE_WAIT
         assert not any(published for _, published in first)
-        assert sum(seconds()[0] for _ in range(50)) < 0.5
+        assert sum(seconds()[0] for _ in range(50)) < ONE_WAIT
     until(lambda: not broker.refuses())
     assert seconds()[1]
 
@@ -136,8 +139,8 @@ def test_a_name_that_does_not_resolve_blocks_nobody(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
     with at("redis://store.invalid/0"):
-        assert max(took for took, _ in at_once(8)) < 1.0
-        assert sum(seconds()[0] for _ in range(50)) < 0.5
+        assert max(took for took, _ in at_once(8)) < ONE_WAIT
+        assert sum(seconds()[0] for _ in range(50)) < ONE_WAIT
         answers.set()
         until(lambda: "name resolution" in said())
 

@@ -3,12 +3,19 @@
 from collections.abc import Iterator
 from pathlib import Path
 from ssl import CERT_REQUIRED
+from typing import Any
 
 import pytest
+import redis
 from kombu import Connection
+from kombu.exceptions import OperationalError
 
 from claudemem.celery import app
-from queueing.transport import Channel, QuickConnection
+from queueing import addresses
+from queueing.transport import Channel, QuickConnection, SentinelChannel
+from tests.certificates import issued
+from tests.sentinel import pair
+from tests.servers import PASSWORD, serving, with_tls
 from tests.stores import kept
 
 
@@ -26,6 +33,70 @@ def test_both_schemes_lead_to_our_channel(url: str, scheme: str) -> None:
         channel = connection.default_channel
         assert isinstance(channel, Channel)
         assert channel.client.ping()
+
+
+def settled(url: str) -> dict[str, Any]:
+    """How settings tell kombu of a URL."""
+    known = addresses.parse(url)
+    return {
+        "hostname": known.broker_url,
+        "ssl": known.tls or False,
+        "transport_options": {"global_keyprefix": "mine:", **known.broker_options},
+    }
+
+
+def passes_a_message(connection: Connection) -> None:
+    queue = connection.SimpleQueue("event")
+    queue.put({"n": 1})
+    message = queue.get(timeout=10)
+    assert message.payload == {"n": 1}
+    message.ack()
+    queue.close()
+
+
+def test_messages_pass_through_a_socket(tmp_path: Path) -> None:
+    with serving(tmp_path, "--unixsocket", str(tmp_path / "a store.sock")):
+        url = f"unix://:{PASSWORD}@{tmp_path}/a%20store.sock?db=1"
+        with Connection(**settled(url)) as connection:
+            passes_a_message(connection)
+
+
+def test_messages_pass_over_tls_and_under_sentinels_and_to_the_next_primary(
+    tmp_path: Path,
+) -> None:
+    with pair(tmp_path, with_tls(), issued(tmp_path, "ours")) as servers:
+        with Connection(**settled(servers.url)) as connection:
+            assert isinstance(connection.default_channel, SentinelChannel)
+            passes_a_message(connection)
+            client = servers.kill_primary()
+            again = connection.clone()
+            again.ensure_connection(max_retries=60, interval_start=0.2, interval_max=0.2)
+            passes_a_message(again)
+            again.release()
+        with client:
+            names = {key.decode() for key in client.scan_iter()}
+    assert names == {
+        "mine:probe",
+        "mine:_kombu.binding.event",
+        "mine:_kombu.binding_permanent.event",
+    }
+
+
+def test_an_authority_that_is_not_known_is_refused(tmp_path: Path) -> None:
+    with pair(tmp_path, with_tls(), issued(tmp_path, "ours")) as servers:
+        theirs = issued(tmp_path, "theirs").authority
+        url = f"rediss://:hidden@127.0.0.1:{servers.ports[0]}/0?ssl_ca_certs={theirs}"
+        with Connection(**settled(url)) as connection, pytest.raises(OperationalError):
+            connection.ensure_connection(max_retries=1)
+
+
+def test_a_store_that_takes_nothing_is_no_connection(url: str) -> None:
+    with redis.Redis.from_url(url) as client, Connection(url) as connection:
+        client.replicaof("127.0.0.1", 1)
+        with pytest.raises(OperationalError, match="name the primary"):
+            connection.ensure_connection(max_retries=1)
+        client.replicaof("NO", "ONE")
+        passes_a_message(connection)
 
 
 def test_an_encrypted_store_is_reached_through_our_channel_too() -> None:

@@ -1,0 +1,142 @@
+"""Whole servers at queue stores of somebody else: shared, encrypted, watched, and failing."""
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import redis
+
+from tests.certificates import issued
+from tests.sentinel import SENTINEL_PASSWORD, pair
+from tests.servers import PASSWORD, serving, with_tls
+from tests.stack import HOOK, ROOT, SHORT_LEASES, Stack, payloads, recording, stack
+from tests.waiting import until
+
+pytestmark = pytest.mark.stack
+
+PAGE = ROOT / "docs" / "how-to" / "use-your-own-store.md"
+(RIGHTS,) = re.findall(r"^ACL SETUSER claude_mem (.+)$", PAGE.read_text(), re.MULTILINE)
+NAMES = ("one", "two")
+EVENTS = payloads([recording("locks-explained")])
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """One server, two installations, and one who may do everything there."""
+
+    one: Stack
+    two: Stack
+    owner: redis.Redis
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    with ExitStack() as kept:
+        url = kept.enter_context(serving(tmp_path_factory.mktemp("shared"), "--appendonly", "yes"))
+        owner = kept.enter_context(redis.Redis.from_url(url))
+        for name in NAMES:
+            rights = RIGHTS.replace("claude_mem", name).replace("secret", f"{name}-word").split()
+            owner.execute_command("ACL", "SETUSER", name, *rights)
+        one, two = (kept.enter_context(stack(_guest(url, name), flower=name == "one"))
+                    for name in NAMES)  # fmt: skip
+        yield Shared(one, two, owner)
+
+
+def _guest(url: str, name: str) -> dict[str, str]:
+    door = f"{name}:{name}-word@"
+    return {
+        **SHORT_LEASES,
+        "CLAUDE_MEM_REDIS_URL": url.replace(f":{PASSWORD}@", door).replace("redis", "valkey"),
+        "CLAUDE_MEM_QUEUE_REDIS_PREFIX": name,
+    }
+
+
+def logged(running: Stack) -> str:
+    """What all its processes have said."""
+    files = [running.output, *(running.data / "logs").glob("*.log")]
+    return "".join(file.read_text() for file in files)
+
+
+def queues(running: Stack) -> set[str]:
+    """The queues whose depths its Flower knows."""
+    door = ("admin", running.flower_password)
+    with httpx.Client(base_url=running.flower, auth=door) as flower:
+        found = flower.get("api/queues/length").json()["active_queues"]
+    return {queue["name"] for queue in found}
+
+
+def test_installations_with_their_own_prefixes_and_rights_do_not_meet(shared: Shared) -> None:
+    """Neither may touch what is the other's, and neither wants to."""
+    for running in (shared.one, shared.two):
+        running.replay([recording("locks-explained")])
+    for running in (shared.one, shared.two):
+        running.wait_settled()
+        assert running.jobs("state = 'completed'") > 0
+        assert not running.jobs("attempts > 1")
+    names = {key.decode().partition(":")[0] for key in shared.owner.scan_iter()}
+    assert names == set(NAMES)
+    assert shared.owner.acl_log() == []
+
+
+def test_flower_sees_what_is_its_own(shared: Shared) -> None:
+    door = ("admin", shared.one.flower_password)
+    with httpx.Client(base_url=shared.one.flower, auth=door) as flower:
+        seen = until(lambda: flower.get("api/workers?refresh=1").json())
+    (worker,) = seen
+    assert f"-{shared.one.pids()['worker']}@" in worker
+    assert queues(shared.one) == {"event", "summary", "event-batch", "upkeep"}
+
+
+HARMS = {
+    "a replica": (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE"),
+                  "name the primary"),
+    "a full memory": (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0"),
+                      "raise its maxmemory"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_store_that_takes_nothing_delays_jobs_and_ends_nobody(shared: Shared, harm: str) -> None:
+    do, mend, said = HARMS[harm]
+    running = shared.one
+    processes = running.pids()
+    done = running.jobs("state = 'completed'")
+    shared.owner.execute_command(*do)
+    try:
+        for payload in EVENTS:
+            fresh = {**payload, "session_id": f"{payload['session_id']}-{harm}"}
+            assert running.post(HOOK, fresh).is_success
+        assert running.jobs("state = 'queued'") > 0
+        until(lambda: said in logged(running))
+    finally:
+        shared.owner.execute_command(*mend)
+    running.wait_settled()
+    assert running.jobs("state = 'completed'") > done
+    assert running.pids() == processes
+    assert "one-word" not in logged(running)
+
+
+def test_a_worker_goes_on_with_the_primary_that_takes_over(tmp_path: Path) -> None:
+    with pair(tmp_path, with_tls(), issued(tmp_path, "ours")) as servers:
+        settings = {**SHORT_LEASES, "CLAUDE_MEM_REDIS_URL": servers.url}
+        with stack(settings, flower=True) as running:
+            running.replay([recording("locks-explained")])
+            running.wait_settled()
+            processes = running.pids()
+            client = servers.kill_primary()
+            for payload in EVENTS:
+                fresh = {**payload, "session_id": f"{payload['session_id']}-again"}
+                assert running.post(HOOK, fresh).is_success
+            running.wait_settled()
+            assert running.pids() == processes
+            shown = running.cli("status", "--json")
+            assert servers.hosts in shown
+            assert SENTINEL_PASSWORD not in shown + logged(running)
+            assert f":{PASSWORD}@" not in shown + logged(running)
+            assert queues(running) == {"event", "summary", "event-batch", "upkeep"}
+        with client:
+            assert client.exists("claude_mem:tick")
