@@ -133,7 +133,7 @@ def _text(value: Any) -> str:
 def _listen(client: redis.Redis, channel: str) -> None:
     """Listen as workers do to what is said to all of them, and bind themselves to it."""
     client.register_script("return 1")()
-    with client.pubsub() as ear:
+    with client.pubsub() as ear:  # type: ignore[no-untyped-call]
         ear.subscribe(channel)
         ear.parse_response()
 
