@@ -71,5 +71,7 @@ def _naming(asked: Asked) -> Iterator[str]:
 
 
 def _agree(asked: Asked) -> bool:
+    if not (asked.host or asked.port):
+        return True
     there = urlsplit(asked.url)
     return asked.host.lower() in {"", there.hostname} and asked.port in {0, there.port or PORT}

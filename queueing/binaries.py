@@ -17,6 +17,15 @@ NAMES = ("valkey-server", "redis-server")
 # Where package managers put them; not on the PATH of everything that is started by a desktop.
 KNOWN = (Path("/opt/homebrew/bin"), Path("/usr/local/bin"), Path("/usr/bin"))
 EXPLICIT, BUNDLED, ON_PATH, PACKAGED = "CLAUDE_MEM_REDIS_BINARY", "bundled", "PATH", "package"
+ADVICE = (
+    "Install one with `claudemem setup --install-redis`, name a server of yours in "
+    "CLAUDE_MEM_REDIS_URL, or do without one: `claudemem setup --queue database`"
+)
+ON_WINDOWS = (
+    "claudemem runs no queue store of its own on Windows: let Docker run it "
+    "(CLAUDE_MEM_REDIS_MODE=docker), run claudemem in WSL, name a server of yours in "
+    "CLAUDE_MEM_REDIS_URL, or do without one: `claudemem setup --queue database`"
+)
 # What else of our environment reaches a server is none of its business.
 ENVIRONMENT = {"PATH": os.defpath}
 
@@ -144,14 +153,3 @@ def _reason(error: Exception) -> str:
 
 def _text(version: tuple[int, ...]) -> str:
     return ".".join(str(part) for part in version)
-
-
-ADVICE = (
-    "Install one with `claudemem setup --install-redis`, name a server of yours in "
-    "CLAUDE_MEM_REDIS_URL, or do without one: `claudemem setup --queue database`"
-)
-ON_WINDOWS = (
-    "claudemem runs no queue store of its own on Windows: let Docker run it "
-    "(CLAUDE_MEM_REDIS_MODE=docker), run claudemem in WSL, name a server of yours in "
-    "CLAUDE_MEM_REDIS_URL, or do without one: `claudemem setup --queue database`"
-)

@@ -42,7 +42,8 @@ def judge(log: str, home: str) -> Ending:
     `home` is its directory, for the advice. Its data are damaged if it ended while it read them,
     unless the system refused it something or it was told to end.
     """
-    advice = advice_on(log, home)
+    # Before it began it may have been refused what it can do without, such as many open files.
+    advice = advice_on(log.partition(_BEGAN)[2] or log, home)
     reading = _BEGAN in log and _READY not in log and not any(sign in log for sign in _ASKED)
     return Ending(_last(log), reading and not advice, advice)
 

@@ -24,6 +24,16 @@ def test_who_ends_while_it_reads_its_data_has_damaged_data(line: str) -> None:
     assert judge(f"{BEGAN}{line}\n", "/home/ada").damaged
 
 
+def test_what_it_was_refused_before_it_began_is_no_excuse() -> None:
+    early = (
+        "7:M 22 Nov 2026 09:15:54.600 # Server can't set maximum open files to 10032 because of "
+        "OS error: Operation not permitted.\n"
+    )
+    assert judge(f"{early}{BEGAN}{BAD[0]}\n", "/home/ada").damaged
+    assert not judge(early, "/home/ada").damaged
+    assert judge(early, "/home/ada").advice
+
+
 @pytest.mark.parametrize(
     "log",
     [
