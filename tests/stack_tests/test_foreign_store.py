@@ -125,13 +125,13 @@ def test_a_worker_goes_on_with_the_primary_that_takes_over(tmp_path: Path) -> No
         settings = {**SHORT_LEASES, "CLAUDE_MEM_REDIS_URL": servers.url}
         with stack(settings, flower=True) as running:
             running.replay([recording("locks-explained")])
-            running.wait_settled()
+            running.wait_settled(120)
             processes = running.pids()
             client = servers.kill_primary()
             for payload in EVENTS:
                 fresh = {**payload, "session_id": f"{payload['session_id']}-again"}
                 assert running.post(HOOK, fresh).is_success
-            running.wait_settled()
+            running.wait_settled(120)
             assert running.pids() == processes
             shown = running.cli("status", "--json")
             assert servers.hosts in shown
