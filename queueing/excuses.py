@@ -20,30 +20,29 @@ class StoreUnfit(StoreFailed):
     """The store must not be used as it is; the message says why and what to do."""
 
 
-def explain(error: Exception, url: str, prefix: str, timeout: float) -> QueueingError:
+def explain(error: Exception, url: str, timeout: float) -> QueueingError:
     """The error that tells what `error` means, which the server at `url` caused.
 
-    QueueStoreAway for what may pass, StoreUnfit for what somebody must change. `prefix` is that of
-    our keys; `timeout` is how many seconds each answer was waited for.
+    QueueStoreAway for what may pass, StoreUnfit for what somebody must change.
+    `timeout` is how many seconds each answer was waited for.
     """
     address = addresses.parse(url)
     _tidy(error, address)
     place = f"the queue store at {address.shown}"
-    if unfit := _unfit(error, address, prefix):
+    if unfit := _unfit(error, address):
         return StoreUnfit(f"{place} {unfit}")
     return QueueStoreAway(f"{place} {_away(error, address, timeout)}")
 
 
-def _unfit(error: Exception, address: Address, prefix: str) -> str:
+def _unfit(error: Exception, address: Address) -> str:
     """What somebody must change, or "" if it may pass."""
     match error, error.__cause__ or error.__context__:
         case said.AuthenticationError(), _:
             return _password(str(error), address)
         case said.NoPermissionError(), _:
             return (
-                f"does not let its user do what queues need ({error}): allow it keys and channels "
-                f"that begin with {prefix}: and all commands but dangerous ones, as by "
-                f"ACL SETUSER ... ~{prefix}:* &{prefix}:* +@all -@dangerous"
+                f"does not let its user do what queues need ({error}): give it the rights that "
+                "docs/how-to/use-your-own-store.md names"
             )
         case said.MovedError(), _:
             return "is part of a cluster: name a single server"

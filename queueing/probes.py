@@ -66,13 +66,14 @@ def look(
     the server does not answer or takes no message for a while, StoreUnfit if it will take none.
     """
     place = _place(url)
-    with _explained(url, prefix, timeout), clients.client(url, timeout=timeout) as client:
+    with _explained(url, timeout), clients.client(url, timeout=timeout) as client:
         round_trip = _round_trip(client)
         facts = fitness.read(*_told(client))
         faults, warnings = tuple(fitness.faults(facts)), list(fitness.warnings(facts))
         # One that is a replica, say, would refuse a message for that reason.
         if tries_message and not faults:
-            warnings += _tried(client, prefix)
+            _listen(client, f"{prefix}:/{addresses.parse(url).database}.celery.pidbox")
+            warnings += _tried(client, f"{prefix}:probe:{secrets.token_hex(8)}")
     return Look(
         product=facts.product or "a server of unknown make",
         version=facts.version,
@@ -129,12 +130,18 @@ def _text(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _tried(client: redis.Redis, prefix: str) -> Iterator[str]:
-    """Do all that workers do; a warning if there is no room for messages at this time."""
+def _listen(client: redis.Redis, channel: str) -> None:
+    """Listen as workers do to what is said to all of them, and bind themselves to it."""
     client.register_script("return 1")()
-    client.publish(f"{prefix}:probe", "")
+    with client.pubsub() as ear:  # type: ignore[no-untyped-call]
+        ear.subscribe(channel)
+        ear.parse_response()
+
+
+def _tried(client: redis.Redis, key: str) -> Iterator[str]:
+    """A warning if there is no room for messages at this time."""
     try:
-        _sent_and_taken(client, f"{prefix}:probe:{secrets.token_hex(8)}")
+        _sent_and_taken(client, key)
     except redis.exceptions.OutOfMemoryError as full:
         # What is there already can be worked, and that makes room.
         yield f"{reason(full)}; until then it takes no message"
@@ -153,8 +160,8 @@ def _sent_and_taken(client: redis.Redis, key: str) -> None:
 
 
 @contextmanager
-def _explained(url: str, prefix: str, timeout: float) -> Iterator[None]:
+def _explained(url: str, timeout: float) -> Iterator[None]:
     try:
         yield
     except (redis.RedisError, OSError) as error:
-        raise excuses.explain(error, url, prefix, timeout) from error
+        raise excuses.explain(error, url, timeout) from error

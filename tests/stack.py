@@ -116,7 +116,9 @@ class Stack:
     def wait_complete(self) -> None:
         """Wait until a process has each of the roles."""
         roles = {*ROLES[self.engine], *(["flower"] if self.flower else [])}
-        roles -= {"store"} if "CLAUDE_MEM_REDIS_URL" in self.settings else set()
+        # One that is not ours, or in a container, is no process of ours.
+        elsewhere = {"CLAUDE_MEM_REDIS_URL", "CLAUDE_MEM_REDIS_MODE"} & set(self.settings)
+        roles -= {"store"} if elsewhere else set()
         until(lambda: set(self.pids()) == roles, 60)
         if self.flower:
             self._wait_watched()

@@ -282,6 +282,6 @@ def _await_theirs(store: "Store") -> None:
             return
         except QueueStoreAway as away:
             if str(away) != said:
-                click.echo(f"Warning: {away}; it is tried until it does", err=True)
+                click.echo(f"Warning: {away}; it is tried until it can be used", err=True)
             said = str(away)
             time.sleep(_LOOK_SECONDS)

@@ -200,7 +200,7 @@ def test_every_role_waits_for_a_store_that_is_not_there_yet_and_can_be_stopped(t
     for name in ("worker", "beat"):
         elsewhere = {"CLAUDE_MEM_REDIS_URL": "redis://:hidden@127.0.0.1:1/0"}
         waiting = team.host.up(name, elsewhere)
-        until(lambda waiting=waiting: "it is tried until it does" in waiting.said, 60)
+        until(lambda waiting=waiting: "it is tried until it can be used" in waiting.said, 60)
         assert "hidden" not in waiting.said
         assert waiting.stop() == 0, waiting.said
 

@@ -81,13 +81,12 @@ def _takes(client: redis.Redis) -> bool:
 def test_for_publishers_a_full_disk_is_a_store_that_is_away(disk: Disk, house: House) -> None:
     house.start()
     with override_settings(QUEUE_STORE_URL=house.store.url):
-        messages.hang_up()
         assert outbox.publish([Head("job", "event")])
         fill(house, disk)
         assert not outbox.publish([Head("job", "event")])
         disk.clear()
         until(lambda: outbox.publish([Head("job", "event")]))
-    messages.hang_up()
+        messages.hang_up()
 
 
 def test_on_a_full_disk_it_is_found_adopted_and_stopped_at_once(disk: Disk, house: House) -> None:
