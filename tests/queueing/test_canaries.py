@@ -119,11 +119,9 @@ def test_one_that_cannot_be_noted_ends_no_worker(
 
 
 def test_without_messages_the_workers_answer_for_the_queues_that_they_serve(
-    settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+    settings: LazySettings,
 ) -> None:
-    settings.QUEUE_ENGINE = "database"
-    monkeypatch.delattr(broker, "send_canary")
-    monkeypatch.delattr(broker, "canary_waits")
+    settings.QUEUE_ENGINE, settings.QUEUE_STORE_URL = "database", "redis://127.0.0.1:1/0"
     assert canaries.answer(["event"], "worker") == 0
     assert canaries.send() == ALL
     assert canaries.answer(["event", "upkeep"], "worker") == 2

@@ -1,6 +1,5 @@
 """Wakes: pipes in the data directory, which keep nobody and lose nothing that matters."""
 
-import os
 import time
 from pathlib import Path
 
@@ -79,19 +78,6 @@ def test_only_the_owner_may_wake_a_worker(data: Path) -> None:
     assert (data / "wake").stat().st_mode & 0o777 == 0o700
     assert (data / "wake" / "event").stat().st_mode & 0o777 == 0o600
     ear.close()
-
-
-def test_a_tick_says_how_long_ago_upkeep_was_done_on_this_host(data: Path) -> None:
-    assert wakes.seconds_since_tick() is None
-    wakes.tick()
-    assert wakes.seconds_since_tick() is None
-    Ear(["event"]).close()
-    wakes.tick()
-    since = wakes.seconds_since_tick()
-    assert since is not None
-    assert 0 <= since < 5
-    os.utime(data / "wake", (0, 0))
-    assert wakes.seconds_since_tick() is None
 
 
 @pytest.mark.django_db

@@ -70,7 +70,10 @@ def queues(running: Stack) -> set[str]:
 
 
 def test_installations_with_their_own_prefixes_and_rights_do_not_meet(shared: Shared) -> None:
-    """Neither may touch what is the other's, and neither wants to."""
+    """Neither may touch what is the other's, and neither wants to.
+
+    That they ask for the server's configuration, and do without it, is all that is ever refused.
+    """
     for running in (shared.one, shared.two):
         running.replay([recording("locks-explained")])
     for running in (shared.one, shared.two):
@@ -79,7 +82,7 @@ def test_installations_with_their_own_prefixes_and_rights_do_not_meet(shared: Sh
         assert not running.jobs("attempts > 1")
     names = {key.decode().partition(":")[0] for key in shared.owner.scan_iter()}
     assert names == set(NAMES)
-    assert shared.owner.acl_log() == []
+    assert {entry["object"] for entry in shared.owner.acl_log()} <= {"config|get", "config"}
 
 
 def test_flower_sees_what_is_its_own(shared: Shared) -> None:
@@ -139,4 +142,4 @@ def test_a_worker_goes_on_with_the_primary_that_takes_over(tmp_path: Path) -> No
             assert f":{PASSWORD}@" not in shown + logged(running)
             assert queues(running) == {"event", "summary", "event-batch", "upkeep"}
         with client:
-            assert client.exists("claude_mem:tick")
+            assert client.exists("claude_mem:probe")
