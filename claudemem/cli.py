@@ -17,12 +17,12 @@ from queueing.errors import QueueingError
 
 COMMANDS = {
     "setup": "claudemem.commands.setup:setup",
-    "up": "claudemem.commands.process:up",
     "start": "claudemem.commands.lifecycle:start",
     "stop": "claudemem.commands.lifecycle:stop",
     "restart": "claudemem.commands.lifecycle:restart",
-    "demo": "claudemem.commands.demo:demo",
+    "up": "claudemem.commands.process:up",
     "status": "claudemem.commands.status:status",
+    "demo": "claudemem.commands.demo:demo",
     "search": "claudemem.commands.search:search",
     "jobs": "claudemem.commands.jobs:jobs",
     "replay": "claudemem.commands.replay:replay",
@@ -30,13 +30,13 @@ COMMANDS = {
     "createadmin": "claudemem.commands.first_run:createadmin",
     "migrate": "claudemem.commands.first_run:migrate",
     "db": "claudemem.commands.db:db",
-    "first-run": "claudemem.commands.first_run:first_run",
     "web": "claudemem.commands.process:web",
     "worker": "claudemem.commands.process:worker",
     "beat": "claudemem.commands.process:beat",
     "flower": "claudemem.commands.process:flower",
-    "uninstall": "claudemem.commands.uninstall:uninstall",
     "healthcheck": "claudemem.commands.healthcheck:healthcheck",
+    "first-run": "claudemem.commands.first_run:first_run",
+    "uninstall": "claudemem.commands.uninstall:uninstall",
 }
 
 _DEBUG = "claudemem.debug"

@@ -182,7 +182,7 @@ def _store() -> QueueStore:
         return QueueStore("none")
     url = settings.QUEUE_STORE_URL
     if not url:
-        nothing = f"none was started in {settings.DATA_DIR.root}: run `claudemem up`"
+        nothing = f"none was started in {settings.DATA_DIR.root}: run `claudemem start`"
         return QueueStore(settings.STORE_MODE, reason=nothing)
     try:
         found = probes.look(url, settings.QUEUE_PREFIX, timeout=1.0, tries_message=False)
@@ -196,7 +196,7 @@ def _store() -> QueueStore:
 
 def _problems(state: State | None, processes: Sequence[Process], web: bool) -> list[str]:
     if state is None:
-        nothing = "nothing runs in this data directory: start it with `claudemem up`"
+        nothing = "nothing runs in this data directory: start it with `claudemem start`"
         return [] if settings.DEPLOYED else [nothing]
     problems = [] if web else ["web: it does not answer yet, or its log says why"]
     return problems + [

@@ -64,10 +64,14 @@ def alone(root: Path) -> Iterator[None]:
 
 def _taken(root: Path) -> str:
     state = read(root)
-    where = f" at {state.url} (process {state.supervisor.pid})" if state else ""
+    if state is None or not state.supervisor.alive:
+        return (
+            f"{root} is in use by another claudemem, which moves its data, removes it, or is just "
+            "starting: run this again when that has ended"
+        )
     return (
-        f"claudemem already runs in {root}{where}: stop it with `claudemem stop`, or name another "
-        "directory with --data-dir"
+        f"claudemem already runs in {root} at {state.url} (process {state.supervisor.pid}): stop "
+        "it with `claudemem stop`, or name another directory with --data-dir"
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from claudemem import orphans, serverfiles, statefile
+from claudemem import listening, orphans, serverfiles, statefile
 from claudemem.board import Board, View
 from claudemem.datadir import DataDir
 from claudemem.interrupts import Interrupts
@@ -28,7 +28,7 @@ from claudemem.members import (
 from claudemem.peek import Gauge
 from claudemem.serverfiles import Announcer
 from claudemem.statefile import State
-from queueing import access, pids
+from queueing import pids
 from queueing.store import Store
 
 TICK_SECONDS = 0.2
@@ -56,7 +56,7 @@ class Plan:
     @property
     def url(self) -> str:
         """The address of the web."""
-        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        return listening.url(self.host, self.port)
 
 
 def own(
@@ -171,14 +171,18 @@ def _introduced(member: Member) -> str:
 
 
 def _check_ports(plan: Plan) -> None:
-    if not access.bindable(plan.port, plan.host):
-        raise StartFailed(
-            f"port {plan.port} is taken by another program: choose another one with --port, or "
-            "stop that program"
+    refused = [
+        listening.refusal(
+            plan.host, plan.port, host_by="CLAUDE_MEM_SERVER_HOST", port_by="with --port"
         )
+    ]
     for program in plan.children:
-        if program.listens and not access.bindable(program.listens[1], program.listens[0]):
-            raise StartFailed(
-                f"port {program.listens[1]} of {program.name} is taken by another program: choose "
-                f"another one in CLAUDE_MEM_{program.name.upper()}_PORT, or stop that program"
+        if program.listens:
+            variable = f"CLAUDE_MEM_{program.name.upper()}"
+            refused.append(
+                listening.refusal(
+                    *program.listens, host_by=f"{variable}_HOST", port_by=f"in {variable}_PORT"
+                )
             )
+    if said := "; ".join(filter(None, refused)):
+        raise StartFailed(said)

@@ -28,12 +28,13 @@ def serve() -> None:
     """Serve until SIGTERM or SIGINT; requests that are being answered are finished."""
     from django.conf import settings
 
+    from claudemem import listening
     from observations import readings
 
     favour_writers()
     OneProcess(
         "claudemem.wsgi:application",
-        address=settings.HOST,
+        address=listening.address(settings.HOST),  # it knows no names
         port=settings.PORT,
         interface=Interfaces.WSGI,
         workers=1,

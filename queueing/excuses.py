@@ -69,7 +69,7 @@ def _away(error: Exception, address: Address, timeout: float) -> str:
         case said.TimeoutError():
             why = f"within {timeout:g} s"
         case _ if isinstance(cause, OSError) and cause.strerror:
-            why = f"({cause.strerror})"
+            why = f"({cause.strerror}): see that it runs, and that its URL is right"
         case _:
             why = f"({str(error).rstrip('.')})"
     return f"does not answer {why}{_hint(error, address)}"

@@ -40,5 +40,6 @@ def refuse_nothing() -> None:
     root = data_directory().root
     if not root.is_dir():
         raise click.ClickException(
-            f"nothing is kept in {root}: start with `claudemem up`, or name another with --data-dir"
+            f"nothing is kept in {root}: begin with `claudemem start`, or name another directory "
+            "with --data-dir"
         )

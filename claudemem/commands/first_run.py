@@ -134,7 +134,9 @@ def _password() -> str:
 def _welcome(made: Secrets) -> str:
     from django.conf import settings
 
-    url = f"http://{settings.HOST}:{settings.PORT}"
+    from claudemem import listening
+
+    url = listening.url(settings.HOST, settings.PORT)
     lines = ["", "These are shown once, now:", ""]
     if made.admin_password:
         lines += [f"  admin user      {ADMIN}", f"  admin password  {made.admin_password}"]
@@ -148,8 +150,8 @@ def _welcome(made: Secrets) -> str:
             "",
             f"  admin  open {url}/admin/ and log in",
             f"  agent  let Claude Code's http hooks post to {url}/v1/hooks/claude-code",
-            "         with the header `Authorization: Bearer <API key>` (README, Connect an agent)",
-            "  demo   `make demo` in another terminal shows all of it on recorded sessions",
+            "         with the header `Authorization: Bearer <API key>`; README.md has the rest",
+            "  demo   `make demo` in another terminal shows it on recorded sessions",
             "",
         ]
     )

@@ -69,7 +69,7 @@ def clear(session_id: str) -> None:
     session = Session.objects.filter(pk=session_id).first()
     if session is None:
         raise click.ClickException(
-            f"there is no session {session_id}: the admin and `claudemem search` tell their ids"
+            f"there is no session {session_id}: the admin has their ids, in the list of sessions"
         )
     cancelled = operations.clear(session.lane_key, session.id, BY_OPERATOR)
     told = {"sessionId": session.id, "action": "clear", "cancelled": cancelled}

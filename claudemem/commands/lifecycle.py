@@ -1,6 +1,7 @@
 """`start`, `stop`, `restart`: everything in the background."""
 
 import json
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -65,9 +66,10 @@ def _start(options: "Options") -> None:
         raise click.ClickException(str(failed)) from failed
     told = "runs already" if running.found else "runs"
     click.echo(
-        f"claudemem {told} at {running.url} (process {running.process.pid}); `claudemem stop` "
-        "stops it",
+        f"claudemem {told} at {running.url} (process {running.process.pid})\n"
+        "`claudemem stop` stops it",
         err=True,
     )
-    wire = {"status": "ready", "runtime": RUNTIME, "pid": running.process.pid}
-    click.echo(json.dumps({**wire, "port": running.port}))
+    if not sys.stdout.isatty():
+        wire = {"status": "ready", "runtime": RUNTIME, "pid": running.process.pid}
+        click.echo(json.dumps({**wire, "port": running.port}))

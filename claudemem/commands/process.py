@@ -65,10 +65,24 @@ def up(port: int | None, with_flower: bool, detached: bool) -> None:
 def web(supervised: bool) -> None:
     """Serve the API, the hooks and the admin."""
     _begin("web", supervised)
+    _need_place()
     from claudemem.web import serve
 
     with _announced() if not supervised else nullcontext():
         serve()
+
+
+def _need_place() -> None:
+    """Raise ClickException where the web cannot listen."""
+    from claudemem import listening, settings
+
+    if refused := listening.refusal(
+        settings.HOST,
+        settings.PORT,
+        host_by="CLAUDE_MEM_SERVER_HOST",
+        port_by="in CLAUDE_MEM_SERVER_PORT",
+    ):
+        raise click.ClickException(refused)
 
 
 def _announced() -> AbstractContextManager[None]:
@@ -258,15 +272,15 @@ def _await_store() -> None:
         return
     if not store.url:
         raise click.ClickException(
-            f"there is no queue store in {settings.DATA_DIR.root}: run `claudemem up`, or name a "
-            "server of yours in CLAUDE_MEM_REDIS_URL"
+            f"there is no queue store in {settings.DATA_DIR.root}: run `claudemem start`, or name "
+            "a server of yours in CLAUDE_MEM_REDIS_URL"
         )
     if not store.ours:
         _await_theirs(store)
     elif not store.running():
         click.echo(
             f"Warning: the queue store in {settings.DATA_DIR.root} does not run: start it with "
-            "`claudemem up`; it is tried until it answers",
+            "`claudemem start`; it is tried until it answers",
             err=True,
         )
 

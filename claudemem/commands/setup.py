@@ -124,7 +124,7 @@ def _chosen(step: Step, wish: Wish, here: _Here) -> _Choice:
     if step is Step.MANAGE and here.program:
         named = _named(here.program, here)
         changes = choosing.changes(step, wish, binary=named)
-        return _Choice(CELERY, f"{MANAGED}  {here.program}", changes)
+        return _Choice(CELERY, _managed(here.program), changes)
     engine = wish.queue or here.before.engine or CELERY
     store = _standing_store(here) if engine == CELERY else ""
     return _Choice(engine, store, choosing.changes(step, wish), choosing.held(here.before))
@@ -135,7 +135,12 @@ def _standing_store(here: _Here) -> str:
     if before.mode == EXTERNAL and before.url:
         wrong = addresses.wrong(before.url)
         return f"{EXTERNAL}  {f'its URL {wrong}' if wrong else addresses.shown(before.url)}"
-    return f"{MANAGED}  {here.program}" if before.mode == MANAGED else before.mode
+    return _managed(here.program) if before.mode == MANAGED and here.program else before.mode
+
+
+def _managed(program: Program) -> str:
+    # A path is long: it gets a line of its own.
+    return f"{MANAGED}  {program.product} {program.version}\nprogram   {program.path}"
 
 
 def _named(program: Program, here: _Here) -> str:
@@ -200,6 +205,10 @@ def _tell(choice: _Choice, data: DataDir) -> None:
     if choice.store:
         click.echo(f"store     {choice.store}")
     click.echo(f"kept in   {data.settings}")
+    state = statefile.read(data.root)
+    running = state is not None and state.supervisor.alive
+    if not running:
+        click.echo("`claudemem start` runs everything")
     if not choice.changes:
         click.echo("To change it, name another: --queue, --managed, --docker or --redis-url.")
     for name in choosing.shadowed(os.environ, {**choice.held, **choice.changes}):
@@ -208,8 +217,7 @@ def _tell(choice: _Choice, data: DataDir) -> None:
             "it for this choice to hold",
             err=True,
         )
-    state = statefile.read(data.root)
-    if state and state.supervisor.alive:
+    if running:
         click.echo(
             f"claudemem runs in {data.root}: the choice holds from its next start, which "
             "`claudemem restart` brings"

@@ -56,7 +56,8 @@ def text(report: "Report") -> str:
 
 
 def _line(name: str, value: str) -> str:
-    return f"{name:<{_NAME}}  {value}".rstrip()
+    # What belongs to the line above it is told two columns further in.
+    return f"{name:<{_NAME + 1}} {value}".rstrip()
 
 
 def _server(server: "Server") -> list[str]:

@@ -230,7 +230,7 @@ def test_without_a_queue_store_a_worker_says_what_to_do(
     told = run(*command, data=data)
     assert (told.returncode, told.stdout) == (1, "")
     assert told.stderr.count("\n") == 1
-    assert "run `claudemem up`" in told.stderr
+    assert "run `claudemem start`" in told.stderr
 
 
 @pytest.mark.parametrize("command", [("worker", "start"), ("beat",)])
