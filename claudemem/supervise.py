@@ -178,11 +178,10 @@ def _check_ports(plan: Plan) -> None:
     ]
     for program in plan.children:
         if program.listens:
-            variable = f"CLAUDE_MEM_{program.name.upper()}"
-            refused.append(
-                listening.refusal(
-                    *program.listens, host_by=f"{variable}_HOST", port_by=f"in {variable}_PORT"
-                )
+            by = f"CLAUDE_MEM_{program.name.upper()}"
+            said = listening.refusal(
+                *program.listens, host_by=f"{by}_HOST", port_by=f"in {by}_PORT"
             )
+            refused.append(said and f"{program.name}: {said}")
     if said := "; ".join(filter(None, refused)):
         raise StartFailed(said)

@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import select
+import struct
 import subprocess
 import termios
 import time
@@ -17,14 +18,18 @@ ROOT = Path(__file__).resolve().parents[1]
 class Terminal:
     """A process whose standard input, output and error are one terminal; ended with the block."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], *, columns: int = 200
+    ) -> None:
         self._ours, theirs = pty.openpty()
+        # It is as wide as it is told to be, whatever the tests' own terminal is.
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
         self._seen = b""
         self._matched = 0
-        # No attributes of the tests' own terminal get there: lines are as long as they are.
         self._process = subprocess.Popen(
             command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT,
-            env={**environment, "COLUMNS": "200"}, start_new_session=True, preexec_fn=_belong,
+            env={**environment, "COLUMNS": str(columns)}, start_new_session=True,
+            preexec_fn=_belong,
         )  # fmt: skip
         os.close(theirs)
 

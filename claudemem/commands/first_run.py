@@ -149,8 +149,9 @@ def _welcome(made: Secrets) -> str:
             "What to do next:",
             "",
             f"  admin  open {url}/admin/ and log in",
-            f"  agent  let Claude Code's http hooks post to {url}/v1/hooks/claude-code",
-            "         with the header `Authorization: Bearer <API key>`; README.md has the rest",
+            "  agent  connect it as README.md says: Claude Code's hooks post to",
+            f"         {url}/v1/hooks/claude-code",
+            "         with the header `Authorization: Bearer <API key>`",
             "  demo   `make demo` in another terminal shows it on recorded sessions",
             "",
         ]

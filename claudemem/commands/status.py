@@ -102,7 +102,7 @@ def _check(check: "Check") -> str:
     if check.name not in _PARTS:
         return ""
     told = f"{check.verdict:<8}{check.reason}"
-    if check.measure is not None and check.verdict != "off":
+    if check.measure and check.verdict != "off":
         told += f" ({_ago(check.measure)})"
     return _line(_PARTS[check.name], told)
 

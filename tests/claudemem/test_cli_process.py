@@ -203,7 +203,7 @@ def test_ctrl_c_stops_it_all_and_the_next_start_shows_no_secret(running: Install
     assert [process for process in family if process.is_running()] == []
     told = run("status", data=running.data)
     assert told.returncode == 1
-    assert "start it with `claudemem up`" in told.stdout
+    assert "start it with `claudemem start`" in told.stdout
     running.up()
     running.ready()
     assert "shown once" not in running.output.read_text()
@@ -246,7 +246,7 @@ def test_a_private_store_that_does_not_run_is_mentioned_and_waited_for(
             cwd=ROOT, stdout=output, stderr=output, env={**os.environ, **database_of(tmp_path)},
         )  # fmt: skip
     try:
-        until(lambda: "start it with `claudemem up`" in said.read_text(), 60)
+        until(lambda: "start it with `claudemem start`" in said.read_text(), 60)
         assert waiting.poll() is None
     finally:
         waiting.kill()
@@ -311,7 +311,7 @@ def test_what_flower_would_need_stops_the_start_of_everything(
         monkeypatch.setenv("CLAUDE_MEM_FLOWER_PORT", str(port))
         refused = run("up", "--port", str(access.free_port()), "--flower", data=tmp_path)
     assert refused.returncode == 1
-    assert f"port {port} of flower is taken" in refused.stderr
+    assert f"flower: port {port} is taken" in refused.stderr
     monkeypatch.setenv("CLAUDE_MEM_FLOWER_HOST", "0.0.0.0")
     refused = run("up", "--flower", data=tmp_path)
     assert refused.returncode == 1

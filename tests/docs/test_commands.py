@@ -94,6 +94,12 @@ def test_the_reference_has_every_command_and_nothing_else() -> None:
     assert told == set(ALL)
 
 
+def test_the_reference_has_the_commands_in_the_order_of_the_help() -> None:
+    told = [each.split()[1] for each in pages.sections(REFERENCE) if each.startswith("claudemem ")]
+
+    assert list(dict.fromkeys(told)) == list(dict.fromkeys(name.split()[1] for name in ALL))
+
+
 ALL = dict(commands())
 
 

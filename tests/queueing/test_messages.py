@@ -115,5 +115,5 @@ def test_publishing_resumes_by_itself_when_the_store_is_back(server: Server) -> 
 
 @override_settings(QUEUE_STORE_URL="")
 def test_without_a_store_the_error_says_how_to_get_one() -> None:
-    with pytest.raises(QueueStoreAway, match="claudemem up"):
+    with pytest.raises(QueueStoreAway, match="claudemem start"):
         messages.publish("job", "event")

@@ -382,7 +382,7 @@ def test_a_source_of_another_version_is_refused(store: Store) -> None:
 def test_a_server_that_runs_is_refused(store: Store) -> None:
     with (store.data / "up.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert "claudemem already runs in" in store.refused()
+        assert f"{store.data} is in use by another claudemem" in store.refused()
         assert store.moved("--dry-run")["moved"] is False
 
 
