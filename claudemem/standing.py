@@ -120,7 +120,7 @@ def gather() -> Report:
     seen = monitor.here(table, reason=database.reason)
     checks = verdicts.checks(seen, monitor.limits())
     provider = health.provider()
-    problems = _problems(state, processes, web) + _faults(store) + _unwell(checks, state)
+    problems = _problems(state, processes, web) + _faults(store, state) + _unwell(checks, state)
     if not database.initialized:
         problems.append(f"database: {database.reason}")
     if provider.status == "errored":
@@ -206,7 +206,9 @@ def _problems(state: State | None, processes: Sequence[Process], web: bool) -> l
     ]
 
 
-def _faults(store: QueueStore) -> list[str]:
+def _faults(store: QueueStore, state: State | None) -> list[str]:
+    if state is None and settings.STORE and settings.STORE.ours:
+        return []  # it starts with the rest
     return [f"store: {each}" for each in (store.reason, *store.faults) if each]
 
 

@@ -1,6 +1,8 @@
 """`claudemem jobs …`: what became of the work."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +48,8 @@ def list_jobs(status: str | None, limit: int, offset: int, as_json: bool) -> Non
 def retry(job_id: str) -> None:
     """Queue a failed or cancelled job again; show what became of it as JSON."""
     operations = _operations()
-    done = operations.retry(job_id, BY_OPERATOR)
+    with _known(job_id):
+        done = operations.retry(job_id, BY_OPERATOR)
     _show("retry", done.job, "noop_already_queued" if done.already_queued else "requeued")
 
 
@@ -55,7 +58,8 @@ def retry(job_id: str) -> None:
 def cancel(job_id: str) -> None:
     """Cancel a job that is not completed; show what became of it as JSON."""
     operations = _operations()
-    done = operations.cancel(job_id, BY_OPERATOR)
+    with _known(job_id):
+        done = operations.cancel(job_id, BY_OPERATOR)
     _show("cancel", done.job, "noop_already_cancelled" if done.already_cancelled else "cancelled")
 
 
@@ -74,6 +78,19 @@ def clear(session_id: str) -> None:
     cancelled = operations.clear(session.lane_key, session.id, BY_OPERATOR)
     told = {"sessionId": session.id, "action": "clear", "cancelled": cancelled}
     click.echo(json.dumps(told, indent=2))
+
+
+@contextmanager
+def _known(job_id: str) -> Iterator[None]:
+    """Say where ids are told if there is no such job."""
+    from queueing.errors import JobNotFound
+
+    try:
+        yield
+    except JobNotFound:
+        raise click.ClickException(
+            f"there is no job {job_id}: `claudemem jobs list` tells their ids"
+        ) from None
 
 
 def _operations() -> ModuleType:

@@ -168,8 +168,8 @@ def _need_celery(what: str, why: str) -> None:
 
     if settings.QUEUE_ENGINE == storechoice.DATABASE:
         raise click.ClickException(
-            f"{what} where CLAUDE_MEM_QUEUE_ENGINE is database: {why}; do without, or set "
-            "CLAUDE_MEM_QUEUE_ENGINE to celery"
+            f"{what} where CLAUDE_MEM_QUEUE_ENGINE is database: {why}; do without, or choose "
+            "celery (docs/how-to/choose-a-queue.md)"
         )
 
 

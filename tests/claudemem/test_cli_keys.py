@@ -168,7 +168,7 @@ def test_a_sessions_queue_is_cleared_and_each_job_is_entered_in_the_audit(
 def test_an_operation_on_no_job_or_a_completed_one_is_told() -> None:
     missing = run("jobs", "retry", "none")
     assert (missing.exit_code, missing.stdout) == (1, "")
-    assert "Generation job not found" in missing.stderr
+    assert "there is no job" in missing.stderr
 
 
 def test_jobs_are_listed_for_people_and_for_programs() -> None:
