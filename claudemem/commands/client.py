@@ -64,7 +64,7 @@ class Server:
         except httpx.TransportError as error:
             raise click.ClickException(
                 f"no server answers at {self._url} ({type(error).__name__}): start one with "
-                "`claudemem up`, or name another with --url"
+                "`claudemem start`, or name another with --url"
             ) from error
 
 

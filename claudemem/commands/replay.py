@@ -61,7 +61,10 @@ def replay(files: tuple[Path, ...], url: str | None, key: str) -> None:
 
 
 def local_url() -> str:
-    """Where the server of this data directory listens."""
-    from claudemem.settings import HOST, PORT
+    """Where the server of this data directory listens, or would."""
+    from claudemem import listening, settings, statefile
 
-    return f"http://{HOST}:{PORT}"
+    state = statefile.read(settings.DATA_DIR.root)
+    if state is not None and state.supervisor.alive:
+        return state.url
+    return listening.url(settings.HOST, settings.PORT)

@@ -60,6 +60,13 @@ def test_a_second_replay_makes_nothing_new(replayed: Replayed) -> None:
     assert amounts(replayed.stack) == before
 
 
+def test_the_command_finds_the_server_of_the_data_directory_at_its_port(replayed: Replayed) -> None:
+    running, file = replayed.stack, recording("locks-explained")
+    sent = len(payloads([file]))
+    told = running.cli("replay", "--key", running.key, str(file))
+    assert told == f"{sent} payloads sent, {sent} of them known already\n"
+
+
 def test_a_replay_of_long_ago_makes_nothing_new(replayed: Replayed) -> None:
     before = amounts(replayed.stack)
     _age(replayed.stack, windows=100)
