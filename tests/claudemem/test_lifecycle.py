@@ -134,6 +134,8 @@ def test_stop_makes_no_directory(tmp_path: Path) -> None:
 
 def test_stop_and_start_know_a_server_of_up(shared: Home) -> None:
     foreground = shared.begin("up")
+    # On a busy machine `start` could otherwise be the quicker one.
+    until(lambda: "supervisor" in shared.note(), 60)
     told = shared.start()
     assert told["pid"] == foreground.pid
     assert shared.run("stop").stdout == "Server stopped\n"
