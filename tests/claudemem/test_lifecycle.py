@@ -132,13 +132,13 @@ def test_stop_makes_no_directory(tmp_path: Path) -> None:
     assert not none.data.exists()
 
 
-def test_stop_and_start_know_a_server_of_up(shared: Home) -> None:
-    foreground = shared.begin("up")
+def test_stop_and_start_know_a_server_of_up(idle: Home) -> None:
+    foreground = idle.begin("up")
     # On a busy machine `start` could otherwise be the quicker one.
-    until(lambda: "supervisor" in shared.note(), 60)
-    told = shared.start()
+    until(lambda: "supervisor" in idle.note(), 60)
+    told = idle.start()
     assert told["pid"] == foreground.pid
-    assert shared.run("stop").stdout == "Server stopped\n"
+    assert idle.run("stop").stdout == "Server stopped\n"
     said, _ = foreground.communicate(timeout=30)
     assert foreground.returncode == 0
     assert b"store stopped" in said
