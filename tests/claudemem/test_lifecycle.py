@@ -144,6 +144,20 @@ def test_stop_and_start_know_a_server_of_up(idle: Home) -> None:
     assert b"store stopped" in said
 
 
+def test_a_server_listens_at_a_name_of_this_machine(idle: Home) -> None:
+    idle.start(CLAUDE_MEM_SERVER_HOST="localhost")
+    assert peek.healthy("127.0.0.1", idle.port)
+    told = idle.run("start", CLAUDE_MEM_SERVER_HOST="localhost").stderr
+    assert f"runs already at http://localhost:{idle.port} " in told
+
+
+def test_a_host_that_is_another_machine_is_refused_before_anything_starts(idle: Home) -> None:
+    told = idle.run("start", CLAUDE_MEM_SERVER_HOST="192.0.2.1")
+    assert told.returncode == 1
+    assert told.stderr.startswith("Error: '192.0.2.1' is not this machine: ")
+    assert not idle.note()
+
+
 def test_of_two_starts_at_once_one_starts_it_and_both_succeed(idle: Home) -> None:
     both = [idle.begin("start") for _ in range(2)]
     said = [process.communicate(timeout=120) for process in both]
