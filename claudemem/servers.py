@@ -37,9 +37,6 @@ class Program:
     version: str
     alias: str = ""
 
-    def __str__(self) -> str:
-        return f"{self.product} {self.version} ({self.path})"
-
 
 def find(explicit: str = "") -> Program | None:
     """The server at the path `explicit`, else one that this machine has; None if it has none.
