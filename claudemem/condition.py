@@ -37,23 +37,27 @@ def database(*, in_full: bool = False) -> Database:
     """
     if commits.shared.is_stuck:
         return Database(False, 0, _STUCK)
-    probe = _probe()
-    try:
-        return _migrated(probe)
-    except Error as error:
-        return Database(False, 0, _said(error, in_full=in_full))
-    finally:
-        probe.close()
+    with hurried():
+        try:
+            return _migrated()
+        except Error as error:
+            return Database(False, 0, _said(error, in_full=in_full))
+
+
+def known() -> Database:
+    """The same, as it was within the last second; known within half a second."""
+    return _known.answer() or Database(False, 0, _SILENT)
 
 
 def obstacle() -> str:
     """Why no event can be accepted, or "" where one can; known within half a second."""
-    known = _accepting.answer()
-    return _SILENT if known is None else known
+    answer = _accepting.answer()
+    return _SILENT if answer is None else answer
 
 
 def forget() -> None:
     """Have it asked anew."""
+    _known.forget()
     _accepting.forget()
 
 
@@ -74,8 +78,8 @@ def _accept() -> str:
         return _STUCK
     with hurried():
         try:
-            known = _migrated(connections[DEFAULT_DB_ALIAS])
-            return _refusal() if known.initialized else known.reason
+            found = _migrated()
+            return _refusal() if found.initialized else found.reason
         except Error as error:
             return _said(error, in_full=False)
 
@@ -105,8 +109,9 @@ def _probe() -> BaseDatabaseWrapper:
     return probe
 
 
-def _migrated(probe: BaseDatabaseWrapper) -> Database:
-    applied = MigrationRecorder(probe).applied_migrations().keys()
+def _migrated() -> Database:
+    # It asks by the name of the connection, whichever it is given.
+    applied = MigrationRecorder(connections[DEFAULT_DB_ALIAS]).applied_migrations().keys()
     ours = sum(app in upgrade.OURS for app, _ in applied)
     if unknown := upgrade.newer(applied, _migrations()):
         return Database(False, ours, f"a newer claudemem has prepared it (it has {unknown[-1]})")
@@ -121,4 +126,5 @@ def _migrations() -> frozenset[tuple[str, str]]:
     return frozenset(MigrationLoader(None, ignore_no_migrations=True).disk_migrations)
 
 
+_known = Question(database)
 _accepting = Question(_accept)

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.db import Error
+from django.db import Error, connection
 
 from claudemem import condition, verdicts
 from claudemem.condition import Database
 from claudemem.patience import Question
 from claudemem.verdicts import Check, Limits, Readings, Store
 from queueing import broker, depths
-from queueing.depths import Table
+from queueing.depths import Counts, Table
 from queueing.errors import QueueStoreAway
 
 ANSWER_SECONDS = 0.5
@@ -49,7 +49,7 @@ def limits() -> Limits:
 def look() -> Readings:
     """See how everything is, within about a second whatever does not answer."""
     _database.begin()
-    store = _store.answer() if _uses_store() else None
+    answered = store()
     said = _database.answer()
     known = said.database if said else None
     silent = f"the database did not answer within {ANSWER_SECONDS:g} s"
@@ -58,10 +58,23 @@ def look() -> Readings:
         table=said.table if said else None,
         database=reason,
         database_seconds=said.seconds if said else ANSWER_SECONDS,
-        store=_or_away(store) if _uses_store() else None,
+        store=answered,
         provider=provider_fault(),
         idle=settings.GENERATION_DISABLED,
     )
+
+
+def store() -> Store | None:
+    """What the queue store answered within the last second; None under an engine without one."""
+    if not _uses_store():
+        return None
+    silent = f"the queue store did not answer within {ANSWER_SECONDS:g} s"
+    return _store.answer() or Store(ANSWER_SECONDS, away=silent)
+
+
+def lanes() -> Counts | None:
+    """How many jobs there are by kind and state, as of the last second; None if it is not told."""
+    return _jobs.answer()
 
 
 def here(table: Table | None, reason: str = "") -> Readings:
@@ -89,8 +102,8 @@ def report() -> dict[str, Any]:
 
 def forget() -> None:
     """Have everything asked anew."""
-    _store.forget()
-    _database.forget()
+    for question in (_store, _database, _jobs):
+        question.forget()
 
 
 def provider_fault() -> str:
@@ -118,11 +131,6 @@ def _asked() -> Store:
     return Store(time.perf_counter() - started, messages)
 
 
-def _or_away(store: Store | None) -> Store:
-    silent = f"the queue store did not answer within {ANSWER_SECONDS:g} s"
-    return store or Store(ANSWER_SECONDS, away=silent)
-
-
 def _tell() -> _Told:
     started = time.perf_counter()
     known = condition.database()
@@ -135,6 +143,16 @@ def _tell() -> _Told:
         except Error as error:
             slow = f"the database did not tell of the queues: {type(error).__name__}"
             return _Told(Database(False, known.schema_version, slow), took, None)
+
+
+def _count() -> Counts | None:
+    # Not in a hurry: of a long table the first count may take a while, and is kept then.
+    try:
+        return depths.counts()
+    except Error:
+        return None
+    finally:
+        connection.close()
 
 
 def told(checks: Sequence[Check]) -> dict[str, Any]:
@@ -161,3 +179,4 @@ def _shown(check: Check) -> dict[str, Any]:
 
 _store = Question(_asked, patience=ANSWER_SECONDS)
 _database = Question(_tell, patience=ANSWER_SECONDS)
+_jobs = Question(_count, patience=ANSWER_SECONDS)

@@ -51,7 +51,11 @@ class Question(Generic[Answer]):
         now = time.monotonic()
         if not self._is_open and now - self._answered_at > self._keep:
             self._asked_at, self._is_open = now, True
-            threading.Thread(target=self._put, name="question", daemon=True).start()
+            try:
+                threading.Thread(target=self._put, name="question", daemon=True).start()
+            except RuntimeError:
+                # As many threads as there may be: whoever wants to know next tries again.
+                self._answer, self._is_open = None, False
 
     def _put(self) -> None:
         answer: Answer | None = None

@@ -119,7 +119,7 @@ def gather() -> Report:
     table = depths.table() if database.initialized else None
     seen = monitor.here(table, reason=database.reason)
     checks = verdicts.checks(seen, monitor.limits())
-    provider = health.provider()
+    provider = health.provider(table.pause if table else None)
     problems = _problems(state, processes, web) + _faults(store) + _unwell(checks, state)
     if not database.initialized:
         problems.append(f"database: {database.reason}")

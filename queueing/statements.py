@@ -284,6 +284,7 @@ _TEXTS = {
             sum(CASE WHEN job.state = 'queued' AND job.due_at <= {now} THEN 1 ELSE 0 END),
             sum(CASE WHEN job.state = 'queued' AND job.due_at <= {now} AND lane.woken_at < {later}
                 THEN 1 ELSE 0 END),
+            sum(CASE WHEN job.state = 'queued' AND job.due_at < {later} THEN 1 ELSE 0 END),
             min(CASE WHEN job.retried_count = 0 THEN job.created_at ELSE job.due_at END), {now}
         FROM queueing_lane lane
         JOIN queueing_generationjob job ON job.lane_id = lane.id AND job.seq = lane.head

@@ -34,7 +34,7 @@ def accepting(request: HttpRequest) -> Answer:
 @router.get("/api/readiness")
 def ready(request: HttpRequest) -> Answer:
     """Events can be accepted: the database answers and is migrated. 503 where not."""
-    if condition.database().initialized:
+    if condition.known().initialized:
         return Answer({"status": "ready", "mcpReady": True})
     message = "Worker is still initializing, please retry"
     return Answer({"status": "initializing", "message": message}, status=503)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 
 from claudemem import condition, monitor
 from observations.models import Project, Team
@@ -16,21 +16,13 @@ from queueing.models import GenerationJob
 from tests.claudemem.api.conftest import Api, RawKey, refused, told
 from tests.postgres import on_postgresql
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("asked_anew")]
 
 PARTS = [
     "database", "queueStore", "lag", "lastSuccess", "beat", "workers", "canaries", "queues",
     "provider",
 ]  # fmt: skip
 QUEUES = ["event", "summary", "event-batch"]
-
-
-@pytest.fixture(autouse=True)
-def at_once(asked_anew: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything is asked anew each time, with patience for a busy machine."""
-    for question in (monitor._store, monitor._database, condition._accepting):
-        monkeypatch.setattr(question, "_keep", -1.0)
-        monkeypatch.setattr(question, "_patience", 30.0)
 
 
 @pytest.fixture
@@ -188,3 +180,16 @@ def test_what_is_processed_is_counted_over_all_or_within_a_keys_reach(
         assert told(caller.get("/api/processing-status"), 200) == empty
     wrong = Api("cmem_" + "0" * 48).get("/api/processing-status")
     refused(wrong, 403, "Forbidden")
+
+
+@pytest.mark.skipif(not on_postgresql(), reason="about PostgreSQL alone")
+def test_looking_often_takes_no_connection_from_those_who_work(messages: dict[str, int]) -> None:
+    """Those of the pool that a look had taken and not given back would be gone for good."""
+    pool: Any = getattr(connections[DEFAULT_DB_ALIAS], "pool", None)
+    connection.ensure_connection()
+    for _ in range(5):
+        for path in ("/v1/health", "/readyz", "/api/readiness", "/api/health", "/v1/info"):
+            assert Api().get(path).status_code == 200
+    connection.close()
+    stats = pool.get_stats()
+    assert stats["pool_size"] == stats["pool_available"], stats
