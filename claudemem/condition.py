@@ -18,7 +18,7 @@ from observations import commits
 # How long a probe waits (seconds) for a SQLite that is locked.
 _IMPATIENT: Final = {"timeout": 0.5}
 _STUCK = "the database is locked or very slow: nothing can be stored now"
-_SILENT = "the database did not answer in time: see that it runs and has room on its disk"
+SILENT = "the database did not answer in time: see that it runs and has room on its disk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,13 @@ def database(*, in_full: bool = False) -> Database:
 
 def known() -> Database:
     """The same, as it was within the last second; known within half a second."""
-    return _known.answer() or Database(False, 0, _SILENT)
+    return _known.answer() or Database(False, 0, SILENT)
 
 
 def obstacle() -> str:
     """Why no event can be accepted, or "" where one can; known within half a second."""
     answer = _accepting.answer()
-    return _SILENT if answer is None else answer
+    return SILENT if answer is None else answer
 
 
 def forget() -> None:

@@ -24,7 +24,6 @@ _ENGINES: Final = {
     storechoice.DATABASE: ("database", "database"),
 }
 
-_STARTED = time.monotonic()
 
 Status = Literal["active", "disabled", "errored"]
 
@@ -146,7 +145,7 @@ def summary() -> dict[str, Any]:
         "runtime": RUNTIME,
         "version": version(),
         "workerPath": "",
-        "uptime": int(time.monotonic() - _STARTED),
+        "uptime": int(time.monotonic() - monitor.STARTED),
         "managed": False,
         "hasIpc": False,
         "platform": sys.platform,

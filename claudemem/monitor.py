@@ -5,8 +5,10 @@ a second, and once a second at most however many want to know.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from django.conf import settings
@@ -16,12 +18,14 @@ from claudemem import condition, verdicts
 from claudemem.condition import Database
 from claudemem.patience import Question
 from claudemem.verdicts import Check, Limits, Readings, Store
+from observations.errors import StorageAway
 from queueing import broker, depths
 from queueing.depths import Counts, Table
 from queueing.errors import QueueStoreAway
 
 ANSWER_SECONDS = 0.5
 _IN_GROUPS = ("canaries", "queues")
+STARTED = time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ def look() -> Readings:
         store=answered,
         provider=provider_fault(),
         idle=settings.GENERATION_DISABLED,
+        up=time.monotonic() - STARTED,
     )
 
 
@@ -77,15 +82,27 @@ def lanes() -> Counts | None:
     return _jobs.answer()
 
 
-def here(table: Table | None, reason: str = "") -> Readings:
-    """The readings, with what the caller read from the database; `reason` why that is nothing."""
+def open_jobs() -> Counts:
+    """How many jobs wait or are worked, by kind and state. Raises StorageAway if it is not told."""
+    counted = _open.answer()
+    if counted is None:
+        raise StorageAway(condition.SILENT)
+    return counted
+
+
+def here(table: Table | None, reason: str, up: float) -> Readings:
+    """The readings, with what the caller read from the database; `reason` why that is nothing.
+
+    `up` is for how many seconds the server runs, infinite where nobody knows.
+    """
     return Readings(
         table=table,
         database="" if table else reason,
         database_seconds=0.0,
-        store=_asked() if _uses_store() else None,
+        store=_asked(str) if _uses_store() else None,
         provider="",
         idle=settings.GENERATION_DISABLED,
+        up=up,
     )
 
 
@@ -102,7 +119,7 @@ def report() -> dict[str, Any]:
 
 def forget() -> None:
     """Have everything asked anew."""
-    for question in (_store, _database, _jobs):
+    for question in (_store, _database, _open, _jobs):
         question.forget()
 
 
@@ -122,12 +139,12 @@ def _uses_store() -> bool:
     return bool(settings.QUEUE_ENGINE != "database")
 
 
-def _asked() -> Store:
+def _asked(say: Callable[[QueueStoreAway], str]) -> Store:
     started = time.perf_counter()
     try:
         messages = broker.depths()
     except QueueStoreAway as away:
-        return Store(time.perf_counter() - started, away=str(away))
+        return Store(time.perf_counter() - started, away=say(away))
     return Store(time.perf_counter() - started, messages)
 
 
@@ -155,6 +172,14 @@ def _count() -> Counts | None:
         connection.close()
 
 
+def _count_open() -> Counts | None:
+    with condition.hurried():
+        try:
+            return depths.open_jobs()
+        except Error:
+            return None
+
+
 def told(checks: Sequence[Check]) -> dict[str, Any]:
     """The checks by name; of those that there are several of, a list."""
     wire: dict[str, Any] = {}
@@ -177,6 +202,9 @@ def _shown(check: Check) -> dict[str, Any]:
     return shown
 
 
-_store = Question(_asked, patience=ANSWER_SECONDS)
+# Anybody may read this one's answer: it names no host and no path.
+_store = Question(partial(_asked, attrgetter("plainly")), patience=ANSWER_SECONDS)
 _database = Question(_tell, patience=ANSWER_SECONDS)
+# An answer to this one is good for whoever waited for it, and for nobody else.
+_open = Question(_count_open, patience=ANSWER_SECONDS, keep=0.0)
 _jobs = Question(_count, patience=ANSWER_SECONDS)

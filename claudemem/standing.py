@@ -1,8 +1,11 @@
 """How everything is in a data directory, or on a database and queue store that many share."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +120,8 @@ def gather() -> Report:
     web = state is not None and peek.healthy(settings.HOST, _port(state))
     store, database = _store(), condition.database(in_full=True)
     table = depths.table() if database.initialized else None
-    seen = monitor.here(table, reason=database.reason)
+    server = _server(state, web)
+    seen = monitor.here(table, database.reason, _up(state, server))
     checks = verdicts.checks(seen, monitor.limits())
     provider = health.provider(table.pause if table else None)
     problems = _problems(state, processes, web) + _faults(store) + _unwell(checks, state)
@@ -129,7 +133,7 @@ def gather() -> Report:
     return Report(
         healthy=not problems,
         verdict=verdicts.overall(checks),
-        server=_server(state, web),
+        server=server,
         url=state.url if state else "",
         data=str(settings.DATA_DIR.root),
         processes=processes,
@@ -163,6 +167,16 @@ def _server(state: State | None, web: bool) -> Server:
         if state is None:
             return Server(running=False)
         return Server(web, state.supervisor.pid, _port(state))
+
+
+def _up(state: State | None, server: Server) -> float:
+    """For how many seconds it runs: infinite where that is not known."""
+    if state is None:
+        return inf
+    try:
+        return time.time() - datetime.fromisoformat(server.started).timestamp()
+    except ValueError:
+        return 0.0  # It has not said so yet.
 
 
 def _processes(state: State) -> list[Process]:

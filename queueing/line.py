@@ -99,9 +99,7 @@ class Line:
             if not question.is_answered:
                 self._answer_all()
         if question.failure is not None:
-            raise QueueStoreAway(
-                f"the queue store {reason(question.failure)}"
-            ) from question.failure
+            raise _away(question.failure) from question.failure
         return question.replies
 
     def close(self) -> None:
@@ -110,9 +108,7 @@ class Line:
         self._lose(self._failure, patience=0.0, seek=False)
 
     def _refusal(self) -> QueueStoreAway:
-        return QueueStoreAway(
-            f"the queue store {reason(self._failure)}; it is tried again every {self._rest:g} s"
-        )
+        return _away(self._failure, f"; it is tried again every {self._rest:g} s")
 
     # --- in turn ------------------------------------------------------------------------------
 
@@ -217,6 +213,11 @@ class Line:
 def _usual(error: Exception) -> Exception:
     """The error, as one of those that are expected of a store."""
     return error if isinstance(error, _FAILURES) else redis.ConnectionError(type(error).__name__)
+
+
+def _away(failure: Exception, then: str = "") -> QueueStoreAway:
+    said = f"the queue store {reason(failure)}{then}"
+    return QueueStoreAway(said, f"the queue store {reason(failure, plainly=True)}{then}")
 
 
 def _conclude(question: _Question, failure: Exception) -> None:

@@ -57,7 +57,7 @@ def version(request: HttpRequest) -> Answer:
 def processing(request: HttpRequest) -> Answer:
     """How many jobs wait or are worked. With a key, those in its reach; without one, all."""
     asks = calls.caller(request, scopes.READ_JOBS)
-    counted = depths.open_jobs() if asks is None else reach.open_jobs(asks)
+    counted = monitor.open_jobs() if asks is None else reach.open_jobs(asks)
     depth = counted.total()
     by_kind = {name: _of_kind(counted, name) for name in kinds.BY_NAME}
     return Answer({"isProcessing": depth > 0, "queueDepth": depth, "kinds": by_kind})

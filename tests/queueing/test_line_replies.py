@@ -78,7 +78,7 @@ def test_a_reply_that_is_said_twice_is_given_to_nobody_else() -> None:
 
     def mixed() -> tuple[float, bool]:
         seconds()
-        return 0.0, all(depths_are_right() and seconds()[1] for _ in range(10))
+        return 0.0, all(depths_are_right() and seconds()[1] for _ in range(4))
 
     with store_that(twice):
         until(lambda: seconds()[1])
