@@ -117,14 +117,14 @@ def gather() -> Report:
     written = statefile.read(settings.DATA_DIR.root)
     state = written if written is not None and written.supervisor.alive else None
     processes = _processes(state) if state else []
-    web = state is not None and peek.healthy(settings.HOST, _port(state))
+    server = _server(state)
+    web = server.port is not None and peek.healthy(settings.HOST, server.port)
     store, database = _store(), condition.database(in_full=True)
     table = depths.table() if database.initialized else None
-    server = _server(state, web)
-    seen = monitor.here(table, database.reason, _up(state, server))
+    seen = monitor.here(table, database.reason, _up(server))
     checks = verdicts.checks(seen, monitor.limits())
     provider = health.provider(table.pause if table else None)
-    problems = _problems(state, processes, web) + _faults(store) + _unwell(checks, state)
+    problems = _problems(server, processes, web) + _faults(store) + _unwell(checks, server)
     if not database.initialized:
         problems.append(f"database: {database.reason}")
     if provider.status == "errored":
@@ -134,7 +134,7 @@ def gather() -> Report:
         healthy=not problems,
         verdict=verdicts.overall(checks),
         server=server,
-        url=state.url if state else "",
+        url=state.url if state else _url(server),
         data=str(settings.DATA_DIR.root),
         processes=processes,
         web=web,
@@ -157,7 +157,8 @@ def _port(state: State) -> int:
     return int(state.url.rpartition(":")[2])
 
 
-def _server(state: State | None, web: bool) -> Server:
+def _server(state: State | None) -> Server:
+    """Whoever keeps its parts running, or the web alone where nobody does."""
     try:
         said = json.loads((Path(settings.DATA_DIR.root) / _ANNOUNCED).read_text())
         if state is None and not pids.mark(int(said["pid"])).alive:
@@ -166,12 +167,17 @@ def _server(state: State | None, web: bool) -> Server:
     except (OSError, ValueError, KeyError, TypeError):
         if state is None:
             return Server(running=False)
-        return Server(web, state.supervisor.pid, _port(state))
+        return Server(True, state.supervisor.pid, _port(state))
 
 
-def _up(state: State | None, server: Server) -> float:
-    """For how many seconds it runs: infinite where that is not known."""
-    if state is None:
+def _url(server: Server) -> str:
+    host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
+    return f"http://{host}:{server.port}" if server.port else ""
+
+
+def _up(server: Server) -> float:
+    """For how many seconds it runs: infinite where nothing runs here."""
+    if not server.running:
         return inf
     try:
         return time.time() - datetime.fromisoformat(server.started).timestamp()
@@ -208,8 +214,8 @@ def _store() -> QueueStore:
     )  # fmt: skip
 
 
-def _problems(state: State | None, processes: Sequence[Process], web: bool) -> list[str]:
-    if state is None:
+def _problems(server: Server, processes: Sequence[Process], web: bool) -> list[str]:
+    if not server.running:
         nothing = "nothing runs in this data directory: start it with `claudemem up`"
         return [] if settings.DEPLOYED else [nothing]
     problems = [] if web else ["web: it does not answer yet, or its log says why"]
@@ -224,9 +230,9 @@ def _faults(store: QueueStore) -> list[str]:
     return [f"store: {each}" for each in (store.reason, *store.faults) if each]
 
 
-def _unwell(checks: Sequence[Check], state: State | None) -> list[str]:
+def _unwell(checks: Sequence[Check], server: Server) -> list[str]:
     """What has failed of what only a server that runs can keep going."""
-    if state is None and not settings.DEPLOYED:
+    if not server.running and not settings.DEPLOYED:
         return []
     failed = [each for each in checks if each.verdict == verdicts.FAILED]
     told = {"lastSuccess": "jobs", "beat": "beat", "workers": "worker"}
