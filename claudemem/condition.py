@@ -1,8 +1,9 @@
 """Whether the database answers, is up to date and takes writes; asked so that nobody waits long."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 
@@ -17,17 +18,22 @@ from observations import commits
 
 # How long a probe waits (seconds) for a SQLite that is locked.
 _IMPATIENT: Final = {"timeout": 0.5}
+PATIENCE: Final = 0.5
 _STUCK = "the database is locked or very slow: nothing can be stored now"
 SILENT = "the database did not answer in time: see that it runs and has room on its disk"
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Whether the database answers and has every migration; how many of ours it has."""
+    """Whether the database answers and has every migration; how many of ours it has.
+
+    `seconds` is how long it took to say so, where that was measured.
+    """
 
     initialized: bool
     schema_version: int
     reason: str
+    seconds: float = 0.0
 
 
 def database(*, in_full: bool = False) -> Database:
@@ -44,9 +50,14 @@ def database(*, in_full: bool = False) -> Database:
             return Database(False, 0, _said(error, in_full=in_full))
 
 
+def begin() -> None:
+    """Ask what `known` tells, and do not wait."""
+    _known.begin()
+
+
 def known() -> Database:
-    """The same, as it was within the last second; known within half a second."""
-    return _known.answer() or Database(False, 0, SILENT)
+    """The same, as it was within the last second, and measured; known within half a second."""
+    return _known.answer() or Database(False, 0, SILENT, PATIENCE)
 
 
 def obstacle() -> str:
@@ -71,6 +82,12 @@ def hurried() -> Iterator[None]:
     finally:
         connections[DEFAULT_DB_ALIAS] = usual
         probe.close()
+
+
+def _measured() -> Database:
+    started = time.perf_counter()
+    found = database()
+    return replace(found, seconds=time.perf_counter() - started)
 
 
 def _accept() -> str:
@@ -126,5 +143,5 @@ def _migrations() -> frozenset[tuple[str, str]]:
     return frozenset(MigrationLoader(None, ignore_no_migrations=True).disk_migrations)
 
 
-_known = Question(database)
-_accepting = Question(_accept)
+_known = Question(_measured, patience=PATIENCE)
+_accepting = Question(_accept, patience=PATIENCE)

@@ -6,7 +6,6 @@ a second, and once a second at most however many want to know.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 from typing import Any
@@ -15,7 +14,6 @@ from django.conf import settings
 from django.db import Error, connection
 
 from claudemem import condition, verdicts
-from claudemem.condition import Database
 from claudemem.patience import Question
 from claudemem.verdicts import Check, Limits, Readings, Store
 from observations.errors import StorageAway
@@ -23,18 +21,11 @@ from queueing import broker, depths
 from queueing.depths import Counts, Table
 from queueing.errors import QueueStoreAway
 
-ANSWER_SECONDS = 0.5
+ANSWER_SECONDS = condition.PATIENCE
+# What is long in the counting is told as it was so long ago at most.
+WORTH_SECONDS = 30.0
 _IN_GROUPS = ("canaries", "queues")
 STARTED = time.monotonic()
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """What the database said: of itself, within how many seconds, and of the queues."""
-
-    database: Database
-    seconds: float
-    table: Table | None
 
 
 def limits() -> Limits:
@@ -52,16 +43,13 @@ def limits() -> Limits:
 
 def look() -> Readings:
     """See how everything is, within about a second whatever does not answer."""
-    _database.begin()
-    answered = store()
-    said = _database.answer()
-    known = said.database if said else None
-    silent = f"the database did not answer within {ANSWER_SECONDS:g} s"
-    reason = silent if known is None else "" if known.initialized else known.reason
+    condition.begin()
+    _table.begin()
+    answered, known = store(), condition.known()
     return Readings(
-        table=said.table if said else None,
-        database=reason,
-        database_seconds=said.seconds if said else ANSWER_SECONDS,
+        table=_table.answer() if known.initialized else None,
+        database="" if known.initialized else known.reason,
+        database_seconds=known.seconds,
         store=answered,
         provider=provider_fault(),
         idle=settings.GENERATION_DISABLED,
@@ -119,7 +107,7 @@ def report() -> dict[str, Any]:
 
 def forget() -> None:
     """Have everything asked anew."""
-    for question in (_store, _database, _open, _jobs):
+    for question in (_store, _table, _open, _jobs):
         question.forget()
 
 
@@ -148,18 +136,12 @@ def _asked(say: Callable[[QueueStoreAway], str]) -> Store:
     return Store(time.perf_counter() - started, messages)
 
 
-def _tell() -> _Told:
-    started = time.perf_counter()
-    known = condition.database()
-    took = time.perf_counter() - started
-    if not known.initialized:
-        return _Told(known, took, None)
+def _read() -> Table | None:
     with condition.hurried():
         try:
-            return _Told(known, took, depths.table())
-        except Error as error:
-            slow = f"the database did not tell of the queues: {type(error).__name__}"
-            return _Told(Database(False, known.schema_version, slow), took, None)
+            return depths.table()
+        except Error:
+            return None
 
 
 def _count() -> Counts | None:
@@ -204,7 +186,8 @@ def _shown(check: Check) -> dict[str, Any]:
 
 # Anybody may read this one's answer: it names no host and no path.
 _store = Question(partial(_asked, attrgetter("plainly")), patience=ANSWER_SECONDS)
-_database = Question(_tell, patience=ANSWER_SECONDS)
+# A million jobs that wait take a while to be looked at, and are no fault of the database.
+_table = Question(_read, patience=ANSWER_SECONDS, worth=WORTH_SECONDS)
 # An answer to this one is good for whoever waited for it, and for nobody else.
 _open = Question(_count_open, patience=ANSWER_SECONDS, keep=0.0)
-_jobs = Question(_count, patience=ANSWER_SECONDS)
+_jobs = Question(_count, patience=ANSWER_SECONDS, worth=WORTH_SECONDS)

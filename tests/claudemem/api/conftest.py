@@ -88,7 +88,7 @@ def asked_anew(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Health is asked anew each time, with patience for a busy machine, and answers are awaited."""
     monitor.forget()
     condition.forget()
-    asked = (monitor._store, monitor._database, monitor._open, monitor._jobs)
+    asked = (monitor._store, monitor._table, monitor._open, monitor._jobs)
     monkeypatch.setattr(monitor, "STARTED", time.monotonic() - 10_000)
     for question in (*asked, condition._known, condition._accepting):
         monkeypatch.setattr(question, "_keep", -1.0)

@@ -133,7 +133,7 @@ def test_under_the_database_engine_there_is_no_store_to_be_asked(
 @pytest.fixture
 def silent_database(asked_anew: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A database that does not answer: one that is locked, or a server that stands still."""
-    asked = (monitor._database, monitor._open, monitor._jobs, condition._known)
+    asked = (monitor._table, monitor._open, monitor._jobs, condition._known)
     for question in (*asked, condition._accepting):
         monkeypatch.setattr(question, "_patience", 0.1)
     answer = threading.Event()
