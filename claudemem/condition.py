@@ -1,8 +1,9 @@
 """Whether the database answers, is up to date and takes writes; asked so that nobody waits long."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 
@@ -17,17 +18,22 @@ from observations import commits
 
 # How long a probe waits (seconds) for a SQLite that is locked.
 _IMPATIENT: Final = {"timeout": 0.5}
+PATIENCE: Final = 0.5
 _STUCK = "the database is locked or very slow: nothing can be stored now"
-_SILENT = "the database did not answer in time: see that it runs and has room on its disk"
+SILENT = "the database did not answer in time: see that it runs and has room on its disk"
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Whether the database answers and has every migration; how many of ours it has."""
+    """Whether the database answers and has every migration; how many of ours it has.
+
+    `seconds` is how long it took to say so, where that was measured.
+    """
 
     initialized: bool
     schema_version: int
     reason: str
+    seconds: float = 0.0
 
 
 def database(*, in_full: bool = False) -> Database:
@@ -37,23 +43,32 @@ def database(*, in_full: bool = False) -> Database:
     """
     if commits.shared.is_stuck:
         return Database(False, 0, _STUCK)
-    probe = _probe()
-    try:
-        return _migrated(probe)
-    except Error as error:
-        return Database(False, 0, _said(error, in_full=in_full))
-    finally:
-        probe.close()
+    with hurried():
+        try:
+            return _migrated()
+        except Error as error:
+            return Database(False, 0, _said(error, in_full=in_full))
+
+
+def begin() -> None:
+    """Ask what `known` tells, and do not wait."""
+    _known.begin()
+
+
+def known() -> Database:
+    """The same, as it was within the last second, and measured; known within half a second."""
+    return _known.answer() or Database(False, 0, SILENT, PATIENCE)
 
 
 def obstacle() -> str:
     """Why no event can be accepted, or "" where one can; known within half a second."""
-    known = _accepting.answer()
-    return _SILENT if known is None else known
+    answer = _accepting.answer()
+    return SILENT if answer is None else answer
 
 
 def forget() -> None:
     """Have it asked anew."""
+    _known.forget()
     _accepting.forget()
 
 
@@ -69,13 +84,19 @@ def hurried() -> Iterator[None]:
         probe.close()
 
 
+def _measured() -> Database:
+    started = time.perf_counter()
+    found = database()
+    return replace(found, seconds=time.perf_counter() - started)
+
+
 def _accept() -> str:
     if commits.shared.is_stuck:
         return _STUCK
     with hurried():
         try:
-            known = _migrated(connections[DEFAULT_DB_ALIAS])
-            return _refusal() if known.initialized else known.reason
+            found = _migrated()
+            return _refusal() if found.initialized else found.reason
         except Error as error:
             return _said(error, in_full=False)
 
@@ -105,8 +126,9 @@ def _probe() -> BaseDatabaseWrapper:
     return probe
 
 
-def _migrated(probe: BaseDatabaseWrapper) -> Database:
-    applied = MigrationRecorder(probe).applied_migrations().keys()
+def _migrated() -> Database:
+    # It asks by the name of the connection, whichever it is given.
+    applied = MigrationRecorder(connections[DEFAULT_DB_ALIAS]).applied_migrations().keys()
     ours = sum(app in upgrade.OURS for app, _ in applied)
     if unknown := upgrade.newer(applied, _migrations()):
         return Database(False, ours, f"a newer claudemem has prepared it (it has {unknown[-1]})")
@@ -121,4 +143,5 @@ def _migrations() -> frozenset[tuple[str, str]]:
     return frozenset(MigrationLoader(None, ignore_no_migrations=True).disk_migrations)
 
 
-_accepting = Question(_accept)
+_known = Question(_measured, patience=PATIENCE)
+_accepting = Question(_accept, patience=PATIENCE)

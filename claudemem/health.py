@@ -1,24 +1,20 @@
-"""Alive, able to accept, and how each part is. Nothing here waits for what is dead."""
+"""How each part is, in the words that older clients know. Nothing here waits for what is dead."""
 
 import os
 import sys
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
 from importlib import metadata
 from typing import Any, Final, Literal
 
 from django.conf import settings
-from django.db import Error
-from django.db.models import F
-from django.utils import timezone
 
 from claudemem import condition, monitor, storechoice, verdicts
 from claudemem.condition import Database
-from queueing import addresses, broker, depths, kinds, pauses, states
-from queueing.errors import QueueStoreAway
-from queueing.models import GenerationJob
+from claudemem.verdicts import Readings, Store
+from queueing import addresses, kinds, states
+from queueing.pauses import Paused
 
 # Words that clients look for, whatever this server is made of.
 RUNTIME: Final = "server-beta"
@@ -28,11 +24,6 @@ _ENGINES: Final = {
     storechoice.DATABASE: ("database", "database"),
 }
 
-# How long a probe waits (seconds) for a SQLite that is locked.
-_IMPATIENT: Final = {"timeout": 0.5}
-# A job that is due begins within this, unless all who could begin it are at work.
-_TAKEN_WITHIN = timedelta(seconds=15)
-_STARTED = time.monotonic()
 
 Status = Literal["active", "disabled", "errored"]
 
@@ -69,39 +60,36 @@ def version() -> str:
         return "development"
 
 
-def queue(known: Database) -> Boundary:
-    """What brings work to workers: the queue store, asked within half a second, or the database."""
-    if not _has_store():
+def queue(known: Database, store: Store | None) -> Boundary:
+    """What brings work to workers: the queue store, or the database where there is none."""
+    if store is None:
         status: Status = "active" if known.initialized else "errored"
         return Boundary(status, f"the database: {known.reason}", _queue_details())
-    try:
-        seconds = broker.ping()
-    except QueueStoreAway as error:
-        return Boundary("errored", str(error), _queue_details())
-    return Boundary("active", f"answers in {seconds * 1000:.1f} ms", _queue_details())
+    if store.away:
+        return Boundary("errored", store.away, _queue_details())
+    return Boundary("active", f"answers in {store.seconds * 1000:.1f} ms", _queue_details())
 
 
-def workers() -> Boundary:
+def workers(seen: Readings) -> Boundary:
     """Whether anything works the jobs, as far as the queues and leases show it."""
     details = {"provider": settings.PROVIDER}
     if settings.GENERATION_DISABLED:
         return Boundary("disabled", "generation is switched off by configuration", details)
-    try:
-        seen, overdue = monitor.here(depths.hands()), _overdue()
-    except Error:
+    if seen.table is None:
         return Boundary("errored", "workers have no database to work with", details)
     if seen.store and seen.store.away:
         return Boundary("errored", f"workers cannot be reached: {seen.store.away}", details)
     found = verdicts.workers(seen, monitor.limits())
     if found.verdict not in (verdicts.OK, verdicts.LATE):
         return Boundary("errored", found.reason, details)
-    if overdue and not (seen.table and (seen.table.held or seen.table.pause)):
+    overdue = any(each.overdue for each in seen.table.heads)
+    if overdue and not (seen.table.held or seen.table.pause):
         return Boundary("errored", "work waits and nobody takes it: see the worker's log", details)
     return Boundary("active", found.reason, details)
 
 
-def provider() -> Boundary:
-    """The configured provider."""
+def provider(pause: Paused | None) -> Boundary:
+    """The configured provider, which nothing is asked of during a `pause`."""
     # Only workers need providers: the web process does without them until it is asked.
     from observations.providers import Options, UnknownProvider, provider_named
 
@@ -110,20 +98,10 @@ def provider() -> Boundary:
     except UnknownProvider as error:
         return Boundary("errored", str(error))
     details = {"provider": chosen.name, "model": chosen.model}
-    if paused := pause():
-        return Boundary("errored", f"paused: {paused}", details)
-    return Boundary("active", "configured", details)
-
-
-def pause() -> str:
-    """Why nothing is asked of the provider just now, and until when; empty where it is."""
-    try:
-        paused = pauses.current()
-    except Error:
-        return ""
-    if paused is None:
-        return ""
-    return f"{paused.reason}; jobs wait, and the next try is in {paused.left:.0f} s"
+    if pause is None:
+        return Boundary("active", "configured", details)
+    reason = f"paused: {pause.reason}; jobs wait, and the next try is in {pause.left:.0f} s"
+    return Boundary("errored", reason, details)
 
 
 def broadcaster() -> Boundary:
@@ -133,25 +111,24 @@ def broadcaster() -> Boundary:
 
 def lanes() -> list[QueueLane]:
     """Each kind's jobs, counted by state."""
-    try:
-        counted = depths.counts()
-    except Error:
+    counted = monitor.lanes()
+    if counted is None:
         return [QueueLane(name, name, 0, 0, 0, 0, 0, 0, True) for name in kinds.BY_NAME]
     return [_lane(name, counted) for name in kinds.BY_NAME]
 
 
 def info() -> dict[str, Any]:
     """What this server is and how its parts are, for `/v1/info`."""
-    known = condition.database()
+    known, seen = condition.known(), monitor.look()
     return {
         "name": "claude-mem-server",
         "runtime": RUNTIME,
         "authMode": "api-key",
         "postgres": {"initialized": known.initialized, "schemaVersion": known.schema_version},
         "boundaries": {
-            "queueManager": asdict(queue(known)),
-            "generationWorkerManager": asdict(workers()),
-            "providerRegistry": asdict(provider()),
+            "queueManager": asdict(queue(known, seen.store)),
+            "generationWorkerManager": asdict(workers(seen)),
+            "providerRegistry": asdict(provider(seen.table.pause if seen.table else None)),
             "eventBroadcaster": asdict(broadcaster()),
         },
         "queueLanes": [asdict(lane) for lane in lanes()],
@@ -160,15 +137,15 @@ def info() -> dict[str, Any]:
 
 def summary() -> dict[str, Any]:
     """The state of everything, for `/api/health`; `status` is `ok` or `degraded`."""
-    known = condition.database()
-    store_state = queue(known)
+    known = condition.known()
+    store_state = queue(known, monitor.store())
     sound = known.initialized and store_state.status == "active"
     return {
         "status": "ok" if sound else "degraded",
         "runtime": RUNTIME,
         "version": version(),
         "workerPath": "",
-        "uptime": int(time.monotonic() - _STARTED),
+        "uptime": int(time.monotonic() - monitor.STARTED),
         "managed": False,
         "hasIpc": False,
         "platform": sys.platform,
@@ -230,13 +207,6 @@ def _address() -> dict[str, Any]:
         "port": port,
         "prefix": settings.QUEUE_PREFIX,
     }
-
-
-def _overdue() -> bool:
-    long_ago = timezone.now() - _TAKEN_WITHIN
-    # Only the head of a lane is anybody's to take; those behind it wait for it.
-    heads = GenerationJob.objects.filter(seq=F("lane__head"), state=states.QUEUED)
-    return heads.filter(due_at__lt=long_ago).exists()
 
 
 def _lane(name: str, counted: Counter[tuple[str, str]]) -> QueueLane:

@@ -5,32 +5,27 @@ a second, and once a second at most however many want to know.
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from django.conf import settings
-from django.db import Error
+from django.db import Error, connection
 
 from claudemem import condition, verdicts
-from claudemem.condition import Database
 from claudemem.patience import Question
 from claudemem.verdicts import Check, Limits, Readings, Store
+from observations.errors import StorageAway
 from queueing import broker, depths
-from queueing.depths import Table
+from queueing.depths import Counts, Table
 from queueing.errors import QueueStoreAway
 
-ANSWER_SECONDS = 0.5
+ANSWER_SECONDS = condition.PATIENCE
+# What is long in the counting is told as it was so long ago at most.
+WORTH_SECONDS = 30.0
 _IN_GROUPS = ("canaries", "queues")
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """What the database said: of itself, within how many seconds, and of the queues."""
-
-    database: Database
-    seconds: float
-    table: Table | None
+STARTED = time.monotonic()
 
 
 def limits() -> Limits:
@@ -48,31 +43,54 @@ def limits() -> Limits:
 
 def look() -> Readings:
     """See how everything is, within about a second whatever does not answer."""
-    _database.begin()
-    store = _store.answer() if _uses_store() else None
-    said = _database.answer()
-    known = said.database if said else None
-    silent = f"the database did not answer within {ANSWER_SECONDS:g} s"
-    reason = silent if known is None else "" if known.initialized else known.reason
+    condition.begin()
+    _table.begin()
+    answered, known = store(), condition.known()
     return Readings(
-        table=said.table if said else None,
-        database=reason,
-        database_seconds=said.seconds if said else ANSWER_SECONDS,
-        store=_or_away(store) if _uses_store() else None,
+        table=_table.answer() if known.initialized else None,
+        database="" if known.initialized else known.reason,
+        database_seconds=known.seconds,
+        store=answered,
         provider=provider_fault(),
         idle=settings.GENERATION_DISABLED,
+        up=time.monotonic() - STARTED,
     )
 
 
-def here(table: Table | None, reason: str = "") -> Readings:
-    """The readings, with what the caller read from the database; `reason` why that is nothing."""
+def store() -> Store | None:
+    """What the queue store answered within the last second; None under an engine without one."""
+    if not _uses_store():
+        return None
+    silent = f"the queue store did not answer within {ANSWER_SECONDS:g} s"
+    return _store.answer() or Store(ANSWER_SECONDS, away=silent)
+
+
+def lanes() -> Counts | None:
+    """How many jobs there are by kind and state, as of the last second; None if it is not told."""
+    return _jobs.answer()
+
+
+def open_jobs() -> Counts:
+    """How many jobs wait or are worked, by kind and state. Raises StorageAway if it is not told."""
+    counted = _open.answer()
+    if counted is None:
+        raise StorageAway(condition.SILENT)
+    return counted
+
+
+def here(table: Table | None, reason: str, up: float) -> Readings:
+    """The readings, with what the caller read from the database; `reason` why that is nothing.
+
+    `up` is for how many seconds the server runs, infinite where nobody knows.
+    """
     return Readings(
         table=table,
         database="" if table else reason,
         database_seconds=0.0,
-        store=_asked() if _uses_store() else None,
+        store=_asked(str) if _uses_store() else None,
         provider="",
         idle=settings.GENERATION_DISABLED,
+        up=up,
     )
 
 
@@ -89,8 +107,8 @@ def report() -> dict[str, Any]:
 
 def forget() -> None:
     """Have everything asked anew."""
-    _store.forget()
-    _database.forget()
+    for question in (_store, _table, _open, _jobs):
+        question.forget()
 
 
 def provider_fault() -> str:
@@ -109,32 +127,39 @@ def _uses_store() -> bool:
     return bool(settings.QUEUE_ENGINE != "database")
 
 
-def _asked() -> Store:
+def _asked(say: Callable[[QueueStoreAway], str]) -> Store:
     started = time.perf_counter()
     try:
         messages = broker.depths()
     except QueueStoreAway as away:
-        return Store(time.perf_counter() - started, away=str(away))
+        return Store(time.perf_counter() - started, away=say(away))
     return Store(time.perf_counter() - started, messages)
 
 
-def _or_away(store: Store | None) -> Store:
-    silent = f"the queue store did not answer within {ANSWER_SECONDS:g} s"
-    return store or Store(ANSWER_SECONDS, away=silent)
-
-
-def _tell() -> _Told:
-    started = time.perf_counter()
-    known = condition.database()
-    took = time.perf_counter() - started
-    if not known.initialized:
-        return _Told(known, took, None)
+def _read() -> Table | None:
     with condition.hurried():
         try:
-            return _Told(known, took, depths.table())
-        except Error as error:
-            slow = f"the database did not tell of the queues: {type(error).__name__}"
-            return _Told(Database(False, known.schema_version, slow), took, None)
+            return depths.table()
+        except Error:
+            return None
+
+
+def _count() -> Counts | None:
+    # Not in a hurry: of a long table the first count may take a while, and is kept then.
+    try:
+        return depths.counts()
+    except Error:
+        return None
+    finally:
+        connection.close()
+
+
+def _count_open() -> Counts | None:
+    with condition.hurried():
+        try:
+            return depths.open_jobs()
+        except Error:
+            return None
 
 
 def told(checks: Sequence[Check]) -> dict[str, Any]:
@@ -159,5 +184,10 @@ def _shown(check: Check) -> dict[str, Any]:
     return shown
 
 
-_store = Question(_asked, patience=ANSWER_SECONDS)
-_database = Question(_tell, patience=ANSWER_SECONDS)
+# Anybody may read this one's answer: it names no host and no path.
+_store = Question(partial(_asked, attrgetter("plainly")), patience=ANSWER_SECONDS)
+# A million jobs that wait take a while to be looked at, and are no fault of the database.
+_table = Question(_read, patience=ANSWER_SECONDS, worth=WORTH_SECONDS)
+# An answer to this one is good for whoever waited for it, and for nobody else.
+_open = Question(_count_open, patience=ANSWER_SECONDS, keep=0.0)
+_jobs = Question(_count, patience=ANSWER_SECONDS, worth=WORTH_SECONDS)

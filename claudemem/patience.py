@@ -13,14 +13,23 @@ Answer = TypeVar("Answer")
 
 
 class Question(Generic[Answer]):
-    """`ask`, answered within `patience` seconds of being asked; an answer is good for `keep`."""
+    """`ask`, answered within `patience` seconds of being asked; an answer is good for `keep`.
+
+    While the next one takes longer, the last is given for `worth` seconds.
+    """
 
     def __init__(
-        self, ask: Callable[[], Answer], *, patience: float = 0.5, keep: float = 1.0
+        self,
+        ask: Callable[[], Answer],
+        *,
+        patience: float = 0.5,
+        keep: float = 1.0,
+        worth: float = 0.0,
     ) -> None:
         self._ask = ask
         self._patience = patience
         self._keep = keep
+        self._worth = worth
         self._changed = threading.Condition()
         self._asked_at = 0.0
         self._is_open = False
@@ -39,7 +48,8 @@ class Question(Generic[Answer]):
             left = self._asked_at + self._patience - time.monotonic()
             if self._is_open and left > 0:
                 self._changed.wait_for(lambda: not self._is_open, left)
-            return None if self._is_open else self._answer
+            is_old = time.monotonic() - self._answered_at > self._worth
+            return None if self._is_open and is_old else self._answer
 
     def forget(self) -> None:
         """Have it asked anew; one that is under way is waited for."""
@@ -51,7 +61,11 @@ class Question(Generic[Answer]):
         now = time.monotonic()
         if not self._is_open and now - self._answered_at > self._keep:
             self._asked_at, self._is_open = now, True
-            threading.Thread(target=self._put, name="question", daemon=True).start()
+            try:
+                threading.Thread(target=self._put, name="question", daemon=True).start()
+            except RuntimeError:
+                # As many threads as there may be: whoever wants to know next tries again.
+                self._answer, self._is_open = None, False
 
     def _put(self) -> None:
         answer: Answer | None = None

@@ -1,14 +1,15 @@
 """How everything is in a data directory, or on a database and queue store that many share."""
 
-import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from datetime import datetime
+from math import inf
 from typing import Any
 
 from django.conf import settings
 
-from claudemem import condition, health, monitor, peek, statefile, verdicts
+from claudemem import condition, health, monitor, peek, serverfiles, statefile, verdicts
 from claudemem.members import RUNNING
 from claudemem.statefile import State
 from claudemem.verdicts import Check
@@ -18,7 +19,6 @@ from queueing.depths import Table
 from queueing.errors import QueueingError
 
 # What a server says of itself there, for its older clients.
-_ANNOUNCED = f".{health.RUNTIME}.pid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +114,14 @@ def gather() -> Report:
     written = statefile.read(settings.DATA_DIR.root)
     state = written if written is not None and written.supervisor.alive else None
     processes = _processes(state) if state else []
-    web = state is not None and peek.healthy(settings.HOST, _port(state))
+    server = _server(state)
+    web = server.port is not None and peek.healthy(settings.HOST, server.port)
     store, database = _store(), condition.database(in_full=True)
     table = depths.table() if database.initialized else None
-    seen = monitor.here(table, reason=database.reason)
+    seen = monitor.here(table, database.reason, _up(server))
     checks = verdicts.checks(seen, monitor.limits())
-    provider = health.provider()
-    problems = _problems(state, processes, web) + _faults(store, state) + _unwell(checks, state)
+    provider = health.provider(table.pause if table else None)
+    problems = _problems(server, processes, web) + _faults(store, state) + _unwell(checks, server)
     if not database.initialized:
         problems.append(f"database: {database.reason}")
     if provider.status == "errored":
@@ -129,8 +130,8 @@ def gather() -> Report:
     return Report(
         healthy=not problems,
         verdict=verdicts.overall(checks),
-        server=_server(state, web),
-        url=state.url if state else "",
+        server=server,
+        url=state.url if state else _url(server),
         data=str(settings.DATA_DIR.root),
         processes=processes,
         web=web,
@@ -153,16 +154,27 @@ def _port(state: State) -> int:
     return int(state.url.rpartition(":")[2])
 
 
-def _server(state: State | None, web: bool) -> Server:
+def _server(state: State | None) -> Server:
+    """Whoever keeps its parts running, or the web alone where nobody does."""
+    if announced := serverfiles.read(settings.DATA_DIR.root):
+        started = announced.started.isoformat(timespec="milliseconds")
+        return Server(True, announced.process.pid, announced.port, started=started)
+    return Server(True, state.supervisor.pid, _port(state)) if state else Server(running=False)
+
+
+def _url(server: Server) -> str:
+    host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
+    return f"http://{host}:{server.port}" if server.port else ""
+
+
+def _up(server: Server) -> float:
+    """For how many seconds it runs: infinite where nothing runs here."""
+    if not server.running:
+        return inf
     try:
-        said = json.loads((Path(settings.DATA_DIR.root) / _ANNOUNCED).read_text())
-        if state is None and not pids.mark(int(said["pid"])).alive:
-            return Server(running=False)
-        return Server(True, int(said["pid"]), int(said["port"]), started=str(said["startedAt"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        if state is None:
-            return Server(running=False)
-        return Server(web, state.supervisor.pid, _port(state))
+        return time.time() - datetime.fromisoformat(server.started).timestamp()
+    except ValueError:
+        return 0.0  # It has not said so yet.
 
 
 def _processes(state: State) -> list[Process]:
@@ -194,8 +206,8 @@ def _store() -> QueueStore:
     )  # fmt: skip
 
 
-def _problems(state: State | None, processes: Sequence[Process], web: bool) -> list[str]:
-    if state is None:
+def _problems(server: Server, processes: Sequence[Process], web: bool) -> list[str]:
+    if not server.running:
         nothing = "nothing runs in this data directory: start it with `claudemem start`"
         return [] if settings.DEPLOYED else [nothing]
     problems = [] if web else ["web: it does not answer yet, or its log says why"]
@@ -212,9 +224,9 @@ def _faults(store: QueueStore, state: State | None) -> list[str]:
     return [f"store: {each}" for each in (store.reason, *store.faults) if each]
 
 
-def _unwell(checks: Sequence[Check], state: State | None) -> list[str]:
+def _unwell(checks: Sequence[Check], server: Server) -> list[str]:
     """What has failed of what only a server that runs can keep going."""
-    if state is None and not settings.DEPLOYED:
+    if not server.running and not settings.DEPLOYED:
         return []
     failed = [each for each in checks if each.verdict == verdicts.FAILED]
     told = {"lastSuccess": "jobs", "beat": "beat", "workers": "worker"}

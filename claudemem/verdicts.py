@@ -6,6 +6,7 @@ does not go on at all. `unknown` is what could not be looked at, `off` what is n
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ UNKNOWN: Final = "unknown"
 OFF: Final = "off"
 # The overall verdict is the first of these that any part has.
 _WORST: Final[tuple[Verdict, ...]] = (FAILED, LATE, UNKNOWN)
+_STARTS: Final = "it was started a moment ago"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Readings:
 
     `table` is None where the database did not tell, for which `database` has the reason, empty
     where it is well. `store` is None under an engine without one. `idle` says that nothing is to be
-    worked here.
+    worked here. `up` is for how many seconds the server runs, as far as that is known.
     """
 
     table: "Table | None"
@@ -66,6 +68,7 @@ class Readings:
     store: Store | None
     provider: str
     idle: bool
+    up: float = inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,8 @@ def last_success(seen: Readings, limits: Limits) -> Check:
     """When a job was done last; bad only while others have waited for as long."""
     if seen.table is None:
         return _untold("lastSuccess")
-    age, waited = seen.table.done_age, _oldest(seen.table)
+    # What waited while nothing ran says nothing of what runs.
+    age, waited = seen.table.done_age, min(_oldest(seen.table), seen.up)
     reason = "a job was completed" if age is not None else "nothing was completed lately"
     if seen.idle:
         return Check("lastSuccess", OFF, "generation is switched off", age, limits.success)
@@ -164,6 +168,8 @@ def beat(seen: Readings, limits: Limits) -> Check:
     unserved = (age or 0.0) - limits.canary_every
     if waiting > 1 and waiting >= 0.5 * unserved / limits.upkeep_every:
         return Check("beat", OK, f"{waiting} of its messages wait", age, limits.canary)
+    if _starts(seen, limits):
+        return Check("beat", UNKNOWN, _STARTS, age, limits.canary)
     reason = "nothing is begun by the clock: run `claudemem beat`"
     return Check("beat", FAILED, reason, age, limits.canary)
 
@@ -226,6 +232,8 @@ def _seen(canary: "Canary", seen: Readings, limits: Limits) -> tuple[Verdict, st
         return LATE, "busy: its workers have their hands full"
     if canary.is_first and (canary.age or 0.0) <= limits.canary:
         return UNKNOWN, "the first is under way"
+    if _starts(seen, limits):
+        return UNKNOWN, _STARTS
     if canary.under_way and not (seen.idle or (seen.store and seen.store.away)):
         return FAILED, f"nobody took what was sent {canary.age or 0:.0f} s ago"
     return _silent(seen, limits)
@@ -237,6 +245,8 @@ def _silent(seen: Readings, limits: Limits) -> tuple[Verdict, str]:
         return OFF, "generation is switched off"
     if seen.store and seen.store.away:
         return UNKNOWN, "the queue store is away"
+    if _starts(seen, limits):
+        return UNKNOWN, _STARTS
     if beat(seen, limits).verdict == FAILED:
         return UNKNOWN, "nothing was sent: see beat"
     return FAILED, "no worker takes anything: run `claudemem worker start`"
@@ -260,6 +270,11 @@ def _queue(queue: str, seen: Readings, limits: Limits) -> Check:
     if missing and not seen.table.pause:
         verdict, reason = LATE, f"{missing} jobs that may run have no message"
     return Check("queues", verdict, reason, waiting, limits.depth, "jobs", details)
+
+
+def _starts(seen: Readings, limits: Limits) -> bool:
+    """Whether the server runs for too short a time for anything to have gone wrong."""
+    return seen.up <= limits.canary
 
 
 def _oldest(table: "Table") -> float:

@@ -89,6 +89,8 @@ def send() -> list[str]:
 def _is_due(canary: Canary) -> bool:
     if canary.age is None:
         return True
+    if canary.age < 0:
+        return True  # The clock was put back, and would not tell of one for as long.
     if not canary.under_way:
         return canary.age >= settings.CANARY_SECONDS
     return canary.age >= LOST_SECONDS and not broker.canary_waits(canary.queue, canary.number)

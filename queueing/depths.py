@@ -33,14 +33,16 @@ RARITY = 50
 LINES = 5_000
 # A head that was nudged and not taken for so long, without a message, lacks one.
 LACKING_SECONDS = 60.0
+# A head that is due is taken within this, unless all who could take it are at work.
+TAKEN_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class Heads:
     """The heads of the lanes of one kind: how many there are, how many of them may run now.
 
-    `lacking`: how many were nudged a while ago and not taken. `oldest`: the age in seconds of the
-    one that has waited longest.
+    `lacking`: how many were nudged a while ago and not taken; `overdue`: how many might have run
+    for a while. `oldest`: the age in seconds of the one that has waited longest.
     """
 
     kind: str
@@ -48,6 +50,7 @@ class Heads:
     due: int
     lacking: int
     oldest: float
+    overdue: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,6 @@ def table() -> Table:
     return Table(open_jobs(), heads(), held(), done_age(), canaries.latest(), pauses.current())
 
 
-def hands() -> Table:
-    """Who works, without a look at what waits: cheap however much that is."""
-    return Table(Counter(), [], held(), None, canaries.latest(), pauses.current())
-
-
 def open_jobs() -> Counts:
     """How many jobs wait or are worked, by kind and state."""
     return Counter({(kind, state): count for kind, state, count in fetch("open_jobs", [])})
@@ -91,9 +89,10 @@ def open_jobs() -> Counts:
 
 def heads() -> list[Heads]:
     """The heads of busy lanes, by kind: as much work as a pass of reconcile."""
+    ago = [seconds(-LACKING_SECONDS), seconds(-TAKEN_SECONDS)]
     return [
-        Heads(kind, count, due, lacking, (moment(now) - moment(since)).total_seconds())
-        for kind, count, due, lacking, since, now in fetch("heads", [seconds(-LACKING_SECONDS)])
+        Heads(kind, count, due, lacking, (moment(now) - moment(since)).total_seconds(), overdue)
+        for kind, count, due, lacking, overdue, since, now in fetch("heads", ago)
     ]
 
 

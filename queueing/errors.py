@@ -20,7 +20,14 @@ class LeaseLost(QueueingError):
 
 
 class QueueStoreAway(QueueingError):
-    """The queue store could not take a message. The row is durable; reconcile publishes it."""
+    """The queue store could not take a message. The row is durable; reconcile publishes it.
+
+    `plainly` says the same to whoever may not know where anything is.
+    """
+
+    def __init__(self, said: str, plainly: str = "") -> None:
+        super().__init__(said)
+        self.plainly = plainly or said
 
 
 class JobNotFound(QueueingError):

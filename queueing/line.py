@@ -1,7 +1,8 @@
 """The one connection to the queue store that all threads of a process share.
 
 Whoever asks while another is asking waits for its turn, and the first in turn asks for all who
-wait: the store is spoken to once, however many wanted something.
+wait: the store is spoken to once, however many wanted something. Behind their questions goes one
+more, which only this turn asks: where its answer is not in its place, nobody is given any.
 
 The connection is made in a thread of its own, so no caller ever waits for a name that does not
 resolve, a handshake or the second of three Sentinels longer than `patience` seconds. Once that is
@@ -15,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Protocol
 
 import redis
@@ -25,7 +27,10 @@ from queueing.reasons import reason
 log = logging.getLogger(__name__)
 
 Command = tuple[str | bytes | int, ...]
-_FAILURES = (redis.RedisError, OSError, UnicodeError)
+# What does not speak the store's language ends in numbers and letters that are none.
+_FAILURES = (redis.RedisError, OSError, ValueError)
+_marks = count(1)
+_BROKEN_OFF = "the asking thread was interrupted"
 
 
 class Connection(Protocol):
@@ -37,8 +42,8 @@ class Connection(Protocol):
     def send_packed_command(self, command: Any, check_health: bool = True) -> object:
         """Send them. Raises RedisError."""
 
-    def read_response(self, *, disconnect_on_error: bool = True) -> Any:
-        """The next reply. Raises RedisError."""
+    def read_response(self, *, timeout: float, disconnect_on_error: bool = True) -> Any:
+        """The next reply; each part of it may take `timeout` seconds. Raises RedisError."""
 
     def disconnect(self) -> object:
         """Hang up."""
@@ -50,7 +55,7 @@ class _Question:
 
     commands: Sequence[Command]
     replies: list[Any] = field(default_factory=list)
-    failure: Exception | None = None
+    failure: Exception | None = field(default_factory=lambda: redis.ConnectionError(_BROKEN_OFF))
     is_answered: bool = False
 
 
@@ -94,9 +99,7 @@ class Line:
             if not question.is_answered:
                 self._answer_all()
         if question.failure is not None:
-            raise QueueStoreAway(
-                f"the queue store {reason(question.failure)}"
-            ) from question.failure
+            raise _away(question.failure) from question.failure
         return question.replies
 
     def close(self) -> None:
@@ -105,9 +108,7 @@ class Line:
         self._lose(self._failure, patience=0.0, seek=False)
 
     def _refusal(self) -> QueueStoreAway:
-        return QueueStoreAway(
-            f"the queue store {reason(self._failure)}; it is tried again every {self._rest:g} s"
-        )
+        return _away(self._failure, f"; it is tried again every {self._rest:g} s")
 
     # --- in turn ------------------------------------------------------------------------------
 
@@ -116,7 +117,7 @@ class Line:
         asked = []
         while self._questions:
             asked.append(self._questions.popleft())
-        failure: Exception = redis.ConnectionError("the asking thread was interrupted")
+        failure: Exception = redis.ConnectionError(_BROKEN_OFF)
         replies: list[Any] = []
         try:
             replies = self._replies([one for question in asked for one in question.commands])
@@ -132,13 +133,13 @@ class Line:
         connection = self._wait_connected()
         try:
             try:
-                replies = _talk(connection, commands)
+                replies = _talk(connection, commands, self._patience)
             except redis.TimeoutError:
                 raise
             except redis.ConnectionError as error:
                 # It was restarted, or is tired of an idle connection: there may be another at once.
                 self._lose(error, patience=self._patience)
-                replies = _talk(self._wait_connected(), commands)
+                replies = _talk(self._wait_connected(), commands, self._patience)
         except BaseException as error:
             # What was asked may still be answered: nobody else must read that.
             self._lose(error, patience=0.0)
@@ -177,16 +178,21 @@ class Line:
         self._seeks = True
         self._tried.clear()
         self._patient_until = time.monotonic() + patience
-        threading.Thread(target=self._find, name="store-probe", daemon=True).start()
+        try:
+            threading.Thread(target=self._find, name="store-probe", daemon=True).start()
+        except RuntimeError as error:
+            # As many threads as there may be, or the process ends: whoever asks next tries again.
+            self._failure = redis.ConnectionError(str(error))
+            self._seeks, self._patient_until = False, 0.0
 
     def _find(self) -> None:
         was_away = False
         while not self._closed.is_set():
             try:
                 connection = self._connect()
-            except _FAILURES as error:
+            except Exception as error:  # noqa: BLE001 - a thread that ended would look no more
                 with self._guard:
-                    self._failure, self._patient_until = error, 0.0
+                    self._failure, self._patient_until = _usual(error), 0.0
                 was_away = True
                 self._tried.set()
                 self._closed.wait(self._rest)
@@ -204,6 +210,16 @@ class Line:
         self._tried.set()
 
 
+def _usual(error: Exception) -> Exception:
+    """The error, as one of those that are expected of a store."""
+    return error if isinstance(error, _FAILURES) else redis.ConnectionError(type(error).__name__)
+
+
+def _away(failure: Exception, then: str = "") -> QueueStoreAway:
+    said = f"the queue store {reason(failure)}{then}"
+    return QueueStoreAway(said, f"the queue store {reason(failure, plainly=True)}{then}")
+
+
 def _conclude(question: _Question, failure: Exception) -> None:
     if len(question.replies) < len(question.commands):
         question.failure = failure
@@ -213,13 +229,22 @@ def _conclude(question: _Question, failure: Exception) -> None:
     question.is_answered = True
 
 
-def _talk(connection: Connection, commands: Sequence[Command]) -> list[Any]:
-    connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-    return [_reply(connection) for _ in commands]
+def _talk(connection: Connection, commands: Sequence[Command], patience: float) -> list[Any]:
+    """The replies, the last of which has begun within `patience` seconds of asking."""
+    until, mark = time.monotonic() + patience, b"%d" % next(_marks)
+    packed = connection.pack_commands([*commands, ("ECHO", mark)])
+    connection.send_packed_command(packed, check_health=False)
+    replies = [_reply(connection, until) for _ in commands]
+    if _reply(connection, until) != mark:
+        raise redis.ConnectionError("its replies are not to what was asked")
+    return replies
 
 
-def _reply(connection: Connection) -> Any:
+def _reply(connection: Connection, until: float) -> Any:
+    left = until - time.monotonic()
+    if left <= 0:
+        raise redis.TimeoutError
     try:
-        return connection.read_response(disconnect_on_error=True)
+        return connection.read_response(timeout=left, disconnect_on_error=True)
     except redis.ResponseError as error:
         return error

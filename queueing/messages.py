@@ -133,7 +133,8 @@ def hang_up() -> None:
 def _ask(*commands: Command) -> list[Any]:
     if not settings.QUEUE_STORE_URL:
         raise QueueStoreAway(
-            f"no queue store was started in {settings.DATA_DIR.root}: run `claudemem start`"
+            f"no queue store was started in {settings.DATA_DIR.root}: run `claudemem start`",
+            "no queue store was started: run `claudemem start`",
         )
     return _line(settings.QUEUE_STORE_URL).ask(*commands)
 

@@ -44,8 +44,11 @@ _BY_WORD = {
 }
 
 
-def reason(error: BaseException) -> str:
-    """What `error` says about the queue store, to go on after its name."""
+def reason(error: BaseException, *, plainly: bool = False) -> str:
+    """What `error` says about the queue store, to go on after its name.
+
+    `plainly` leaves out what the system said, which may name hosts and paths.
+    """
     if isinstance(_root(error), ssl.SSLCertVerificationError):
         return (
             "has a certificate that is not trusted here: name the file of its authority in "
@@ -56,7 +59,8 @@ def reason(error: BaseException) -> str:
             return said
     word = str(error).partition(" ")[0]
     far = isinstance(error, (redis.ConnectionError, OSError))
-    return _BY_WORD.get(word, f"cannot be {'reached' if far else 'used'} ({error})")
+    vaguely = f"cannot be {'reached' if far else 'used'}"
+    return _BY_WORD.get(word, vaguely if plainly else f"{vaguely} ({error})")
 
 
 def _root(error: BaseException) -> BaseException:

@@ -267,11 +267,14 @@ _TEXTS = {
     "look_again": "UPDATE queueing_pause SET until = {now}",
     "lift": "DELETE FROM queueing_pause",
     "canaries": "SELECT queue, number, sent_at, seen_at, seen_by, {now} FROM queueing_canary",
-    # Whoever raises the number is the one that sends it: the others find it raised.
+    # Whoever raises the number is the one that sends it: the others find it raised. One that was
+    # seen in the future was seen by a clock that was put back since.
     "canary_sent": """
         INSERT INTO queueing_canary (queue, number, sent_at, seen_by) VALUES (%s, 1, {now}, '')
         ON CONFLICT (queue) DO UPDATE SET number = queueing_canary.number + 1,
-            sent_at = excluded.sent_at
+            sent_at = excluded.sent_at,
+            seen_at = CASE WHEN queueing_canary.seen_at <= excluded.sent_at
+                THEN queueing_canary.seen_at END
         WHERE queueing_canary.number = %s
         RETURNING queue, number""",
     "canary_seen": """
@@ -284,6 +287,7 @@ _TEXTS = {
             sum(CASE WHEN job.state = 'queued' AND job.due_at <= {now} THEN 1 ELSE 0 END),
             sum(CASE WHEN job.state = 'queued' AND job.due_at <= {now} AND lane.woken_at < {later}
                 THEN 1 ELSE 0 END),
+            sum(CASE WHEN job.state = 'queued' AND job.due_at < {later} THEN 1 ELSE 0 END),
             min(CASE WHEN job.retried_count = 0 THEN job.created_at ELSE job.due_at END), {now}
         FROM queueing_lane lane
         JOIN queueing_generationjob job ON job.lane_id = lane.id AND job.seq = lane.head

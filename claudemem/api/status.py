@@ -34,7 +34,7 @@ def accepting(request: HttpRequest) -> Answer:
 @router.get("/api/readiness")
 def ready(request: HttpRequest) -> Answer:
     """Events can be accepted: the database answers and is migrated. 503 where not."""
-    if condition.database().initialized:
+    if condition.known().initialized:
         return Answer({"status": "ready", "mcpReady": True})
     message = "Worker is still initializing, please retry"
     return Answer({"status": "initializing", "message": message}, status=503)
@@ -57,7 +57,7 @@ def version(request: HttpRequest) -> Answer:
 def processing(request: HttpRequest) -> Answer:
     """How many jobs wait or are worked. With a key, those in its reach; without one, all."""
     asks = calls.caller(request, scopes.READ_JOBS)
-    counted = depths.open_jobs() if asks is None else reach.open_jobs(asks)
+    counted = monitor.open_jobs() if asks is None else reach.open_jobs(asks)
     depth = counted.total()
     by_kind = {name: _of_kind(counted, name) for name in kinds.BY_NAME}
     return Answer({"isProcessing": depth > 0, "queueDepth": depth, "kinds": by_kind})

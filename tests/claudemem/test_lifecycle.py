@@ -326,6 +326,10 @@ def test_a_web_that_runs_alone_is_announced_and_takes_its_files_along(idle: Home
     web = idle.begin("web")
     until(lambda: idle.announced, 60)
     assert idle.announced == pids.mark(web.pid)
+    report = json.loads(idle.run("status", "--json").stdout)
+    assert (report["server"]["pid"], report["web"]) == (web.pid, True)
+    assert report["url"] == f"http://127.0.0.1:{idle.port}"
+    assert not [each for each in report["problems"] if "nothing runs" in each]
     assert idle.run("stop").stdout == "Server stopped\n"
     assert web.wait(30) == 0
     web.communicate()

@@ -3,6 +3,8 @@
 import threading
 import time
 
+import pytest
+
 from claudemem.patience import Question
 from tests.waiting import until
 
@@ -51,6 +53,34 @@ def test_fifty_that_ask_at_once_wait_together_and_are_one_question() -> None:
     assert time.monotonic() - later < 5
     sphinx.speak.set()
     assert until(question.answer) == 1
+
+
+def test_the_last_answer_is_given_while_the_next_takes_long_for_as_long_as_it_is_worth() -> None:
+    for worth, given in ((1000.0, 1), (0.0, None)):
+        sphinx = Sphinx()
+        sphinx.speak.set()
+        question = Question(sphinx, patience=30, keep=-1.0, worth=worth)
+        assert question.answer() == 1
+        sphinx.speak.clear()
+        question._patience = 0.1
+        assert question.answer() == given
+        sphinx.speak.set()
+        question.forget()
+
+
+def test_where_no_thread_can_be_had_the_next_who_wants_to_know_tries_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    sphinx = Sphinx()
+    sphinx.speak.set()
+    question = Question(sphinx, patience=30)
+    with monkeypatch.context() as none_left:
+        none_left.setattr(threading.Thread, "start", start)
+        assert question.answer() is None
+    assert question.answer() == 1
 
 
 def test_it_is_asked_before_it_is_waited_for() -> None:

@@ -68,6 +68,21 @@ def test_where_all_is_well_it_is_said_of_every_part() -> None:
     ]  # fmt: skip
 
 
+def test_a_server_that_was_started_a_moment_ago_has_not_failed() -> None:
+    """Whatever the one before it left: nothing yet, or the canaries and jobs of another day."""
+    day = 86_400.0
+    left = table(
+        heads=[replace(WAITS, oldest=day)], done_age=day, canaries=canaries(day, under_way=True)
+    )
+    never = table(canaries=[Canary(queue) for queue in QUEUES], done_age=None)
+    for read, verdict in ((left, "late"), (never, "unknown")):
+        first = readings(read, up=5.0)
+        assert "failed" not in told(first).values()
+        assert verdicts.overall(verdicts.checks(first, LIMITS)) == verdict
+        assert told(replace(first, up=day))["beat"] == "failed"
+        assert told(replace(first, up=400.0))["beat"] == "failed"
+
+
 def test_under_an_engine_without_a_store_it_and_beat_are_off() -> None:
     assert bad(readings(store=None)) == {"queueStore": "off", "beat": "off"}
 

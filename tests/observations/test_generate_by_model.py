@@ -15,7 +15,7 @@ from claudemem.standing import gather
 from observations import generate, ingest
 from observations.models import Event, Observation, Project
 from observations.providers.openai_compatible import OpenAICompatible
-from queueing import broker, kinds, reconcile
+from queueing import broker, kinds, pauses, reconcile
 from queueing.models import GenerationJob, GenerationJobEvent, Pause
 from tests.observations.test_generate import RECORDINGS, replay, tool, work
 from tests.stack_tests.test_privacy import found_in
@@ -153,7 +153,7 @@ def test_a_refused_key_pauses_all_burns_no_attempt_and_resumes(
     work(sent)
     assert len(standin.requests) == 1
     assert set(GenerationJob.objects.values_list("state", "attempts")) == {("queued", 0)}
-    told = health.provider()
+    told = health.provider(pauses.current())
     assert told.status == "errored"
     assert words in told.reason
     assert "next try" in told.reason
@@ -164,7 +164,7 @@ def test_a_refused_key_pauses_all_burns_no_attempt_and_resumes(
         reconcile.reconcile()
         work(sent)
     assert set(GenerationJob.objects.values_list("state", "attempts")) == {("completed", 1)}
-    assert health.provider().status == "active"
+    assert health.provider(pauses.current()).status == "active"
 
 
 def test_what_a_request_said_is_in_no_failure(
@@ -174,7 +174,7 @@ def test_what_a_request_said_is_in_no_failure(
     capture(project, 1)
     work(sent)
     told = json.dumps(list(GenerationJobEvent.objects.values_list("details", flat=True)))
-    told += Pause.objects.get().reason + health.provider().reason
+    told += Pause.objects.get().reason + health.provider(pauses.current()).reason
     assert KEY not in told
     assert "ECHO" not in told
     assert Event.objects.exists()

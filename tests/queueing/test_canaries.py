@@ -53,6 +53,17 @@ def test_one_is_sent_down_each_queue_when_it_is_time(sent: Sent) -> None:
     assert {number for _, number in sent} == {2}
 
 
+def test_a_clock_that_was_put_back_keeps_none_from_being_sent_and_seen(sent: Sent) -> None:
+    canaries.send()
+    take(sent)
+    time_passes(-3600)
+    assert canaries.send() == ALL
+    assert all(each.under_way for each in canaries.latest())
+    take(sent)
+    ages = [each.seen_age for each in canaries.latest()]
+    assert all(age is not None and 0 <= age < 15 for age in ages)
+
+
 def test_where_nobody_takes_them_one_waits_and_no_more(sent: Sent) -> None:
     for _ in range(5):
         canaries.send()

@@ -8,6 +8,7 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -121,6 +122,33 @@ def test_a_job_is_cancelled_or_completed_but_not_both(
         assert isinstance(cancelled, JobConflict) is won
         assert state(first.id) == (states.COMPLETED if won else states.CANCELLED)
         assert claimed(second.id).head.id == second.id
+
+
+def test_a_queue_is_cleared_by_two_while_a_worker_settles_and_another_job_comes(
+    db: None, published: list[str]
+) -> None:
+    def in_session(lane: str, stem: str, count: int) -> list[NewJob]:
+        return [replace(job, session_id="s") for job in new_jobs([lane] * count, stem)]
+
+    for n in range(ROUNDS):
+        lane = str(n)
+        rows = enqueued(in_session(lane, f"first-{n}", 3))
+        lease = claimed(rows[0].id)
+        clear = partial(operations.clear, lane, "s")
+        outcome, one, other, late = at_once(
+            partial(settled, lease), clear, clear, partial(enqueued, in_session(lane, f"l-{n}", 1))
+        )
+        won = isinstance(outcome, Settled)
+        ends = [state(row.id) for row in rows]
+        assert ends == [states.COMPLETED if won else states.CANCELLED, *[states.CANCELLED] * 2]
+        is_left = state(late[0].id) == states.QUEUED
+        assert one + other + won + is_left == 4
+        told = GenerationJobEvent.objects.filter(job__lane__key=lane, event=states.CANCELLED)
+        assert told.count() == one + other
+        if is_left:
+            settled(claimed(late[0].id))
+        lane_now = Lane.objects.get(key=lane)
+        assert lane_now.head == lane_now.tail + 1
 
 
 def test_the_job_that_a_worker_goes_on_with_may_be_cancelled_meanwhile(

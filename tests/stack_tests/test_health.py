@@ -101,7 +101,7 @@ def test_a_worker_that_stands_still_is_noticed_and_beat_is_not_blamed(server: St
         # At most one waits in each queue, however long nobody comes.
         messages = {each["queue"]: each["messages"] for each in health(server)["checks"]["queues"]}
         assert max(messages.values()) <= 1
-        assert server.get("/readyz").is_success
+        until(lambda: server.get("/readyz").is_success)
         assert server.post(HOOK, tool_calls(1)[0]).status_code == 201
     server.wait_settled()
 

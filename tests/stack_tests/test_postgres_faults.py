@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -167,7 +168,20 @@ def test_a_server_that_stands_still_holds_nobody_for_long(server: Server, runnin
             started = time.monotonic()
             assert running.get("/api/readiness").status_code == 503
             assert time.monotonic() - started < BOUND
+            _ask_much(running)
         clients.await_status(201)
+
+
+def _ask_much(running: Stack) -> None:
+    """More than there are threads: each is answered at once, for one question asks for all."""
+    asked = ["/v1/health", "/readyz", "/api/readiness", "/api/health", "/v1/info"] * 10
+    with ThreadPoolExecutor(50) as pool:
+        started = time.monotonic()
+        answers = list(pool.map(lambda path: httpx.get(running.url + path, timeout=60), asked))
+        assert time.monotonic() - started < BOUND
+    by_path = {answer.url.path: answer.status_code for answer in answers}
+    assert by_path == {"/v1/health": 200, "/readyz": 503, "/api/readiness": 503,
+                       "/api/health": 503, "/v1/info": 200}  # fmt: skip
 
 
 def test_a_server_without_room_for_all_is_used_by_who_is_in(server: Server, running: Stack) -> None:

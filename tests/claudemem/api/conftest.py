@@ -84,10 +84,15 @@ def api(raw_key: RawKey) -> Api:
 
 
 @pytest.fixture
-def asked_anew(db: None) -> Iterator[None]:
-    """Health is asked anew in this test, and has its answers before it ends."""
+def asked_anew(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Health is asked anew each time, with patience for a busy machine, and answers are awaited."""
     monitor.forget()
     condition.forget()
+    asked = (monitor._store, monitor._table, monitor._open, monitor._jobs)
+    monkeypatch.setattr(monitor, "STARTED", time.monotonic() - 10_000)
+    for question in (*asked, condition._known, condition._accepting):
+        monkeypatch.setattr(question, "_keep", -1.0)
+        monkeypatch.setattr(question, "_patience", 30.0)
     yield
     monitor.forget()
     condition.forget()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 
 from claudemem import condition, monitor
 from observations.models import Project, Team
@@ -16,21 +16,13 @@ from queueing.models import GenerationJob
 from tests.claudemem.api.conftest import Api, RawKey, refused, told
 from tests.postgres import on_postgresql
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("asked_anew")]
 
 PARTS = [
     "database", "queueStore", "lag", "lastSuccess", "beat", "workers", "canaries", "queues",
     "provider",
 ]  # fmt: skip
 QUEUES = ["event", "summary", "event-batch"]
-
-
-@pytest.fixture(autouse=True)
-def at_once(asked_anew: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything is asked anew each time, with patience for a busy machine."""
-    for question in (monitor._store, monitor._database, condition._accepting):
-        monkeypatch.setattr(question, "_keep", -1.0)
-        monkeypatch.setattr(question, "_patience", 30.0)
 
 
 @pytest.fixture
@@ -93,6 +85,18 @@ def test_a_store_that_is_away_fails_and_events_are_accepted_all_the_same(
     assert told(Api().get("/readyz"), 200) == {"status": "ready"}
 
 
+def test_why_a_store_is_away_names_no_place(
+    monkeypatch: pytest.MonkeyPatch, settings: LazySettings
+) -> None:
+    def away() -> None:
+        raise QueueStoreAway("cannot be reached (Error 111 to 10.1.2.3:6379)", "cannot be reached")
+
+    monkeypatch.setattr(broker, "depths", away)
+    assert checks("failed")["queueStore"]["reason"] == "cannot be reached"
+    for path in ("/v1/health", "/v1/info", "/api/health"):
+        assert b"10.1.2.3" not in Api().get(path).content
+
+
 def test_a_paused_provider_is_late_and_events_are_accepted_all_the_same(
     messages: dict[str, int],
 ) -> None:
@@ -127,9 +131,10 @@ def test_under_the_database_engine_there_is_no_store_to_be_asked(
 
 
 @pytest.fixture
-def silent_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def silent_database(asked_anew: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A database that does not answer: one that is locked, or a server that stands still."""
-    for question in (monitor._database, condition._accepting):
+    asked = (monitor._table, monitor._open, monitor._jobs, condition._known)
+    for question in (*asked, condition._accepting):
         monkeypatch.setattr(question, "_patience", 0.1)
     answer = threading.Event()
 
@@ -137,7 +142,7 @@ def silent_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         answer.wait(60)
         return None
 
-    for question in (monitor._database, condition._accepting):
+    for question in (*asked, condition._accepting):
         monkeypatch.setattr(question, "_ask", silence)
     yield
     answer.set()
@@ -148,6 +153,11 @@ def test_a_silent_database_is_told_of_and_not_waited_for(messages: dict[str, int
     parts = checks("failed")
     assert (parts["database"]["verdict"], parts["lag"]["verdict"]) == ("failed", "unknown")
     assert "did not answer" in told(Api().get("/readyz"), 503)["message"]
+    told(Api().get("/api/readiness"), 503)
+    assert told(Api().get("/api/health"), 503)["queue"]["lanes"][0]["unavailable"]
+    info = told(Api().get("/v1/info"), 200)
+    assert "no database" in info["boundaries"]["generationWorkerManager"]["reason"]
+    refused(Api().get("/api/processing-status"), 503, "ServiceUnavailable")
 
 
 def test_a_database_that_takes_no_writes_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,3 +198,16 @@ def test_what_is_processed_is_counted_over_all_or_within_a_keys_reach(
         assert told(caller.get("/api/processing-status"), 200) == empty
     wrong = Api("cmem_" + "0" * 48).get("/api/processing-status")
     refused(wrong, 403, "Forbidden")
+
+
+@pytest.mark.skipif(not on_postgresql(), reason="about PostgreSQL alone")
+def test_looking_often_takes_no_connection_from_those_who_work(messages: dict[str, int]) -> None:
+    """Those of the pool that a look had taken and not given back would be gone for good."""
+    pool: Any = getattr(connections[DEFAULT_DB_ALIAS], "pool", None)
+    connection.ensure_connection()
+    for _ in range(5):
+        for path in ("/v1/health", "/readyz", "/api/readiness", "/api/health", "/v1/info"):
+            assert Api().get(path).status_code == 200
+    connection.close()
+    stats = pool.get_stats()
+    assert stats["pool_size"] == stats["pool_available"], stats

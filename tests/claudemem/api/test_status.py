@@ -27,9 +27,12 @@ LANE_KEYS = [
 NO_MESSAGES = {"event": 0, "summary": 0, "event-batch": 0, "upkeep": 0}
 
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
 @pytest.fixture(autouse=True)
-def counted_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing that another test has counted is told."""
+def counted_anew(asked_anew: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that another test has counted or asked is told."""
     depths.forget()
     monkeypatch.setattr(depths, "FREE_SECONDS", 1_000.0)
 
@@ -105,7 +108,7 @@ def test_ready_means_that_the_database_answers_and_is_migrated(
     assert answer["status"] == "initializing"
 
 
-@pytest.mark.usefixtures("db", "blocked", "reachable")
+@pytest.mark.usefixtures("db", "reachable", "blocked")
 def test_a_locked_database_delays_no_answer() -> None:
     started = time.monotonic()
     told(Api().get("/api/readiness"), 503)
@@ -173,7 +176,7 @@ def test_with_the_database_engine_a_locked_database_is_told_of_soon(
 ) -> None:
     settings.QUEUE_ENGINE = "database"
     started = time.monotonic()
-    part = health.queue(condition.database())
+    part = health.queue(condition.database(), None)
     assert part.status == "errored"
     assert time.monotonic() - started < 5
 
