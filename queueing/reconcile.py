@@ -33,9 +33,7 @@ def reconcile() -> int:
 
     Raises QueueStoreAway if the store cannot be asked.
     """
-    # Counted before the messages are: those that are sent meanwhile must not seem to be missing.
-    nudged = _nudged()
-    heads = _wanting(_lacking(nudged, broker.depths()))
+    heads = _wanting(_seen_to_lack())
     exhausted = [leases.bury_exhausted(head.job_id) for head, spent in heads if spent]
     ready = [head for head, spent in heads if not spent]
     published = outbox.publish([*ready, *(head for head in exhausted if head)])
@@ -58,6 +56,19 @@ class _Lacking:
 
     soon: list[str]
     late: list[str]
+
+
+def _seen_to_lack() -> _Lacking:
+    """The kinds of which messages were lost; none where there are no messages.
+
+    A nudge that is repeated puts its lane behind all others, for workers that look: never for
+    nothing, or those that came long ago would give way to those that come now.
+    """
+    if not broker.can_lose():
+        return _Lacking([], [])
+    # Counted before the messages are: those that are sent meanwhile must not seem to be missing.
+    nudged = _nudged()
+    return _lacking(nudged, broker.depths())
 
 
 def _nudged() -> list[_Nudged]:

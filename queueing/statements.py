@@ -75,6 +75,15 @@ ENQUEUE = """
             created_at)
         SELECT job_id, 'queued', 'queued', 0, origin, at FROM placed)"""
 
+# Lanes, each with the job at its head, found by its place: a planner that began with the jobs, as
+# any may that expects few to be open, would read the whole backlog with each look.
+_HEADS = {
+    "sqlite": "queueing_lane lane CROSS JOIN queueing_generationjob job "
+              "ON job.lane_id = lane.id AND job.seq = lane.head",
+    "postgresql": "queueing_lane lane CROSS JOIN LATERAL (SELECT * FROM queueing_generationjob "
+                  "WHERE lane_id = lane.id AND seq = lane.head OFFSET 0) AS job",
+}  # fmt: skip
+
 # What `claim_head` would not refuse, of heads.
 _READY = """
     lane.head <= lane.tail AND job.due_at <= {now} AND job.attempts < job.max_attempts
@@ -214,8 +223,7 @@ _TEXTS = {
     # and again after one of two graces, should that nudge have been lost.
     "wanting": """
         SELECT lane.id, job.id, job.kind, job.state = 'processing' AND job.attempts >= max_attempts
-        FROM queueing_lane lane
-        JOIN queueing_generationjob job ON job.lane_id = lane.id AND job.seq = lane.head
+        FROM {heads}
         WHERE lane.head <= lane.tail
             AND ((job.state = 'queued' AND job.due_at <= {now})
                  OR (job.state = 'processing' AND job.lease_until < {now}))
@@ -227,8 +235,7 @@ _TEXTS = {
     # a grace ago.
     "nudged": """
         SELECT job.kind, count(*), sum(CASE WHEN lane.woken_at < {later} THEN 1 ELSE 0 END)
-        FROM queueing_lane lane
-        JOIN queueing_generationjob job ON job.lane_id = lane.id AND job.seq = lane.head
+        FROM {heads}
         WHERE lane.head <= lane.tail AND lane.woken_at IS NOT NULL
             AND ((job.state = 'queued' AND job.due_at <= {now})
                  OR (job.state = 'processing' AND job.lease_until < {now}
@@ -241,14 +248,12 @@ _TEXTS = {
             SELECT job.id AS job_id, job.kind AS kind,
                 row_number() OVER (PARTITION BY job.kind
                                    ORDER BY lane.woken_at NULLS FIRST, lane.id) AS turn
-            FROM queueing_lane lane
-            JOIN queueing_generationjob job ON job.lane_id = lane.id AND job.seq = lane.head
+            FROM {heads}
             WHERE {ready} AND job.kind IN ({list})) AS ready
         ORDER BY turn, kind LIMIT %s""",
     "ready": """
         SELECT job.kind, count(*)
-        FROM queueing_lane lane
-        JOIN queueing_generationjob job ON job.lane_id = lane.id AND job.seq = lane.head
+        FROM {heads}
         WHERE {ready}
         GROUP BY job.kind""",
     "woken": "UPDATE queueing_lane SET woken_at = {now} WHERE id IN ({list})",
@@ -285,8 +290,7 @@ _TEXTS = {
             sum(CASE WHEN job.state = 'queued' AND job.due_at <= {now} AND lane.woken_at < {later}
                 THEN 1 ELSE 0 END),
             min(CASE WHEN job.retried_count = 0 THEN job.created_at ELSE job.due_at END), {now}
-        FROM queueing_lane lane
-        JOIN queueing_generationjob job ON job.lane_id = lane.id AND job.seq = lane.head
+        FROM {heads}
         WHERE lane.head <= lane.tail AND job.state IN ('queued', 'processing')
         GROUP BY job.kind""",
     "open_jobs": """
@@ -328,6 +332,7 @@ def _template(name: str, vendor: str) -> str:
     text = _TEXTS[name]
     for mark, value in (
         ("{ready}", _READY),
+        ("{heads}", _HEADS[vendor]),
         ("{now}", now),
         ("{later}", later),
         ("{job}", _JOB),
