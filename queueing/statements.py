@@ -231,6 +231,13 @@ _TEXTS = {
                  OR (lane.woken_at < {later} AND job.kind IN ({list}))
                  OR (lane.woken_at < {later} AND job.kind IN ({list})))
         ORDER BY lane.woken_at NULLS FIRST LIMIT %s {skip_locked}""",
+    # Heads that were started as often as they may be, each time to the end of their worker.
+    "spent": """
+        SELECT job.id, job.kind
+        FROM {heads}
+        WHERE lane.head <= lane.tail AND job.state = 'processing'
+            AND job.attempts >= job.max_attempts AND job.lease_until < {now}
+        LIMIT %s""",
     # How many heads of each kind were nudged and not taken since, and how many of them longer than
     # a grace ago.
     "nudged": """

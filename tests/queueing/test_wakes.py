@@ -70,6 +70,7 @@ def test_another_file_in_the_place_of_a_pipe_is_left_alone(data: Path) -> None:
     (data / "wake" / "event").write_text("mine")
     ear = Ear(["event", "summary"])
     assert ear.ends == []
+    wakes.publish("job", "event")
     assert (data / "wake" / "event").read_text() == "mine"
 
 
