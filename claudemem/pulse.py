@@ -6,7 +6,6 @@ from celery import beat, bootsteps
 
 from claudemem import alive, settings
 
-
 # Where so many wait to be taken nobody takes them: more would be kept for nothing. What is taken
 # late has expired.
 MOST_WAITING = 60

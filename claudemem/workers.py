@@ -34,9 +34,8 @@ def _listen(queues: Sequence[str], threads: int | None) -> int:
     from claudemem.celery import app
     from claudemem.pulse import Pulse
 
-    class Worker(app.Worker):  # type: ignore[misc,name-defined]
-        """One that is ended by signals as the other engine's is: Celery's own is never in haste
-        to end by SIGTERM, and says by its exit code that SIGINT made it fail."""
+    class Worker(app.Worker):
+        """One that signals end as they do the other engine's; to Celery's, SIGINT is a fault."""
 
         def install_platform_tweaks(self, worker: object) -> None:
             super().install_platform_tweaks(worker)

@@ -30,7 +30,7 @@ def plan(name: str) -> list[str]:
     return [line for (line,) in direct.fetch(f"EXPLAIN {text}", values)]
 
 
-@pytest.mark.parametrize("name", (*HOT, *LOOKS))
+@pytest.mark.parametrize("name", [*HOT, *LOOKS])
 def test_no_statement_of_the_hot_path_and_no_look_reads_the_backlog(name: str) -> None:
     steps = plan(name)
     assert [step for step in steps if "job_state_kind" in step] == []
