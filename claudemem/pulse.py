@@ -6,9 +6,13 @@ from celery import beat, bootsteps
 
 from claudemem import alive, settings
 
+# Where so many wait to be taken nobody takes them: more would be kept for nothing. What is taken
+# late has expired.
+MOST_WAITING = 60
+
 
 class Scheduler(beat.Scheduler):
-    """Beat's schedule, kept in memory."""
+    """Beat's schedule, kept in memory. Nothing is sent to a queue that nobody serves."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._touch = alive.Touch(settings.ALIVE_FILE)
@@ -19,6 +23,13 @@ class Scheduler(beat.Scheduler):
         self._touch()
         delay: float = super().tick(*args, **kwargs)
         return delay
+
+    def apply_async(self, entry: Any, producer: Any = None, **kwargs: Any) -> Any:
+        """Send what is due, unless many of what was sent before wait still."""
+        queue = entry.options["queue"]
+        # That declares nothing: a queue of the store's is there as soon as something waits in it.
+        waiting = producer.channel.queue_declare(queue=queue).message_count
+        return super().apply_async(entry, producer, **kwargs) if waiting < MOST_WAITING else None
 
 
 class Pulse(bootsteps.StartStopStep):

@@ -215,7 +215,7 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile": {
         "task": "queueing.reconcile",
         "schedule": RECONCILE_SECONDS,
-        # While no worker is there to take them, ticks must not pile up.
+        # What comes late has nothing to do. Where nobody comes, `pulse` sends no more.
         "options": {"queue": "upkeep", "expires": 5 * RECONCILE_SECONDS},
     },
     "close-idle-sessions": {

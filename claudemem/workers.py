@@ -29,12 +29,21 @@ def _listen(queues: Sequence[str], threads: int | None) -> int:
     """Be a Celery worker."""
     # Celery would run Django's checks, which load the whole web: 20 MB.
     os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
+    from celery.worker import state
+
     from claudemem.celery import app
     from claudemem.pulse import Pulse
 
+    class Worker(app.Worker):
+        """One that signals end as they do the other engine's; to Celery's, SIGINT is a fault."""
+
+        def install_platform_tweaks(self, worker: object) -> None:
+            super().install_platform_tweaks(worker)
+            _end_by_signal(lambda: setattr(state, "should_stop", 0))
+
     app.steps["consumer"].add(Pulse)
     # Not worker_main: the command line of Celery brings a shell and 20 MB along.
-    process = app.Worker(
+    process = Worker(
         # Several workers on a host must not share a name: Flower would see one of them.
         hostname=f"worker-{os.getpid()}@{gethostname()}",
         queues=",".join(queues),

@@ -23,6 +23,9 @@ class Broker(Protocol):
     def depths(self) -> dict[str, int]:
         """How much waits in each queue to be taken by a worker."""
 
+    def can_lose(self) -> bool:
+        """Whether what is published waits as messages, of which some may be lost."""
+
     def ping(self) -> float:
         """Seconds that a round trip takes."""
 
@@ -44,6 +47,11 @@ def publish(job_id: str, kind: str) -> None:
 def depths() -> dict[str, int]:
     """How many heads wait in each queue for a worker to take them. Raises QueueStoreAway."""
     return _chosen().depths()
+
+
+def can_lose() -> bool:
+    """Whether what is published waits as messages, which the engine may lose."""
+    return _chosen().can_lose()
 
 
 def ping() -> float:

@@ -87,6 +87,11 @@ def depths() -> dict[str, int]:
     return dict(zip(names, _ask(*(("LLEN", key(name)) for name in names)), strict=True))
 
 
+def can_lose() -> bool:
+    """A store may be emptied, and a worker that dies takes what it has in hand along."""
+    return True
+
+
 def ping() -> float:
     """Seconds that a round trip to the store takes. Raises QueueStoreAway."""
     started = time.perf_counter()

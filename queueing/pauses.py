@@ -46,7 +46,8 @@ def gate() -> Gate:
 
 def probe() -> bool:
     """Whether the caller is the one that may try; until it has, all others find the gate shut."""
-    return bool(fetch("probe", [seconds(settings.PAUSE_SECONDS)]))
+    with transaction.atomic():  # SQLite's writers take their turn by it
+        return bool(fetch("probe", [seconds(settings.PAUSE_SECONDS)]))
 
 
 def pause(reason: str, classification: str, *, probing: bool) -> None:
@@ -71,7 +72,8 @@ def lift() -> None:
 
 def look_again() -> None:
     """Let one job try now, whatever is left of the pause: something may have been put right."""
-    fetch("look_again", [])
+    with transaction.atomic():
+        fetch("look_again", [])
 
 
 def current() -> Paused | None:

@@ -133,7 +133,7 @@ class Poller:
     def _is_time(self) -> bool:
         if not self._free or self._stopping:
             return False
-        woken = self._ear.heard(self._free)
+        woken = self._ear.heard(self._free) and not self._failing
         return woken or self._more or time.monotonic() >= self._next_look
 
     def _look(self, pool: ThreadPoolExecutor) -> None:

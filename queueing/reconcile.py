@@ -27,15 +27,13 @@ GRACE_WAITING = 30.0
 
 
 def reconcile() -> int:
-    """One pass: nudge the heads that want it. Returns how many were published.
+    """One pass: nudge the heads that want it, if any must be. Returns how many were published.
 
     Each pass sees to the canaries as well, last of all.
 
     Raises QueueStoreAway if the store cannot be asked.
     """
-    # Counted before the messages are: those that are sent meanwhile must not seem to be missing.
-    nudged = _nudged()
-    heads = _wanting(_lacking(nudged, broker.depths()))
+    heads = _wanting() if broker.can_lose() else _spent()
     exhausted = [leases.bury_exhausted(head.job_id) for head, spent in heads if spent]
     ready = [head for head, spent in heads if not spent]
     published = outbox.publish([*ready, *(head for head in exhausted if head)])
@@ -72,7 +70,19 @@ def _lacking(nudged: Sequence[_Nudged], depths: Mapping[str, int]) -> _Lacking:
     )
 
 
-def _wanting(lacking: _Lacking) -> list[tuple[Head, bool]]:
+def _spent() -> list[tuple[Head, bool]]:
+    """Where workers look for heads, only those that no worker would take.
+
+    A nudge puts a lane behind all others: what ran out of its lease, or is due for its retry, would
+    give way to whatever came since.
+    """
+    return [(Head(*row), True) for row in fetch("spent", [LIMIT])]
+
+
+def _wanting() -> list[tuple[Head, bool]]:
+    # Counted before the messages are: those that are sent meanwhile must not seem to be missing.
+    nudged = _nudged()
+    lacking = _lacking(nudged, broker.depths())
     gate = pauses.gate()
     if gate is Gate.SHUT:
         return []

@@ -75,6 +75,15 @@ ENQUEUE = """
             created_at)
         SELECT job_id, 'queued', 'queued', 0, origin, at FROM placed)"""
 
+# Lanes, each with the job at its head, found by its place: a planner that began with the jobs, as
+# any may that expects few to be open, would read the whole backlog with each look.
+_HEADS = {
+    "sqlite": "queueing_lane lane CROSS JOIN queueing_generationjob job "
+              "ON job.lane_id = lane.id AND job.seq = lane.head",
+    "postgresql": "queueing_lane lane CROSS JOIN LATERAL (SELECT * FROM queueing_generationjob "
+                  "WHERE lane_id = lane.id AND seq = lane.head OFFSET 0) AS job",
+}  # fmt: skip
+
 # What `claim_head` would not refuse, of heads.
 _READY = """
     lane.head <= lane.tail AND job.due_at <= {now} AND job.attempts < job.max_attempts
@@ -129,12 +138,14 @@ _TEXTS = {
             attempts = attempts + 1, lease_until = {later}, leased_by = %s, updated_at = {now}
         WHERE {places} AND {open} AND lease_until IS NULL AND attempts < max_attempts
         RETURNING {job}""",
-    # What a dead worker's batch left behind its head keeps its attempt, and so is tried alone.
+    # What a dead worker's batch left behind its head keeps its attempt, and so is tried alone. Its
+    # lease may end a moment after the head's, and is worth nothing without it: whoever has lost
+    # the head can settle nothing.
     "free_followers": """
         UPDATE queueing_generationjob SET state = 'queued', lease_until = NULL, leased_by = '',
             updated_at = {now}
         WHERE id IN (SELECT id FROM queueing_generationjob WHERE lane_id = %s AND seq > %s
-            AND lease_until < {now} {unlocked})
+            AND lease_until IS NOT NULL {unlocked})
         RETURNING {job}""",
     "last_event": """
         SELECT event FROM queueing_generationjobevent WHERE job_id = %s
@@ -214,8 +225,7 @@ _TEXTS = {
     # and again after one of two graces, should that nudge have been lost.
     "wanting": """
         SELECT lane.id, job.id, job.kind, job.state = 'processing' AND job.attempts >= max_attempts
-        FROM queueing_lane lane
-        JOIN queueing_generationjob job ON job.lane_id = lane.id AND job.seq = lane.head
+        FROM {heads}
         WHERE lane.head <= lane.tail
             AND ((job.state = 'queued' AND job.due_at <= {now})
                  OR (job.state = 'processing' AND job.lease_until < {now}))
@@ -223,12 +233,18 @@ _TEXTS = {
                  OR (lane.woken_at < {later} AND job.kind IN ({list}))
                  OR (lane.woken_at < {later} AND job.kind IN ({list})))
         ORDER BY lane.woken_at NULLS FIRST LIMIT %s {skip_locked}""",
+    # Heads that were started as often as they may be, each time to the end of their worker.
+    "spent": """
+        SELECT job.id, job.kind
+        FROM {heads}
+        WHERE lane.head <= lane.tail AND job.state = 'processing'
+            AND job.attempts >= job.max_attempts AND job.lease_until < {now}
+        LIMIT %s""",
     # How many heads of each kind were nudged and not taken since, and how many of them longer than
     # a grace ago.
     "nudged": """
         SELECT job.kind, count(*), sum(CASE WHEN lane.woken_at < {later} THEN 1 ELSE 0 END)
-        FROM queueing_lane lane
-        JOIN queueing_generationjob job ON job.lane_id = lane.id AND job.seq = lane.head
+        FROM {heads}
         WHERE lane.head <= lane.tail AND lane.woken_at IS NOT NULL
             AND ((job.state = 'queued' AND job.due_at <= {now})
                  OR (job.state = 'processing' AND job.lease_until < {now}
@@ -241,14 +257,12 @@ _TEXTS = {
             SELECT job.id AS job_id, job.kind AS kind,
                 row_number() OVER (PARTITION BY job.kind
                                    ORDER BY lane.woken_at NULLS FIRST, lane.id) AS turn
-            FROM queueing_lane lane
-            JOIN queueing_generationjob job ON job.lane_id = lane.id AND job.seq = lane.head
+            FROM {heads}
             WHERE {ready} AND job.kind IN ({list})) AS ready
         ORDER BY turn, kind LIMIT %s""",
     "ready": """
         SELECT job.kind, count(*)
-        FROM queueing_lane lane
-        JOIN queueing_generationjob job ON job.lane_id = lane.id AND job.seq = lane.head
+        FROM {heads}
         WHERE {ready}
         GROUP BY job.kind""",
     "woken": "UPDATE queueing_lane SET woken_at = {now} WHERE id IN ({list})",
@@ -289,8 +303,7 @@ _TEXTS = {
                 THEN 1 ELSE 0 END),
             sum(CASE WHEN job.state = 'queued' AND job.due_at < {later} THEN 1 ELSE 0 END),
             min(CASE WHEN job.retried_count = 0 THEN job.created_at ELSE job.due_at END), {now}
-        FROM queueing_lane lane
-        JOIN queueing_generationjob job ON job.lane_id = lane.id AND job.seq = lane.head
+        FROM {heads}
         WHERE lane.head <= lane.tail AND job.state IN ('queued', 'processing')
         GROUP BY job.kind""",
     "open_jobs": """
@@ -332,6 +345,7 @@ def _template(name: str, vendor: str) -> str:
     text = _TEXTS[name]
     for mark, value in (
         ("{ready}", _READY),
+        ("{heads}", _HEADS[vendor]),
         ("{now}", now),
         ("{later}", later),
         ("{job}", _JOB),

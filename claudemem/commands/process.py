@@ -105,6 +105,7 @@ def worker() -> None:
 @supervised
 def worker_start(queues: str, concurrency: int | None, supervised: bool) -> None:
     """Work jobs until it is stopped."""
+    signal.signal(signal.SIGINT, _end)
     _known(queues)
     _begin("worker", supervised)
     _await_store()

@@ -48,9 +48,9 @@ class Crew:
             assert worker.container.ready()
         return self
 
-    def stop_workers(self, number: str) -> None:
-        """Have both end by this signal."""
-        for worker in self.workers:
+    def stop_workers(self) -> None:
+        """Have both end, by the one signal and by the other."""
+        for worker, number in zip(self.workers, ("SIGTERM", "SIGINT"), strict=True):
             worker.kill(number)
         assert [worker.wait_ended() for worker in self.workers] == [0, 0]
 
@@ -116,8 +116,6 @@ class EngineContract:
     """The promise of an engine."""
 
     engine: ClassVar[str]
-    # The signal to which a worker that is told to stop ends with 0.
-    stops: ClassVar[str] = "SIGTERM"
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -162,7 +160,7 @@ class EngineContract:
         assert 1 < largest <= 16
 
     def test_a_busy_lane_gives_way_to_one_that_came_later(self, crew: Crew) -> None:
-        crew.stop_workers(self.stops)
+        crew.stop_workers()
         busy = [crew.post(call) for call in tool_calls(40, sessions=1)]
         quiet = crew.post(tool_calls(1)[0])
         alone = crew.fleet.worker("alone", "--concurrency", "1")

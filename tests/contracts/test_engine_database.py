@@ -10,7 +10,6 @@ from tests.stack import DATABASE
 
 class TestDatabase(EngineContract):
     engine = DATABASE
-    stops = "SIGINT"
 
     @staticmethod
     def forget_messages(fleet: Fleet) -> None:

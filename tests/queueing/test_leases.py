@@ -141,6 +141,23 @@ def test_what_died_with_its_worker_is_tried_alone_and_so_is_the_rest(enqueue: En
         assert [one.id for one in lease.jobs] == [job.id]
 
 
+def test_with_the_lease_of_its_head_a_batch_is_lost_as_a_whole(enqueue: Enqueue) -> None:
+    first, *behind = enqueue("lane", 3)
+    lost = claimed(first.id)
+    # A batch is leased and renewed row by row: some leases end a moment later than the others.
+    expire(first.id)
+    again = claimed(first.id)
+    assert [history(job.id)[-1] for job in behind] == [states.RELEASED] * 2
+    with pytest.raises(LeaseLost):
+        settled(lost)
+    leases.release(lost)
+    settled(again)
+    assert {(state(job.id), history(job.id)[-1]) for job in behind} == {
+        (states.QUEUED, states.RELEASED)
+    }
+    assert claimed(behind[0].id).head.attempts == 2
+
+
 @pytest.mark.parametrize("place", [0, 7, kinds.EVENT.batch_jobs - 1])
 def test_a_job_that_kills_its_workers_takes_three_along_wherever_it_stands(
     enqueue: Enqueue, place: int

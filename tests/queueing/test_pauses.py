@@ -1,11 +1,12 @@
 """What would fail every job alike pauses all: no attempt is lost, and it resumes by itself."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.test import override_settings
 from django.utils import timezone
 
@@ -189,3 +190,35 @@ def test_a_database_that_fails_between_claim_and_probe_costs_the_job_nothing(
     assert runner.run(job.id, handler) == 0
     assert rows() == [(states.QUEUED, 0)]
     assert pauses.gate() is Gate.PROBE
+
+
+@pytest.mark.parametrize("write", [pauses.probe, pauses.look_again])
+def test_who_writes_about_a_pause_waits_for_its_turn(write: Callable[[], object]) -> None:
+    pauses.pause("the key was refused", "auth", probing=False)
+    expire()
+    held, begin, leave = threading.Event(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            Pause.objects.update(failures=2)
+            held.set()
+            assert leave.wait(30)
+        connection.close()
+
+    def wait() -> None:
+        # By its first transaction a connection loses the patience that it was made with.
+        with transaction.atomic():
+            pass
+        assert begin.wait(30)
+        write()
+        connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        waiting, holding = pool.submit(wait), pool.submit(hold)
+        assert held.wait(30)
+        begin.set()
+        with pytest.raises(TimeoutError):
+            waiting.result(0.3)
+        leave.set()
+        holding.result(30)
+        waiting.result(30)

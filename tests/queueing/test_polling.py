@@ -216,6 +216,49 @@ def test_a_database_that_fails_is_asked_again(
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_database_that_failed_is_left_in_peace_whoever_wakes_the_worker(
+    hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polling, "REST_SECONDS", 600.0)
+    asked: Queue[None] = Queue()
+    rounds: Queue[None] = Queue()
+
+    def failing(*_: object, **__: object) -> list[tuple[object, ...]]:
+        asked.put(None)
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(polling, "fetch", failing)
+    with running(hand, pulse=lambda: rounds.put(None)):
+        asked.get(timeout=30)
+
+        def was_woken() -> bool:
+            wakes.publish("job", EVENT.name)
+            return rounds.qsize() > 3
+
+        until(was_woken)
+    assert asked.empty()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_without_a_thread_to_spare_leaves_wakes_to_others(
+    enqueue: Enqueue, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polling, "LOOK_SECONDS", 600.0)
+    rounds: Queue[None] = Queue()
+    enqueue("one")
+    with running(hand, threads=1, pulse=lambda: rounds.put(None)):
+        hand.next()
+        before = rounds.qsize()
+        wakes.publish("job", EVENT.name)
+        for lane in range(20):
+            enqueue(f"lane-{lane}")
+        assert rounds.qsize() <= before + 1
+        other = wakes.Ear([EVENT.queue])
+        assert other.heard(1)
+        other.close()
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_job_that_could_not_even_be_begun_is_begun_again(enqueue: Enqueue, hand: Hand) -> None:
     (job,) = enqueue("one")
     tries: Queue[str] = Queue()
@@ -239,6 +282,25 @@ def test_who_is_told_to_stop_finishes_what_it_has(enqueue: Enqueue, hand: Hand) 
         hand.go_on.set()
     assert hand.taken.empty()
     assert hand.at_once == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_waits_for_work_stops_at_once(hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polling, "LOOK_SECONDS", 600.0)
+    looked = threading.Event()
+    monkeypatch.setattr(Poller, "_look", _telling(Poller._look, looked))
+    with running(hand):
+        assert looked.wait(30)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_kinds_take_turns_from_look_to_look(enqueue: Enqueue, hand: Hand) -> None:
+    kind_of = {enqueue(f"{kind.name}-{n}", kind=kind)[0].id: kind.name
+               for kind in (EVENT, EVENT_BATCH) for n in range(3)}  # fmt: skip
+    hand.go_on.set()
+    with running(hand, threads=1):
+        taken = [kind_of[hand.next()] for _ in kind_of]
+    assert taken == [EVENT.name, EVENT_BATCH.name] * 3
 
 
 def due() -> list[str]:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.conf import LazySettings
 from django.db.models import F
 
 from queueing import broker, kinds, leases, reconcile, states
@@ -158,3 +159,34 @@ def test_a_store_that_is_away_is_said_and_nothing_is_lost(
     assert reconcile.reconcile_quietly() == 0
     with pytest.raises(QueueStoreAway):
         reconcile.reconcile()
+
+
+def test_where_workers_look_no_lane_loses_its_place_by_a_nudge(
+    enqueue: Enqueue, published: list[str], settings: LazySettings
+) -> None:
+    settings.QUEUE_ENGINE = broker.DATABASE
+    enqueue("old")
+    (retried,) = enqueue("retried")
+    lease = leases.claim(retried.id, "worker")
+    assert lease
+    leases.reschedule(lease, 0.0, {})
+    (stalled,) = enqueue("stalled")
+    assert leases.claim(stalled.id, "worker")
+    time_passes(timedelta(days=1))
+    before = list(Lane.objects.order_by("key").values_list("key", "woken_at"))
+    assert reconcile.reconcile() == 0
+    assert published == []
+    assert list(Lane.objects.order_by("key").values_list("key", "woken_at")) == before
+
+
+def test_where_workers_look_what_none_would_take_is_buried_and_its_lane_goes_on(
+    enqueue: Enqueue, published: list[str], settings: LazySettings
+) -> None:
+    settings.QUEUE_ENGINE = broker.DATABASE
+    spent, behind = enqueue("lane", 2)
+    for _ in range(spent.new.kind.max_attempts):
+        assert leases.claim(spent.id, "worker")
+        time_passes()
+    assert reconcile.reconcile() == 1
+    assert published == [behind.id]
+    assert GenerationJob.objects.get(pk=spent.id).state == states.FAILED

@@ -15,6 +15,8 @@ HOT = (
     "claim_head", "claim_next", "followers", "claim_followers", "free_followers", "complete",
     "reschedule", "release", "bury", "bury_exhausted", "lock_lane", "advance", "head_job",
 )  # fmt: skip
+# Each runs several times a second, for all lanes.
+LOOKS = ("wanting", "nudged", "spent", "due", "ready", "heads")
 BATCH = 3
 
 
@@ -28,8 +30,8 @@ def plan(name: str) -> list[str]:
     return [line for (line,) in direct.fetch(f"EXPLAIN {text}", values)]
 
 
-@pytest.mark.parametrize("name", HOT)
-def test_no_statement_of_the_hot_path_reads_the_backlog(name: str) -> None:
+@pytest.mark.parametrize("name", [*HOT, *LOOKS])
+def test_no_statement_of_the_hot_path_and_no_look_reads_the_backlog(name: str) -> None:
     steps = plan(name)
     assert [step for step in steps if "job_state_kind" in step] == []
     assert [step for step in steps if f"SCAN {JOBS}" in step or f"Seq Scan on {JOBS}" in step] == []

@@ -1,5 +1,6 @@
 """Wakes: pipes in the data directory, which keep nobody and lose nothing that matters."""
 
+import select
 import time
 from pathlib import Path
 
@@ -37,6 +38,27 @@ def test_a_wake_is_for_those_who_serve_its_queue() -> None:
     bulk.close()
 
 
+def test_of_the_wakes_that_wait_each_worker_takes_what_it_has_threads_for() -> None:
+    first, second = Ear(["event"]), Ear(["event"])
+    for _ in range(3):
+        wakes.publish("job", "event")
+    assert first.heard(2)
+    assert second.heard(2)
+    assert not first.heard(2)
+    first.close()
+    second.close()
+
+
+def test_a_pipe_is_silent_when_all_that_was_said_is_heard() -> None:
+    ear = Ear(["event"])
+    wakes.publish("job", "event")
+    assert select.select(ear.ends, [], [], 30)[0] == ear.ends
+    assert ear.heard(4)
+    # An end of file would wake its worker for ever.
+    assert select.select(ear.ends, [], [], 0)[0] == []
+    ear.close()
+
+
 def test_without_a_worker_a_wake_is_lost_and_nothing_waits_for_the_next_one(data: Path) -> None:
     wakes.publish("job", "event")
     assert not (data / "wake").exists()
@@ -68,8 +90,8 @@ def test_where_there_can_be_no_pipes_workers_only_look(data: Path) -> None:
 def test_another_file_in_the_place_of_a_pipe_is_left_alone(data: Path) -> None:
     (data / "wake").mkdir()
     (data / "wake" / "event").write_text("mine")
-    ear = Ear(["event", "summary"])
-    assert ear.ends == []
+    assert Ear(["event", "summary"]).ends == Ear(["summary", "event"]).ends == []
+    wakes.publish("job", "event")
     assert (data / "wake" / "event").read_text() == "mine"
 
 

@@ -1,0 +1,37 @@
+"""Beat sends what is due, and not for ever to nobody."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from celery import Celery
+
+from claudemem import pulse
+from tests.stores import kept
+
+QUEUE = "upkeep"
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Celery]:
+    store = kept(tmp_path)
+    store.start()
+    schedule = {"often": {"task": "something", "schedule": 0.0, "options": {"queue": QUEUE}}}
+    app = Celery("beat", broker=store.url, amqp="queueing.transport:AMQP", set_as_current=False)
+    app.conf.update(beat_schedule=schedule, task_queues={QUEUE: {}}, task_default_queue=QUEUE)
+    yield app
+    app.close()
+    store.stop()
+
+
+def test_what_nobody_takes_does_not_pile_up(app: Celery) -> None:
+    scheduler = pulse.Scheduler(app=app)
+    with redis.Redis.from_url(app.conf.broker_url) as client:
+        for _ in range(pulse.MOST_WAITING + 20):
+            scheduler.tick()
+        assert client.llen(QUEUE) == pulse.MOST_WAITING
+        client.ltrim(QUEUE, 0, 9)
+        scheduler.tick()
+        assert client.llen(QUEUE) == 11
+    scheduler.close()
