@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from claudemem.members import StartFailed, Status
+from queueing import locks
 from queueing.pids import Mark
 
 NAME = "up.json"
@@ -52,11 +53,9 @@ def alone(root: Path) -> Iterator[None]:
 
     Raises Taken if somebody holds it already.
     """
-    import fcntl  # there is none on Windows
-
-    with (root / "up.lock").open("a") as file:
+    with ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(locks.hold(root / "up.lock", wait=False))
         except BlockingIOError:
             raise Taken(_taken(root)) from None
         yield

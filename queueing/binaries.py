@@ -4,6 +4,7 @@ import importlib.util
 import os
 import platform
 import re
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -67,16 +68,16 @@ def find(explicit: str = "") -> Candidate:
     raise StoreFailed(_none(passed))
 
 
-def candidates(explicit: str = "", folders: Sequence[Path] | None = None) -> Iterator[Candidate]:
+def candidates(explicit: str = "", among: Sequence[Path] | None = None) -> Iterator[Candidate]:
     """The programs that there are, best first, each asked for its version when it is reached.
 
-    `explicit` alone where it is given. `folders` stand for those of the PATH.
+    `explicit` alone where it is given. `among` stand for the folders of the PATH.
     """
     if explicit:
         yield _examined(Path(explicit).expanduser().absolute(), EXPLICIT)
         return
     seen = set()
-    for path, origin in _places(_path() if folders is None else folders):
+    for path, origin in _places(folders() if among is None else among):
         # /bin is /usr/bin on many systems.
         if (same := (path.parent.resolve(), path.name)) not in seen and path.exists():
             seen.add(same)
@@ -94,22 +95,37 @@ def bundled() -> Path | None:
     return None
 
 
-def _places(folders: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+def _places(among: Sequence[Path]) -> Iterator[tuple[Path, str]]:
     if ours := bundled():
         yield ours, BUNDLED
     for name in NAMES:
-        for folder in folders:
+        for folder in among:
             yield folder / name, ON_PATH
     for folder in KNOWN:
         for name in NAMES:
             yield folder / name, PACKAGED
 
 
-def _path() -> list[Path]:
-    return [Path(each) for each in os.get_exec_path() if each]
+def folders() -> list[Path]:
+    """Those of the PATH, but for the ones that mean another folder wherever one stands."""
+    return [Path(each) for each in os.get_exec_path() if os.path.isabs(each)]
+
+
+def is_anybodys(path: Path) -> bool:
+    """Whether any user of this machine may have put there what is there.
+
+    In a folder that belongs to all, others could have been first to use the name.
+    """
+    try:
+        return any(each.stat().st_mode & stat.S_IWOTH for each in (path, path.resolve().parent,
+                                                                   path.parent))  # fmt: skip
+    except OSError:
+        return False
 
 
 def _examined(path: Path, origin: str) -> Candidate:
+    if origin != EXPLICIT and is_anybodys(path):
+        return Candidate(path, origin, fault="may be anybody's: others can write there")
     if not path.exists():
         return Candidate(path, origin, fault="is not there")
     if not path.is_file():
@@ -140,9 +156,9 @@ def _judged(path: Path, origin: str, said: str) -> Candidate:
 def _none(passed: Sequence[Candidate]) -> str:
     ours = "" if bundled() else f"; none comes along for {platform.system()} {platform.machine()}"
     looked = "".join(f"; {each.path} {each.fault}" for each in passed)
-    folders = ", ".join(str(folder) for folder in KNOWN)
+    known = ", ".join(str(folder) for folder in KNOWN)
     return (
-        f"there is no server for the queue store{ours}{looked}; on the PATH and in {folders} is no "
+        f"there is no server for the queue store{ours}{looked}; on the PATH and in {known} is no "
         f"{'other' if passed else 'valkey-server or redis-server'}. {ADVICE}"
     )
 

@@ -69,6 +69,8 @@ def _removed(data: "DataDir", purge: bool) -> Iterator[str]:
                 # Without its directory nobody would find it again; its messages name rows alone.
                 if store.remove(data=True):
                     yield f"removed   the {store.mode} queue store"
+                if kept := store.out_of_reach():
+                    yield f"kept      {kept}"
             for each in removal.remove(data.root, data=purge):
                 yield f"removed   {each.path}" + (", a link" if each.link else "")
     except StartFailed as error:

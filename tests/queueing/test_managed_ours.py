@@ -134,7 +134,8 @@ def test_a_port_that_a_foreign_server_took_is_left_to_it(house: House, stranger:
     assert not second.adopted
     assert second.address == f"127.0.0.1:{house.access.port}"
     assert house.access.port != stranger.port
-    assert house.access.password == first.password
+    # The stranger may have heard it from whoever looked for the store there.
+    assert house.access.password != first.password
     assert not access.bindable(stranger.port)
 
 
