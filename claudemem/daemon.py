@@ -201,7 +201,7 @@ def _await_ready(
 
 def _ready(root: Path, state: State, *, found: bool) -> Running | None:
     server = serverfiles.read(root)
-    if server is None or server.process != state.supervisor:
+    if state.stopping or server is None or server.process != state.supervisor:
         return None
     return Running(server.process, state.url, server.port, found)
 

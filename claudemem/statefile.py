@@ -20,11 +20,15 @@ class Taken(StartFailed):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a supervisor wrote about itself. Marks say whether it is still true."""
+    """What a supervisor wrote about itself. Marks say whether it is still true.
+
+    `stopping`: it was told to end, and is about to.
+    """
 
     supervisor: Mark
     url: str
     members: tuple[Status, ...]
+    stopping: bool = False
 
 
 def write(root: Path, state: State) -> None:
@@ -74,6 +78,7 @@ def _encoded(state: State) -> dict[str, Any]:
     return {
         "supervisor": _mark(state.supervisor),
         "url": state.url,
+        "stopping": state.stopping,
         "processes": [_member(member) for member in state.members],
     }
 
@@ -102,4 +107,5 @@ def _decoded(data: dict[str, Any]) -> State:
             )
             for member in data["processes"]
         ),
+        data["stopping"],
     )

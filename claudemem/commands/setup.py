@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from claudemem import choosing, datadir, servers, settingsfile
+from claudemem import choosing, servers, settingsfile
 from claudemem.choosing import Changes, Standing, Step, Wish
-from claudemem.commands import installing
+from claudemem.commands import data_directory, installing
 from claudemem.datadir import DataDir
 from claudemem.kept import URL, Broken
 from claudemem.servers import Program
@@ -45,7 +45,9 @@ def setup(
     wish = Wish(queue or "", url or "", docker, managed, install, may_ask)
     if wish.contradicts_itself:
         raise click.UsageError(_ONE_STORE)
-    data = datadir.locate(os.environ.get("CLAUDE_MEM_DATA_DIR", ""))
+    data = data_directory()
+    if refused := data.refusal():
+        raise click.ClickException(refused)
     try:
         _set_up(data, wish)
     except Broken as broken:
