@@ -135,7 +135,8 @@ def _signal(name: str, number: int) -> int:
 
 
 def _runs(made: dict[str, Any]) -> bool:
-    return "pid" in made and _token(made["pid"]) == made["token"]
+    # One that ended at once may have left no token.
+    return made.get("token", "") != "" and _token(made["pid"]) == made["token"]
 
 
 def _token(pid: int) -> str:
