@@ -15,7 +15,6 @@ from queueing.errors import QueueingError
 from queueing.store import StoreFailed
 
 _ASK_SECONDS = 60.0
-_ANSWER_SECONDS = 10.0
 # Where one package has all programs, they are one, which looks at the name it is called by.
 _TOOLS = {"valkey-check-rdb": "valkey-server", "redis-check-rdb": "redis-server"}
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -50,23 +49,6 @@ def find(explicit: str = "") -> Program | None:
         return _program(binaries.find())
     except StoreFailed:
         return _among_tools()
-
-
-def docker() -> str:
-    """The version of the Docker that answers here, or ""."""
-    try:
-        asked = subprocess.run(
-            ["docker", "version", "--format", "{{.Server.Version}}"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_ANSWER_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return asked.stdout.strip() if asked.returncode == 0 else ""
 
 
 def callable_at(program: Program, directory: Path) -> str:

@@ -230,17 +230,7 @@ class DockerStore(Store):
     def _ask(
         self, *words: str, timeout: float = _COMMAND_SECONDS
     ) -> subprocess.CompletedProcess[str]:
-        command = [self._program, *words]
-        try:
-            return subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                errors="replace", check=False, timeout=timeout,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            said = f"nothing within {timeout:g} s"
-        except OSError as error:  # it is no program of this machine, say
-            said = error.strerror or str(error)
-        return subprocess.CompletedProcess(command, 1, stdout="", stderr=said)
+        return _run(self._program, *words, timeout=timeout)
 
     def _is_here(self) -> bool:
         """Whether there is Docker's command. Without it no container of ours can be looked after.
@@ -293,6 +283,29 @@ class DockerStore(Store):
         lock = nullcontext() if os.name == "nt" else locks.hold(self.directory / "docker.lock")
         with lock:
             yield
+
+
+def version(program: str = "docker") -> str:
+    """The version of the Docker that answers here, or ""."""
+    asked = _run(program, "version", "--format", "{{.Server.Version}}")
+    return asked.stdout.strip() if asked.returncode == 0 else ""
+
+
+def _run(
+    program: str, *words: str, timeout: float = _COMMAND_SECONDS
+) -> subprocess.CompletedProcess[str]:
+    """What Docker's command did; one that cannot be run, or says nothing in time, has failed."""
+    command = [program, *words]
+    try:
+        return subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            check=False, timeout=timeout,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        said = f"nothing within {timeout:g} s"
+    except OSError as error:  # it is no program of this machine, say
+        said = error.strerror or str(error)
+    return subprocess.CompletedProcess(command, 1, stdout="", stderr=said)
 
 
 def _moved(known: _Known, may_move: bool) -> _Known:

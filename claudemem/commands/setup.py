@@ -14,7 +14,7 @@ from claudemem.datadir import DataDir
 from claudemem.kept import URL, Broken
 from claudemem.servers import Program
 from claudemem.storechoice import CELERY, DATABASE, DOCKER, EXTERNAL, MANAGED
-from queueing import addresses
+from queueing import addresses, docker
 from queueing.errors import QueueingError
 from queueing.external import ExternalStore
 
@@ -159,7 +159,7 @@ def _probed(url: str, prefix: str) -> str:
 
 
 def _docker() -> str:
-    if version := servers.docker():
+    if version := docker.version():
         return f"{DOCKER}  a Valkey that Docker {version} runs from the next start on"
     raise click.ClickException(
         "Docker does not answer: install and start it, or choose --managed, for a server that "
@@ -174,7 +174,7 @@ def _asked(wish: Wish, here: _Here) -> tuple[Wish, Step]:
         Step.USE_URL: "use a server of yours, by its URL",
         Step.USE_DATABASE: "use the database as the queue, which needs no server",
     }
-    if servers.docker():
+    if docker.version():
         ways[Step.USE_DOCKER] = "let Docker run a Valkey"
     click.echo("There is no Valkey or Redis server on this machine.\n")
     for number, what in enumerate(ways.values(), 1):

@@ -106,5 +106,5 @@ def test_a_removal_that_was_broken_off_can_be_repeated(root: Path) -> None:
     taken = removal.remove(root, data=True)
     for each in taken:
         # At every moment what is left is known as ours.
-        assert not root.exists() or removal.refusal(root, Path.home()) == "", each
+        assert not removal.left(root) or removal.refusal(root, Path.home()) == "", each
     assert not root.exists()
