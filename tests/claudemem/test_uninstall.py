@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from claudemem import cli, commands
 from queueing import pids
 from queueing.managed import ManagedStore
 from tests.claudemem.homes import ROOT, Home, home
@@ -169,3 +171,11 @@ def test_root_leaves_the_directory_of_another_user_alone(prepared: Home, command
     assert told.returncode == 1
     assert "belongs to the user 12345, and this is root: run it as that user" in told.stderr
     assert prepared.names() == before
+
+
+@pytest.mark.parametrize("command", ["up", "start", "stop", "restart", "uninstall"])
+def test_on_windows_it_is_said_where_to_run(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "ON_WINDOWS", True)
+    told = CliRunner().invoke(cli.cli, [command])
+    assert told.exit_code == 1
+    assert "on Windows, run claudemem in WSL or in a container" in told.output
