@@ -262,7 +262,8 @@ class ManagedStore(Store):
         """The server once it has loaded its data; None if it ended or the deadline passed."""
         while found.alive:
             server = self._answering(known)
-            if server is not None and not server.loading:
+            # Another one of ours may be at the port: then this one is about to end.
+            if server is not None and server.pid == found.pid and not server.loading:
                 return server
             if time.monotonic() > deadline:
                 return None
