@@ -7,11 +7,11 @@ settings inside functions only: the options that say where the data lies are rea
 import errno
 import os
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import click
 
+from claudemem import datadir
 from observations.errors import DomainError
 from queueing.errors import QueueingError
 
@@ -67,7 +67,10 @@ _MIGRATE = "bring it up to date with `claudemem migrate`"
 def _use_data_dir(context: click.Context, option: click.Parameter, value: str | None) -> None:  # noqa: ARG001
     # An empty one is a variable of the shell that was not set, not this directory.
     if value:
-        os.environ["CLAUDE_MEM_DATA_DIR"] = str(Path(value).expanduser().absolute())
+        try:
+            os.environ["CLAUDE_MEM_DATA_DIR"] = str(datadir.locate(value).root)
+        except datadir.NoHome as error:
+            raise click.ClickException(str(error)) from error
 
 
 def _use_debug(context: click.Context, option: click.Parameter, value: bool) -> None:  # noqa: ARG001

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from claudemem.datadir import DataDir
 from claudemem.interrupts import Interrupts
 from claudemem.members import WAITING, StartFailed
 from claudemem.statefile import State
-from queueing import pids
+from queueing import locks, pids
 from queueing.pids import Mark
 
 # How long everything may take to answer, once the database is prepared.
@@ -115,12 +115,10 @@ def options_of(data: DataDir) -> Options:
 @contextmanager
 def _one_at_a_time(root: Path, interrupts: Interrupts) -> Iterator[None]:
     """Of several starts at once one starts it, and the others find it running."""
-    import fcntl  # there is none on Windows
-
-    with (root / "start.lock").open("a") as file:
+    with ExitStack() as held:
         while True:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                held.enter_context(locks.hold(root / "start.lock", wait=False))
                 break
             except BlockingIOError:
                 _go_on(interrupts)
@@ -203,7 +201,7 @@ def _await_ready(
 
 def _ready(root: Path, state: State, *, found: bool) -> Running | None:
     server = serverfiles.read(root)
-    if server is None or server.process != state.supervisor:
+    if state.stopping or server is None or server.process != state.supervisor:
         return None
     return Running(server.process, state.url, server.port, found)
 
@@ -224,11 +222,11 @@ def _end(process: Mark) -> bool:
     """Ask a process to end, later not to wait for anything, and kill it in the end."""
     if not process.signal(signal.SIGTERM):
         return False
-    if not orphans.gone([process], PATIENCE_SECONDS):
+    if not pids.gone([process], PATIENCE_SECONDS):
         process.signal(signal.SIGTERM)
-        if not orphans.gone([process], HURRY_SECONDS):
+        if not pids.gone([process], HURRY_SECONDS):
             process.signal(signal.SIGKILL)
-            orphans.gone([process], HURRY_SECONDS)
+            pids.gone([process], HURRY_SECONDS)
     return True
 
 

@@ -10,6 +10,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from queueing.errors import QueueingError
+
+
+class NoHome(QueueingError):
+    """Nobody knows where this user's files are."""
+
 
 @dataclass(frozen=True, slots=True)
 class DataDir:
@@ -50,12 +56,36 @@ class DataDir:
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.logs.mkdir(mode=0o700, exist_ok=True)
 
+    def refusal(self) -> str:
+        """Why root must not start or stop anything here, or "".
+
+        What lies in it says which programs are run and which processes are signalled. And what
+        root makes in it, its owner could not write to any more.
+        """
+        if os.name == "nt" or os.geteuid() != 0 or not self.root.exists():
+            return ""
+        owner = self.root.stat().st_uid
+        if owner == 0:
+            return ""
+        return (
+            f"{self.root} belongs to the user {_name(owner)}, and this is root: run it as that "
+            f"user, or give the directory to root (`chown -R root {self.root}`)"
+        )
+
 
 def locate(explicit: str) -> DataDir:
-    """The data directory named by `explicit`, or `~/.claude-mem` where that is empty."""
-    return DataDir(
-        Path(explicit).expanduser().absolute() if explicit else Path.home() / ".claude-mem"
-    )
+    """The data directory named by `explicit`, or `~/.claude-mem` where that is empty.
+
+    Raises NoHome where there is no home to be found.
+    """
+    named = explicit.strip()
+    try:
+        return DataDir(Path(named or "~/.claude-mem").expanduser().absolute())
+    except RuntimeError:
+        raise NoHome(
+            "there is no home directory for the data: set HOME, or name a directory with "
+            "--data-dir or CLAUDE_MEM_DATA_DIR"
+        ) from None
 
 
 def django_secret(directory: DataDir) -> str:
@@ -76,6 +106,15 @@ def kept(path: Path, size: int) -> str:
     with os.fdopen(handle, "w") as file:
         file.write(secrets.token_urlsafe(size) + "\n")
     return _written(path)
+
+
+def _name(user: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
 
 
 def _written(path: Path) -> str:

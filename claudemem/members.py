@@ -17,6 +17,7 @@ from queueing.pids import Mark
 from queueing.store import Store, StoreFailed
 
 GRACE_SECONDS = 10.0
+LOOK_SECONDS = 2.0
 _POLL_SECONDS = 0.05
 
 RUNNING, WAITING, STOPPED = "running", "waiting", "stopped"
@@ -179,6 +180,7 @@ class StoreMember(Member):
         self._store = store
         self._day = leash.today()
         self._process: Mark | None = None
+        self._next_look = 0.0
 
     def tend(self) -> str:
         if self._day != leash.today():
@@ -200,11 +202,20 @@ class StoreMember(Member):
         self._process = None if server.pid is None else pids.mark(server.pid)
 
     def _ending(self) -> str:
-        if self._process is None or self._process.alive:
+        if self._process is None:
+            return "was stopped" if self._is_due() and self._store.ended() else ""
+        if self._process.alive:
             return ""
         pids.reap(self._process.pid)
         self._process = None
         return "stopped, its log says why"
+
+    def _is_due(self) -> bool:
+        """Whether to look at one that is no process of this machine: not at every glance."""
+        if time.monotonic() < self._next_look:
+            return False
+        self._next_look = time.monotonic() + LOOK_SECONDS
+        return True
 
     def _mark(self) -> Mark | None:
         return self._process

@@ -14,14 +14,15 @@ from claudemem import serverfiles, statefile
 from claudemem.board import UP
 
 # What is made anew when it is missing.
-_MADE = ("redis", "wake", *serverfiles.NAMES, statefile.NAME, "migrate.lock", "start.lock",
-         "up.lock")  # fmt: skip
+_MADE = ("redis", "wake", *serverfiles.NAMES, statefile.NAME, "migrate.lock", "start.lock")
 _DATABASE = "claude-mem.sqlite3"
 # What cannot be made again, the database first.
 _KEPT = (_DATABASE, f"{_DATABASE}-wal", f"{_DATABASE}-shm", "settings.json", "secret_key",
          "flower_password", "modes", "backups")  # fmt: skip
-# Any of these says that the directory is ours; others have a settings.json too.
-_MARKS = (_DATABASE, "secret_key", "up.lock")
+_LOCK = "up.lock"
+# Any of these says that the directory is ours; others have a settings.json too. The lock goes last,
+# so that a removal that was broken off can be repeated.
+_MARKS = (_DATABASE, "secret_key", _LOCK)
 _LOG = re.compile(rf"(?:{UP}|redis|web|worker|beat|flower)-\d{{4}}-\d\d-\d\d\.log")
 
 
@@ -51,15 +52,21 @@ def remove(root: Path, *, data: bool) -> Iterator[Removed]:
 
     The directory itself goes when nothing is left in it. Raises OSError.
     """
-    for name in (*(_KEPT if data else ()), *_MADE):
-        path = root / name
-        for each in (path, path.with_name(f"{name}.new")):
-            if each.is_symlink() or each.exists():
-                yield _take(each)
+    yield from _take_named(root, *(_KEPT if data else ()), *_MADE)
     yield from _take_logs(root / "logs")
-    if not root.is_symlink() and not any(root.iterdir()):
+    yield from _take_named(root, _LOCK)
+    if not (root.is_symlink() or root.is_mount() or any(root.iterdir())):
         root.rmdir()
         yield Removed(root)
+
+
+def mounts(root: Path) -> list[Path]:
+    """What is mounted in the directory, and so is on another disk or seen elsewhere as well."""
+    import psutil  # type: ignore[import-untyped]
+
+    here = root.resolve()
+    there = (Path(each.mountpoint) for each in psutil.disk_partitions(all=True))
+    return [place for place in there if here in place.parents]
 
 
 def left(root: Path) -> list[Path]:
@@ -70,6 +77,14 @@ def left(root: Path) -> list[Path]:
 def is_data(path: Path) -> bool:
     """Whether this is something of ours that cannot be made again."""
     return path.name in _KEPT
+
+
+def _take_named(root: Path, *names: str) -> Iterator[Removed]:
+    for name in names:
+        path = root / name
+        for each in (path, path.with_name(f"{name}.new")):
+            if each.is_symlink() or each.exists():
+                yield _take(each)
 
 
 def _take(path: Path) -> Removed:

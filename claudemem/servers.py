@@ -1,7 +1,6 @@
 """The Valkey or Redis programs of this machine, and how one is brought to it."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -13,12 +12,9 @@ from claudemem.packages import Command, Manager
 from queueing import binaries
 from queueing.binaries import Candidate
 from queueing.errors import QueueingError
-from queueing.fitness import OLDEST
 from queueing.store import StoreFailed
 
 _ASK_SECONDS = 60.0
-_ANSWER_SECONDS = 10.0
-_VERSION = re.compile(r"^(\w+) server v=(\d+)\.(\d+)(\S*)")
 # Where one package has all programs, they are one, which looks at the name it is called by.
 _TOOLS = {"valkey-check-rdb": "valkey-server", "redis-check-rdb": "redis-server"}
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -50,23 +46,6 @@ def find(explicit: str = "") -> Program | None:
         return _program(binaries.find())
     except StoreFailed:
         return _among_tools()
-
-
-def docker() -> str:
-    """The version of the Docker that answers here, or ""."""
-    try:
-        asked = subprocess.run(
-            ["docker", "version", "--format", "{{.Server.Version}}"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_ANSWER_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return asked.stdout.strip() if asked.returncode == 0 else ""
 
 
 def callable_at(program: Program, directory: Path) -> str:
@@ -135,34 +114,14 @@ def _quiet() -> dict[str, str]:
     return {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "HOMEBREW_NO_AUTO_UPDATE": "1"}
 
 
-def _program(found: Candidate) -> Program:
-    return Program(found.path, found.product, found.version)
+def _program(found: Candidate, alias: str = "") -> Program:
+    return Program(found.path, found.product, found.version, alias)
 
 
 def _among_tools() -> Program | None:
     for name, alias in _TOOLS.items():
-        path = shutil.which(name)
-        if path and (found := _examined(Path(path), alias)):
-            return found
+        for folder in binaries.folders():
+            found = binaries.examine(folder / name, binaries.ON_PATH, called=alias)
+            if not found.fault:
+                return _program(found, alias)
     return None
-
-
-def _examined(path: Path, alias: str) -> Program | None:
-    try:
-        said = subprocess.run(
-            [alias, "--version"],
-            executable=path,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_ANSWER_SECONDS,
-            env=binaries.ENVIRONMENT,
-            check=False,
-        ).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    match = _VERSION.match(said)
-    if match is None or (int(match[2]), int(match[3])) < OLDEST:
-        return None
-    return Program(path, match[1], f"{match[2]}.{match[3]}{match[4]}", alias)

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from claudemem.members import StartFailed, Status
+from queueing import locks
 from queueing.pids import Mark
 
 NAME = "up.json"
@@ -19,11 +20,15 @@ class Taken(StartFailed):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a supervisor wrote about itself. Marks say whether it is still true."""
+    """What a supervisor wrote about itself. Marks say whether it is still true.
+
+    `stopping`: it was told to end, and is about to.
+    """
 
     supervisor: Mark
     url: str
     members: tuple[Status, ...]
+    stopping: bool = False
 
 
 def write(root: Path, state: State) -> None:
@@ -52,11 +57,9 @@ def alone(root: Path) -> Iterator[None]:
 
     Raises Taken if somebody holds it already.
     """
-    import fcntl  # there is none on Windows
-
-    with (root / "up.lock").open("a") as file:
+    with ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(locks.hold(root / "up.lock", wait=False))
         except BlockingIOError:
             raise Taken(_taken(root)) from None
         yield
@@ -79,6 +82,7 @@ def _encoded(state: State) -> dict[str, Any]:
     return {
         "supervisor": _mark(state.supervisor),
         "url": state.url,
+        "stopping": state.stopping,
         "processes": [_member(member) for member in state.members],
     }
 
@@ -107,4 +111,5 @@ def _decoded(data: dict[str, Any]) -> State:
             )
             for member in data["processes"]
         ),
+        data["stopping"],
     )

@@ -8,7 +8,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -132,7 +133,7 @@ def _watch(
     me, written, trouble = pids.mark(os.getpid()), None, ""
     announcer = Announcer(plan.data.root, me, plan.host, plan.port)
     while not interrupts.count:
-        state = State(me, plan.url, tuple(member.status() for member in members))
+        state = _state(plan, members)
         try:
             _tend(members, board)
             if state != written:
@@ -149,6 +150,10 @@ def _watch(
         interrupts.wait(TICK_SECONDS)
 
 
+def _state(plan: Plan, members: Sequence[Member]) -> State:
+    return State(pids.mark(os.getpid()), plan.url, tuple(member.status() for member in members))
+
+
 def _tend(members: Sequence[Member], board: Board) -> None:
     for member in members:
         if note := member.tend():
@@ -157,6 +162,8 @@ def _tend(members: Sequence[Member], board: Board) -> None:
 
 def _stop(plan: Plan, members: Sequence[Member], interrupts: Interrupts, board: Board) -> None:
     board.close()
+    with suppress(OSError):  # a full disk: then a start that comes now is told that all runs
+        statefile.write(plan.data.root, replace(_state(plan, members), stopping=True))
     for member in reversed(members):
         member.stop(interrupts)
         board.say(f"{member.name} stopped")

@@ -1,8 +1,7 @@
 """The database's tables: brought up to date by one process at a time, by no older program."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from django.conf import settings
@@ -13,6 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 
 from claudemem import databases
+from queueing import locks
 
 OURS: Final = ("observations", "queueing")
 # The number of the lock on PostgreSQL; any, as long as nothing else in the database uses it.
@@ -83,18 +83,14 @@ def _locked_server(usual: BaseDatabaseWrapper, say: Callable[[str], None]) -> It
 
 
 def _locked_file(say: Callable[[str], None]) -> Iterator[None]:
-    import fcntl  # there is none on Windows
-
-    file = os.open(settings.DATA_DIR.root / "migrate.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
+    lock = settings.DATA_DIR.root / "migrate.lock"
+    with ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(locks.hold(lock, wait=False))
         except BlockingIOError:
             say(WAITS)
-            fcntl.flock(file, fcntl.LOCK_EX)
+            held.enter_context(locks.hold(lock))
         yield
-    finally:
-        os.close(file)
 
 
 def _make_schema(database: BaseDatabaseWrapper) -> None:

@@ -1,10 +1,12 @@
 """How to reach the managed store: its configuration file and a few words of its protocol."""
 
+import io
 import os
 import re
 import secrets
 import socket
 import stat
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,6 +17,9 @@ HOST = "127.0.0.1"
 # the server is down; the port that everybody else's server uses lies outside.
 PORTS = range(20_000, 32_000)
 ANSWER_SECONDS = 1.0
+_MOMENT_SECONDS = 0.1
+# Bytes. INFO has some six thousand.
+_LONGEST_ANSWER = 100_000
 _PASSWORD = re.compile(r"[0-9a-f]{64}")
 
 
@@ -44,10 +49,17 @@ def read(directory: Path) -> Access | None:
     try:
         text = (directory / "redis.conf").read_text()
         facts = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
-        known = Access(int(facts["port"]), facts["requirepass"])
+        return of_ours(facts["port"], facts["requirepass"])
     except (OSError, KeyError, ValueError):
         return None
-    return known if known.port in PORTS and _PASSWORD.fullmatch(known.password) else None
+
+
+def of_ours(port: str, password: str) -> Access:
+    """The access that these words tell of. Raises ValueError if we never wrote such."""
+    known = Access(int(port), password)
+    if known.port not in PORTS or not _PASSWORD.fullmatch(password):
+        raise ValueError("no port or no password of a store of ours")
+    return known
 
 
 def write(directory: Path, access: Access, megabytes: int) -> None:
@@ -67,17 +79,34 @@ def write(directory: Path, access: Access, megabytes: int) -> None:
 
 
 def ask(access: Access, command: str) -> str:
-    """What the server replies to a command. Raises NoAnswer or OSError.
+    """What the server replies to a command, within a second. Raises NoAnswer or OSError.
 
-    A client library would cost the supervisor as much memory as all the rest of it.
+    A client library would cost the supervisor as much memory as all the rest of it. Whoever is at
+    the port may be a stranger, who says as much as they like, as slowly as they like.
     """
-    with (
-        socket.create_connection((HOST, access.port), timeout=ANSWER_SECONDS) as connection,
-        connection.makefile("rb") as replies,
-    ):
-        connection.sendall(f"AUTH {access.password}\r\n{command}\r\n".encode())
-        _reply(replies.readline(), replies.read)
-        return _reply(replies.readline(), replies.read)
+    deadline = time.monotonic() + ANSWER_SECONDS
+    with socket.create_connection((HOST, access.port), timeout=ANSWER_SECONDS) as connection:
+        connection.sendall(f"AUTH {access.password}\r\n{command}\r\nQUIT\r\n".encode())
+        said = bytearray()
+        while len(said) < _LONGEST_ANSWER and (left := deadline - time.monotonic()) > 0:
+            connection.settimeout(left)
+            if not (part := connection.recv(_LONGEST_ANSWER)):
+                break
+            said += part
+    replies = io.BytesIO(said)
+    _reply(replies.readline(), replies.read)
+    return _reply(replies.readline(), replies.read)
+
+
+def is_closed(access: Access) -> bool:
+    """Whether nobody listens there; False if that cannot be told in a moment."""
+    try:
+        with socket.create_connection((HOST, access.port), timeout=_MOMENT_SECONDS):
+            return False
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
 
 
 def free_port() -> int:
@@ -102,9 +131,9 @@ def bindable(port: int, host: str = HOST) -> bool:
 def _reply(line: bytes, read: Callable[[int], bytes]) -> str:
     kind, rest = line[:1], line[1:].strip()
     if kind == b"+":
-        return rest.decode()
-    if kind == b"$" and rest != b"-1":
-        return read(int(rest) + 2).decode().strip()
+        return rest.decode(errors="replace")
+    if kind == b"$" and rest.isdigit():
+        return read(int(rest) + 2).decode(errors="replace").strip()
     raise NoAnswer(line.decode(errors="replace").strip())
 
 
@@ -140,4 +169,11 @@ maxmemory-policy noeviction
 
 
 def _quoted(path: Path) -> str:
-    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
+    # By its bytes: a name may hold whatever there is, also the end of a line.
+    return f'"{"".join(map(_letter, os.fsencode(path)))}"'
+
+
+def _letter(byte: int) -> str:
+    letter = chr(byte)
+    plain = byte < 0x7F and letter.isprintable() and letter not in '"\\'
+    return letter if plain else f"\\x{byte:02x}"

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import platform
 import re
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -67,20 +68,36 @@ def find(explicit: str = "") -> Candidate:
     raise StoreFailed(_none(passed))
 
 
-def candidates(explicit: str = "", folders: Sequence[Path] | None = None) -> Iterator[Candidate]:
+def candidates(explicit: str = "") -> Iterator[Candidate]:
     """The programs that there are, best first, each asked for its version when it is reached.
 
-    `explicit` alone where it is given. `folders` stand for those of the PATH.
+    `explicit` alone where it is given.
     """
     if explicit:
-        yield _examined(Path(explicit).expanduser().absolute(), EXPLICIT)
+        yield examine(Path(explicit).expanduser().absolute(), EXPLICIT)
         return
     seen = set()
-    for path, origin in _places(_path() if folders is None else folders):
+    for path, origin in _places():
         # /bin is /usr/bin on many systems.
         if (same := (path.parent.resolve(), path.name)) not in seen and path.exists():
             seen.add(same)
-            yield _examined(path, origin)
+            yield examine(path, origin)
+
+
+def examine(path: Path, origin: str, called: str = "") -> Candidate:
+    """What a program is, by what it says when it is called by its own name or another one."""
+    if fault := _refused(path, origin):
+        return Candidate(path, origin, fault=fault)
+    try:
+        told = subprocess.run(
+            [called or path, "--version"], executable=path, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, errors="replace", check=False,
+            timeout=_ANSWER_SECONDS, env=ENVIRONMENT,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        # One of another architecture or C library, say.
+        return Candidate(path, origin, fault=f"cannot be run ({_reason(error)})")
+    return _judged(path, origin, told.stdout)
 
 
 def bundled() -> Path | None:
@@ -94,37 +111,41 @@ def bundled() -> Path | None:
     return None
 
 
-def _places(folders: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+def folders() -> list[Path]:
+    """Those of the PATH, but for the ones that mean another folder wherever one stands."""
+    return [Path(each) for each in os.get_exec_path() if os.path.isabs(each)]
+
+
+def _places() -> Iterator[tuple[Path, str]]:
     if ours := bundled():
         yield ours, BUNDLED
     for name in NAMES:
-        for folder in folders:
+        for folder in folders():
             yield folder / name, ON_PATH
     for folder in KNOWN:
         for name in NAMES:
             yield folder / name, PACKAGED
 
 
-def _path() -> list[Path]:
-    return [Path(each) for each in os.get_exec_path() if each]
+def _is_anybodys(path: Path) -> bool:
+    """Whether any user of this machine could have put there what is there."""
+    # In a folder that belongs to all, others could have been the first to use the name.
+    places = (path, path.parent, path.resolve().parent)
+    return any(place.stat().st_mode & stat.S_IWOTH for place in places)
 
 
-def _examined(path: Path, origin: str) -> Candidate:
+def _refused(path: Path, origin: str) -> str:
+    """Why a program is not even asked, or ""."""
     if not path.exists():
-        return Candidate(path, origin, fault="is not there")
+        return "is not there"
     if not path.is_file():
-        return Candidate(path, origin, fault="is no file")
+        return "is no file"
     if not os.access(path, os.X_OK):
-        return Candidate(path, origin, fault="is not executable")
-    try:
-        told = subprocess.run(
-            [path, "--version"], capture_output=True, text=True, errors="replace", check=False,
-            timeout=_ANSWER_SECONDS, env=ENVIRONMENT, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        # One of another architecture or C library, say.
-        return Candidate(path, origin, fault=f"cannot be run ({_reason(error)})")
-    return _judged(path, origin, told.stdout)
+        return "is not executable"
+    # Whoever names one knows it, and one that comes along is as good as all the rest of us.
+    if origin in {ON_PATH, PACKAGED} and _is_anybodys(path):
+        return "may be anybody's: all users can write there"
+    return ""
 
 
 def _judged(path: Path, origin: str, said: str) -> Candidate:
@@ -140,9 +161,9 @@ def _judged(path: Path, origin: str, said: str) -> Candidate:
 def _none(passed: Sequence[Candidate]) -> str:
     ours = "" if bundled() else f"; none comes along for {platform.system()} {platform.machine()}"
     looked = "".join(f"; {each.path} {each.fault}" for each in passed)
-    folders = ", ".join(str(folder) for folder in KNOWN)
+    known = ", ".join(str(folder) for folder in KNOWN)
     return (
-        f"there is no server for the queue store{ours}{looked}; on the PATH and in {folders} is no "
+        f"there is no server for the queue store{ours}{looked}; on the PATH and in {known} is no "
         f"{'other' if passed else 'valkey-server or redis-server'}. {ADVICE}"
     )
 

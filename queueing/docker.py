@@ -7,15 +7,17 @@ outlives whoever started it, and Docker starts it again if it crashes.
 """
 
 import os
+import re
 import secrets
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from queueing import access
+from queueing import access, locks
 from queueing.access import Access
 from queueing.store import (
     MEGABYTES,
@@ -24,12 +26,14 @@ from queueing.store import (
     Server,
     Store,
     StoreFailed,
+    explaining,
 )
 
 # The same as in compose.yaml.
 IMAGE = "valkey/valkey:9.1.2"
 LABEL = "claudemem.installation"
 _PORT = 6379
+_NUMBER = re.compile(r"[0-9a-f]{12}")
 # The words by which Docker calls a container in which nothing runs; "" for none at all.
 _ENDED = {"", "created", "exited", "dead"}
 _COMMAND_SECONDS = 10.0
@@ -92,20 +96,21 @@ class DockerStore(Store):
 
     def start(self, *, may_move: bool = True, timeout: float = START_SECONDS) -> Server:
         """As any store; the first start may also take as long as it takes to fetch the image."""
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._locked():
-            known = self._read() or _Known(secrets.token_hex(6), access.fresh())
-            state = self._state(known)
-            adopted = state not in _ENDED
-            if not adopted:
-                known = self._launch(known, bool(state), may_move)
-            return replace(self._await(known, timeout), adopted=adopted)
+        with explaining("started", self.directory):
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with self._locked():
+                known = self._read() or _Known(secrets.token_hex(6), access.fresh())
+                state = self._state(known)
+                adopted = state not in _ENDED
+                if not adopted:
+                    known = self._launch(known, bool(state), may_move)
+                return replace(self._await(known, timeout), adopted=adopted)
 
     def stop(self, *, timeout: float = STOP_SECONDS) -> bool:
         known = self._read()
-        if known is None:
+        if known is None or not self._is_here():
             return False
-        with self._locked():
+        with explaining("stopped", self.directory), self._locked():
             if self._state(known) in _ENDED:
                 return False
             self._do("stop", "-t", f"{timeout:.0f}", known.name, timeout=timeout + _COMMAND_SECONDS)
@@ -116,21 +121,32 @@ class DockerStore(Store):
         server = self._answering(known) if known else None
         return None if server is None or server.loading else server
 
+    def ended(self) -> bool:
+        """Whether nobody listens at its port: Docker stopped it, or somebody told Docker to."""
+        known = self._read()
+        return known is None or access.is_closed(known.access)
+
     def remove(self, *, data: bool) -> bool:
         """Remove the container, which must be stopped, and with `data` what it kept as well.
 
         False if there was none. Raises StoreFailed.
         """
         known = self._read()
-        if known is None:
+        if known is None or not self._is_here():
             return False
-        with self._locked():
+        with explaining("removed", self.directory), self._locked():
             is_there = bool(self._state(known))
             if is_there:
                 self._do("rm", known.name)
             if data:
                 self._do("volume", "rm", "--force", known.name)
             return is_there
+
+    def out_of_reach(self) -> str:
+        known = self._read()
+        if known is None or self._is_here():
+            return ""
+        return f"the container and the volume {known.name}, if there are any: Docker is not here"
 
     def _launch(self, known: _Known, is_there: bool, may_move: bool) -> _Known:
         """Make a container, in the place of one that was stopped: its data are in the volume."""
@@ -196,12 +212,9 @@ class DockerStore(Store):
         "" if there is none. Raises StoreFailed if Docker does not answer.
         """
         label = f"label={LABEL}={known.number}"
-        try:
-            asked = self._ask(
-                "container", "ls", "--all", "--filter", label, "--format", "{{.State}}"
-            )
-        except FileNotFoundError:
-            raise StoreFailed(f"there is no Docker here: install it, {_OTHER_MODES}") from None
+        if not self._is_here():
+            raise StoreFailed(f"there is no Docker here: install it, {_OTHER_MODES}")
+        asked = self._ask("container", "ls", "--all", "--filter", label, "--format", "{{.State}}")
         if asked.returncode != 0:
             raise StoreFailed(f"Docker does not answer ({_last(asked)}): start it, {_OTHER_MODES}")
         return asked.stdout.strip()
@@ -217,29 +230,36 @@ class DockerStore(Store):
     def _ask(
         self, *words: str, timeout: float = _COMMAND_SECONDS
     ) -> subprocess.CompletedProcess[str]:
-        command = [self._program, *words]
-        try:
-            return subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-                timeout=timeout,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            said = f"nothing within {timeout:g} s"
-            return subprocess.CompletedProcess(command, 1, stdout="", stderr=said)
+        return _run(self._program, *words, timeout=timeout)
+
+    def _is_here(self) -> bool:
+        """Whether there is Docker's command. Without it no container of ours can be looked after.
+
+        One that does not answer may have one that runs.
+        """
+        return shutil.which(self._program) is not None
 
     @property
     def _file(self) -> Path:
         return self.directory.absolute() / "docker.env"
+
+    @property
+    def _home(self) -> str:
+        # On one line, whatever its name.
+        return str(self._file.parent).encode("unicode_escape").decode()
 
     def _read(self) -> _Known | None:
         """None too where the file was copied from elsewhere: that container is another's."""
         try:
             lines = self._file.read_text().splitlines()
             told = dict(line.split("=", 1) for line in lines)
-            if told["STORE_HOME"] != str(self._file.parent):
+            if told["STORE_HOME"] != self._home:
+                return None
+            # Both are put on command lines, and the password into a script.
+            if not _NUMBER.fullmatch(told["STORE_NUMBER"]):
                 return None
             return _Known(
-                told["STORE_NUMBER"], Access(int(told["STORE_PORT"]), told["STORE_PASSWORD"])
+                told["STORE_NUMBER"], access.of_ours(told["STORE_PORT"], told["STORE_PASSWORD"])
             )
         except (OSError, KeyError, ValueError):
             return None
@@ -250,7 +270,7 @@ class DockerStore(Store):
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(
                 f"STORE_NUMBER={known.number}\n"
-                f"STORE_HOME={self._file.parent}\n"
+                f"STORE_HOME={self._home}\n"
                 f"STORE_PORT={known.access.port}\n"
                 f"STORE_PASSWORD={known.access.password}\n"
             )
@@ -258,15 +278,34 @@ class DockerStore(Store):
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """One start or stop at a time, over all processes; a lock dies with its holder."""
-        if os.name == "nt":  # no such lock there; Docker lets no second container have the name
+        """One start or stop at a time, over all processes."""
+        # No such lock on Windows, where Docker still lets no second container have the name.
+        lock = nullcontext() if os.name == "nt" else locks.hold(self.directory / "docker.lock")
+        with lock:
             yield
-            return
-        import fcntl
 
-        with (self.directory / "docker.lock").open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+
+def version(program: str = "docker") -> str:
+    """The version of the Docker that answers here, or ""."""
+    asked = _run(program, "version", "--format", "{{.Server.Version}}")
+    return asked.stdout.strip() if asked.returncode == 0 else ""
+
+
+def _run(
+    program: str, *words: str, timeout: float = _COMMAND_SECONDS
+) -> subprocess.CompletedProcess[str]:
+    """What Docker's command did; one that cannot be run, or says nothing in time, has failed."""
+    command = [program, *words]
+    try:
+        return subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            check=False, timeout=timeout,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        said = f"nothing within {timeout:g} s"
+    except OSError as error:  # it is no program of this machine, say
+        said = error.strerror or str(error)
+    return subprocess.CompletedProcess(command, 1, stdout="", stderr=said)
 
 
 def _moved(known: _Known, may_move: bool) -> _Known:
@@ -275,7 +314,8 @@ def _moved(known: _Known, may_move: bool) -> _Known:
             f"port {known.access.port} of the queue store was taken by another program while the "
             "store was down: stop that program, or stop and start claudemem to move to another port"
         )
-    return replace(known, access=replace(known.access, port=access.free_port()))
+    # Whoever called there meanwhile told the stranger our password.
+    return replace(known, access=access.fresh())
 
 
 def _last(asked: subprocess.CompletedProcess[str]) -> str:

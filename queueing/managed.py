@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 
-from queueing import access, binaries, endings, pids
+from queueing import access, binaries, endings, locks, pids
 from queueing.access import Access
 from queueing.store import (
     MEGABYTES,
@@ -26,12 +26,22 @@ from queueing.store import (
     Server,
     Store,
     StoreFailed,
+    explaining,
 )
 
 _POLL_SECONDS = 0.02
 _TRIES = 5
 # With less room on its disk than this, a server cannot even say that it has none.
 _LEAST_ROOM = 64 * 1024
+# A process that was killed ends as soon as the system lets it: not while it waits for a dead disk.
+_KILL_SECONDS = 5.0
+# Of data that were set aside: whoever wants to know why needs the last ones.
+_KEPT_ASIDE = 3
+
+_KILLED = (
+    "the queue store was killed while it started (SIGKILL), as systems do that run out of memory: "
+    "end other programs, or give the machine more memory, and start again"
+)
 
 
 class ManagedStore(Store):
@@ -59,7 +69,12 @@ class ManagedStore(Store):
 
     def start(self, *, may_move: bool = True, timeout: float = START_SECONDS) -> Server:
         """As every store; data that it cannot read are set aside, and it begins empty."""
-        with self._explaining("started"):
+        if not pids.token_of(os.getpid()):
+            raise StoreFailed(
+                "the queue store cannot be started: processes cannot be told apart where /proc is "
+                "not mounted: mount it, or name a server of yours in CLAUDE_MEM_REDIS_URL"
+            )
+        with explaining("started", self.directory):
             for place in (self.directory, self._data, self._logs):
                 place.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._locked():
@@ -73,7 +88,7 @@ class ManagedStore(Store):
         """
         if not self.directory.is_dir():
             return False
-        with self._explaining("stopped"), self._locked():
+        with explaining("stopped", self.directory), self._locked():
             process = self._process()
             if process is not None:
                 self._spare_snapshot()
@@ -125,13 +140,15 @@ class ManagedStore(Store):
             # Its password was lost with its configuration: nobody could ever talk to it again.
             _end(found, STOP_SECONDS)
             return None
-        server = self._await(known, found, deadline)
-        if server is None and found.alive:
+        if server := self._await(known, found, deadline):
+            return replace(server, adopted=True)
+        if found.alive:
             raise StoreFailed(
                 f"the queue store (process {found.pid}) runs but does not answer: stop it with "
                 f"`kill {found.pid}` and start again"
             )
-        return replace(server, adopted=True) if server else None
+        pids.reap(found.pid)
+        return None
 
     def _launch(self, may_move: bool, deadline: float) -> Server:
         """Start a new server, on the port that it had or on another if that is taken."""
@@ -148,11 +165,16 @@ class ManagedStore(Store):
                 return replace(server, warnings=warnings)
             if _end(launched, STOP_SECONDS):
                 raise StoreFailed(f"the queue store was not ready in time: {self._log} says why")
-            if access.bindable(known.port):  # else somebody took it just now
+            if pids.reap(launched.pid) == -signal.SIGKILL:
+                raise StoreFailed(_KILLED)
+            if access.bindable(known.port):
                 ending = self._judged(said_before)
                 if warnings or not ending.damaged:
                     raise StoreFailed(self._why(ending))
                 warnings = (self._set_aside(ending.last),)
+            # Somebody took it just now: a start that was killed before it could note its server?
+            elif server := self._adopt(deadline):
+                return server
         raise StoreFailed("the queue store found no port that stayed free: start it again")
 
     def _begun(self, may_move: bool) -> Access:
@@ -226,6 +248,8 @@ class ManagedStore(Store):
         aside = self._data.with_name(f"data-damaged-{datetime.now():%Y%m%d-%H%M%S-%f}")  # noqa: DTZ005 - a name for people
         self._data.rename(aside)
         self._data.mkdir(mode=0o700)
+        for old in sorted(self.directory.glob("data-damaged-*"))[:-_KEPT_ASIDE]:
+            shutil.rmtree(old, ignore_errors=True)
         return (
             f"the queue store could not read its data ({reason}) and began empty; they are kept in "
             f"{aside}, which may be deleted. No job is lost: messages are sent again from the "
@@ -238,12 +262,12 @@ class ManagedStore(Store):
         """The server once it has loaded its data; None if it ended or the deadline passed."""
         while found.alive:
             server = self._answering(known)
-            if server is not None and not server.loading:
+            # Another one of ours may be at the port: then this one is about to end.
+            if server is not None and server.pid == found.pid and not server.loading:
                 return server
             if time.monotonic() > deadline:
                 return None
             time.sleep(_POLL_SECONDS)
-        pids.reap(found.pid)
         return None
 
     def _process(self) -> pids.Mark | None:
@@ -260,13 +284,14 @@ class ManagedStore(Store):
         return found
 
     def _answering(self, known: Access) -> Server | None:
-        """The server at our port, if it takes our password and runs from our directory."""
+        """The server at our port, if it takes our password and works in our directory."""
         try:
             # All of it: Redis 6.2 tells one section or all.
             lines = access.ask(known, "INFO").splitlines()
             facts = dict(line.split(":", 1) for line in lines if ":" in line)
-            # A copied data directory brings port and password along, but not the server.
-            if not os.path.samefile(facts["config_file"], self.directory / "redis.conf"):
+            # A copied data directory brings port and password along, but not the server. And who
+            # sits at our port while the server is down may name any process: it will be signalled.
+            if not pids.works_in(int(facts["process_id"]), self._data):
                 return None
             return Server(
                 mode=self.mode,
@@ -283,36 +308,10 @@ class ManagedStore(Store):
     def _locked(self) -> Iterator[None]:
         """One start or stop at a time, over all processes; a lock dies with its holder."""
         try:
-            import fcntl
-        except ImportError:
+            with locks.hold(self.directory / "redis.lock"):
+                yield
+        except locks.NoLocks:
             raise StoreFailed(binaries.ON_WINDOWS) from None
-        path = self.directory / "redis.lock"
-        try:
-            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            # A server that runs can be found and stopped on a disk that became read-only.
-            if error.errno != errno.EROFS or not path.exists():
-                raise
-            file = os.open(path, os.O_RDONLY)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(file)
-
-    @contextmanager
-    def _explaining(self, what: str) -> Iterator[None]:
-        """What the system refuses, as a sentence that says what to do."""
-        try:
-            yield
-        except OSError as error:
-            reason = error.strerror or str(error)
-            home = str(self.directory)
-            advice = endings.advice_on(reason, home) or f"see what is wrong with {home}"
-            where = f" ({error.filename})" if error.filename else ""
-            raise StoreFailed(
-                f"the queue store cannot be {what}: {reason}{where}: {advice}"
-            ) from error
 
 
 def _placed(known: Access, may_move: bool) -> Access:
@@ -324,17 +323,20 @@ def _placed(known: Access, may_move: bool) -> Access:
             f"port {known.port} of the queue store was taken by another program while the store "
             "was down: stop that program, or stop and start claudemem to move to another port"
         )
-    return replace(known, port=access.free_port())
+    # Whoever called there meanwhile told the stranger our password.
+    return access.fresh()
 
 
 def _end(found: pids.Mark, timeout: float) -> bool:
     """End a process, gently if it lets us; False if there was none."""
     if not found.signal(signal.SIGTERM):
         return False
-    deadline = time.monotonic() + timeout
-    while found.alive:
-        if time.monotonic() > deadline:
-            found.signal(signal.SIGKILL)
-        time.sleep(_POLL_SECONDS)
+    if not pids.gone([found], timeout):
+        found.signal(signal.SIGKILL)
+        if not pids.gone([found], _KILL_SECONDS):
+            raise StoreFailed(
+                f"the queue store (process {found.pid}) was killed and does not end: the system "
+                "waits for something, such as a disk that is away; mend that and try again"
+            )
     pids.reap(found.pid)
     return True

@@ -6,9 +6,19 @@ A mark holds the number and a start token, and nothing is signalled whose token 
 
 import os
 import sys
+import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from queueing.errors import QueueingError
+
+_POLL_SECONDS = 0.02
+
+
+class NotOurs(QueueingError):
+    """A process belongs to another user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +34,21 @@ class Mark:
         return bool(self.token) and token_of(self.pid) == self.token
 
     def signal(self, number: int) -> bool:
-        """Send a signal to this process; False, and nothing sent, if it is gone."""
+        """Send a signal to this process; False, and nothing sent, if it is gone.
+
+        Raises NotOurs if that is not allowed to us.
+        """
         if not self.alive:
             return False
-        with suppress(ProcessLookupError):
+        try:
             os.kill(self.pid, number)
-            return True
-        return False
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            raise NotOurs(
+                f"the process {self.pid} belongs to another user: run this as that user"
+            ) from None
+        return True
 
 
 def mark(pid: int) -> Mark:
@@ -65,10 +83,33 @@ def _place(path: Path) -> str:
     return f"{folder.st_dev}:{folder.st_ino}"
 
 
-def reap(pid: int) -> None:
-    """Take a process that has just died out of the process table, if it was our child."""
+def gone(processes: Sequence[Mark], seconds: float) -> bool:
+    """Whether all of these have ended, within so many seconds."""
+    deadline = time.monotonic() + seconds
+    while any(process.alive for process in processes):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def reap(pid: int) -> int | None:
+    """Take a process that has just died out of the process table, if it was our child.
+
+    Returns how it ended, as `subprocess` says it: a signal as a negative number; None if it was
+    not our child.
+    """
     with suppress(ChildProcessError):
-        os.waitpid(pid, 0)  # its first thread can be gone before its last
+        # Its first thread can be gone before its last.
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return None
+
+
+def works_in(pid: int, folder: Path) -> bool:
+    """Whether this is the working directory of a process; False too if we may not know."""
+    with suppress(OSError):
+        return os.path.samefile(_folder_of(pid), folder)
+    return False
 
 
 def memory(pid: int) -> int:
@@ -93,6 +134,10 @@ def _boot() -> str:
         return "boot"
 
 
+def _folder_of(pid: int) -> str:
+    return f"/proc/{pid}/cwd" if sys.platform == "linux" else _portable_folder(pid)
+
+
 def _linux_memory(pid: int) -> int:
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
@@ -107,6 +152,8 @@ def _linux_memory(pid: int) -> int:
 def _portable_token(pid: int) -> str:
     import psutil  # type: ignore[import-untyped]
 
+    if pid <= 0:  # which it calls an error in the program
+        return ""
     try:
         process = psutil.Process(pid)
         return "" if process.status() == psutil.STATUS_ZOMBIE else repr(process.create_time())
@@ -121,3 +168,12 @@ def _portable_memory(pid: int) -> int:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
         return 0
+
+
+def _portable_folder(pid: int) -> str:
+    import psutil
+
+    try:
+        return str(psutil.Process(pid).cwd())
+    except (psutil.Error, ValueError):
+        return ""

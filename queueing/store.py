@@ -6,9 +6,13 @@ be needed to import a store, to make one, or to read its URL.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
+from queueing import endings
 from queueing.errors import QueueingError
 from queueing.pids import Mark
 
@@ -72,6 +76,10 @@ class Store(ABC):
     def running(self) -> Server | None:
         """The server if it answers and takes commands, else None; in a few seconds at most."""
 
+    def ended(self) -> bool:
+        """Whether one that has no process here was ended by somebody: cheap; False if unknown."""
+        return False
+
     def process(self) -> Mark | None:
         """Its process, if it has one on this machine and it lives: cheap, asks nobody."""
         return None
@@ -83,5 +91,24 @@ class Store(ABC):
         """
         return False
 
+    def out_of_reach(self) -> str:
+        """What it may have outside its directory that cannot be removed now, and why; or ""."""
+        return ""
+
     def turn_log(self, today: date) -> None:  # noqa: B027 - whose log is not ours has nothing to do
         """Let it write into the log of this day from its next line on."""
+
+
+@contextmanager
+def explaining(what: str, home: Path) -> Iterator[None]:
+    """Say what to do about what the system refuses while a store is `what`, as StoreFailed.
+
+    `home` is the directory of the store.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        advice = endings.advice_on(reason, str(home)) or f"see what is wrong with {home}"
+        where = f" ({error.filename})" if error.filename else ""
+        raise StoreFailed(f"the queue store cannot be {what}: {reason}{where}: {advice}") from error

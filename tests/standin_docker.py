@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -126,14 +127,16 @@ def _signal(name: str, number: int) -> int:
     if made is None:
         return _fail(f"No such container: {name}")
     if _runs(made):
-        os.kill(made["pid"], number)
+        with suppress(ProcessLookupError):  # it has just ended by itself
+            os.kill(made["pid"], number)
         while _runs(made):
             time.sleep(0.01)
     return 0
 
 
 def _runs(made: dict[str, Any]) -> bool:
-    return "pid" in made and _token(made["pid"]) == made["token"]
+    # One that ended at once may have left no token.
+    return made.get("token", "") != "" and _token(made["pid"]) == made["token"]
 
 
 def _token(pid: int) -> str:

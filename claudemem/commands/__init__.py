@@ -9,6 +9,7 @@ import click
 if TYPE_CHECKING:
     from claudemem.datadir import DataDir
 
+ON_WINDOWS = os.name == "nt"
 # Who acts, in histories and the audit, where somebody uses the command line.
 BY_OPERATOR = {"source": "cli_operator", "actor_id": "system:server-cli"}
 
@@ -33,6 +34,21 @@ def data_directory() -> "DataDir":
     from claudemem import datadir
 
     return datadir.locate(os.environ.get("CLAUDE_MEM_DATA_DIR", ""))
+
+
+def own_directory() -> "DataDir":
+    """The data directory, for commands that start, stop or remove what is in it.
+
+    Raises ClickException on Windows, and where root would do so for another user.
+    """
+    if ON_WINDOWS:
+        raise click.ClickException(
+            "this command needs Linux or macOS: on Windows, run claudemem in WSL or in a container"
+        )
+    data = data_directory()
+    if refused := data.refusal():
+        raise click.ClickException(refused)
+    return data
 
 
 def refuse_nothing() -> None:

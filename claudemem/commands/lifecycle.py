@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from claudemem.commands import data_directory
+from claudemem.commands import own_directory
 from claudemem.serverfiles import RUNTIME
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def stop() -> None:
     """Stop everything that runs in the data directory."""
     from claudemem import daemon
 
-    stopped = daemon.stop(data_directory())
+    stopped = daemon.stop(own_directory())
     click.echo("Server stopped" if stopped else "Server is not running")
 
 
@@ -47,7 +47,7 @@ def restart(port: int | None, flower: bool | None) -> None:
     """Stop everything and start it again in the background, as it ran."""
     from claudemem import daemon
 
-    data = data_directory()
+    data = own_directory()
     options = daemon.options_of(data)
     options = replace(options, port=port, flower=options.flower if flower is None else flower)
     daemon.stop(data)
@@ -59,7 +59,7 @@ def _start(options: "Options") -> None:
     from claudemem.members import StartFailed
 
     try:
-        running = daemon.start(data_directory(), options)
+        running = daemon.start(own_directory(), options)
     except StartFailed as failed:
         if not str(failed):
             raise SystemExit(1) from None  # it was said by the supervisor

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from claudemem import storechoice
+from claudemem.commands import own_directory
 
 if TYPE_CHECKING:
     from claudemem.members import Program
@@ -39,6 +40,7 @@ def up(port: int | None, with_flower: bool, detached: bool) -> None:
     Ctrl-C stops it all; a second Ctrl-C does not wait. On the first run an admin user and an API
     key are made and shown once.
     """
+    own_directory()
     if port is not None:
         os.environ["CLAUDE_MEM_SERVER_PORT"] = str(port)
     # Two arenas instead of eight a core: a third less memory in processes with many threads.

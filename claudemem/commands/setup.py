@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from claudemem import choosing, datadir, servers, settingsfile
+from claudemem import choosing, servers, settingsfile
 from claudemem.choosing import Changes, Standing, Step, Wish
-from claudemem.commands import installing
+from claudemem.commands import data_directory, installing
 from claudemem.datadir import DataDir
 from claudemem.kept import URL, Broken
 from claudemem.servers import Program
 from claudemem.storechoice import CELERY, DATABASE, DOCKER, EXTERNAL, MANAGED
-from queueing import addresses
+from queueing import addresses, docker
 from queueing.errors import QueueingError
 from queueing.external import ExternalStore
 
@@ -45,7 +45,9 @@ def setup(
     wish = Wish(queue or "", url or "", docker, managed, install, may_ask)
     if wish.contradicts_itself:
         raise click.UsageError(_ONE_STORE)
-    data = datadir.locate(os.environ.get("CLAUDE_MEM_DATA_DIR", ""))
+    data = data_directory()
+    if refused := data.refusal():
+        raise click.ClickException(refused)
     try:
         _set_up(data, wish)
     except Broken as broken:
@@ -162,7 +164,7 @@ def _probed(url: str, prefix: str) -> str:
 
 
 def _docker() -> str:
-    if version := servers.docker():
+    if version := docker.version():
         return f"{DOCKER}  a Valkey that Docker {version} runs from the next start on"
     raise click.ClickException(
         "Docker does not answer: install and start it, or choose --managed, for a server that "
@@ -177,7 +179,7 @@ def _asked(wish: Wish, here: _Here) -> tuple[Wish, Step]:
         Step.USE_URL: "use a server of yours, by its URL",
         Step.USE_DATABASE: "use the database as the queue, which needs no server",
     }
-    if servers.docker():
+    if docker.version():
         ways[Step.USE_DOCKER] = "let Docker run a Valkey"
     click.echo("There is no Valkey or Redis server on this machine.\n")
     for number, what in enumerate(ways.values(), 1):

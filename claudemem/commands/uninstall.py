@@ -1,5 +1,6 @@
 """`claudemem uninstall`: nothing of ours runs or lies about any more; memory stays."""
 
+import os
 import sys
 from collections.abc import Iterator
 from itertools import chain
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from claudemem.commands import data_directory
+from claudemem.commands import own_directory
 
 if TYPE_CHECKING:
     from claudemem.datadir import DataDir
@@ -24,14 +25,18 @@ def uninstall(purge_data: bool, yes: bool) -> None:
     """
     from claudemem import removal
 
-    data = data_directory()
+    data = own_directory()
     if not data.root.is_dir():
         click.echo(f"there is nothing to remove: {data.root} is not there")
         return
-    if refused := removal.refusal(data.root, Path.home()):
+    if refused := removal.refusal(data.root, Path(os.path.expanduser("~"))):
         raise click.ClickException(refused)
     if purge_data and not yes:
         _confirm(data.root)
+    if mounted := removal.mounts(data.root):
+        raise click.ClickException(
+            f"{mounted[0]} is a mount, and what is in it would be removed: unmount it first"
+        )
     elsewhere = list(_elsewhere())
     _stop(data)
     for line in chain(_removed(data, purge_data), _kept(data.root), elsewhere):
@@ -69,6 +74,8 @@ def _removed(data: "DataDir", purge: bool) -> Iterator[str]:
                 # Without its directory nobody would find it again; its messages name rows alone.
                 if store.remove(data=True):
                     yield f"removed   the {store.mode} queue store"
+                if kept := store.out_of_reach():
+                    yield f"kept      {kept}"
             for each in removal.remove(data.root, data=purge):
                 yield f"removed   {each.path}" + (", a link" if each.link else "")
     except StartFailed as error:

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from claudemem.datadir import DataDir, django_secret
+from claudemem import cli
+from claudemem.datadir import DataDir, NoHome, django_secret, locate
 
 
 def test_the_key_is_made_once_and_readable_by_its_owner_alone(tmp_path: Path) -> None:
@@ -19,3 +21,15 @@ def test_an_empty_key_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     data.secret_key.touch()
     with pytest.raises(OSError, match="delete it"):
         django_secret(data)
+
+
+def test_spaces_alone_name_no_directory() -> None:
+    assert locate("  ") == locate("")
+
+
+def test_where_there_is_no_home_it_says_what_to_name() -> None:
+    with pytest.raises(NoHome, match="set HOME, or name a directory"):
+        locate("~no-such-user/memory")
+    told = CliRunner().invoke(cli.cli, ["--data-dir", "~no-such-user/memory", "stop"])
+    assert (told.exit_code, told.exception.__class__) == (1, SystemExit)
+    assert "set HOME, or name a directory" in told.output

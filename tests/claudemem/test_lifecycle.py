@@ -204,6 +204,18 @@ def test_a_start_can_be_stopped_before_it_is_done(idle: Home) -> None:
     assert not [mark for mark in {*marks.values(), *idle.seen} if mark.alive]
 
 
+def test_a_start_during_a_stop_waits_for_its_end_and_starts_anew(shared: Home) -> None:
+    before = shared.start()["pid"]
+    web = shared.note()["web"]
+    os.kill(web.pid, signal.SIGSTOP)  # so that the stop has to wait for it
+    stopping = shared.begin("stop")
+    until(lambda: (state := statefile.read(shared.data)) and state.stopping, 60)
+    after = shared.start()["pid"]
+    assert stopping.communicate(timeout=120)[0] == b"Server stopped\n"
+    assert after != before
+    assert peek.healthy("127.0.0.1", shared.port)
+
+
 def test_a_start_that_is_interrupted_leaves_nothing_running(idle: Home) -> None:
     starting = idle.begin("start")
     until(lambda: statefile.read(idle.data), 60)

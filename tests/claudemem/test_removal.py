@@ -100,3 +100,11 @@ def test_a_directory_without_anything_of_ours_is_refused(tmp_path: Path) -> None
     (root / "logs").mkdir()
     (root / "secret_key").symlink_to(root / "settings.json")
     assert "does not look like a data directory" in removal.refusal(root, tmp_path / "home")
+
+
+def test_a_removal_that_was_broken_off_can_be_repeated(root: Path) -> None:
+    taken = removal.remove(root, data=True)
+    for each in taken:
+        # At every moment what is left is known as ours.
+        assert not removal.left(root) or removal.refusal(root, Path.home()) == "", each
+    assert not root.exists()

@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from claudemem import cli, commands
 from queueing import pids
 from queueing.managed import ManagedStore
 from tests.claudemem.homes import ROOT, Home, home
 from tests.postgres import on_postgresql
 from tests.queueing.test_external import serving
 from tests.stack import environment
+from tests.stores import mounted
 from tests.waiting import until
 
 KEPT = {"secret_key", *([] if on_postgresql() else ["claude-mem.sqlite3"])}
@@ -135,3 +138,44 @@ def test_a_store_that_runs_without_a_server_is_stopped_first(prepared: Home) -> 
     assert process is not None
     pids.reap(process.pid)
     assert not process.alive
+
+
+def test_what_is_mounted_there_is_left_alone_with_all_the_rest(prepared: Home) -> None:
+    (prepared.data / "backups").mkdir()
+    before = prepared.names()
+    with mounted(prepared.data / "backups" / "elsewhere") as disk:
+        (disk.root / "of others").touch()
+        told = prepared.run("uninstall", "--purge-data", "--yes")
+        assert told.returncode == 1
+        assert f"{disk.root} is a mount, " in told.stderr
+        assert (disk.root / "of others").exists()
+    assert prepared.names() == before
+
+
+def test_of_two_at_once_one_removes_everything_and_the_other_says_so(prepared: Home) -> None:
+    both = [prepared.begin("uninstall", "--purge-data", "--yes") for _ in range(2)]
+    told = [(each.communicate(timeout=120), each.returncode) for each in both]
+    assert 0 in [code for _, code in told]
+    for (_, said), _ in told:
+        assert b"should not have happened" not in said
+    assert not prepared.data.exists()
+
+
+@pytest.mark.parametrize("command", ["up", "start", "stop", "restart", "setup", "uninstall"])
+def test_root_leaves_the_directory_of_another_user_alone(prepared: Home, command: str) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root could do it harm")
+    os.chown(prepared.data, 12345, 12345)
+    before = prepared.names()
+    told = prepared.run(command)
+    assert told.returncode == 1
+    assert "belongs to the user 12345, and this is root: run it as that user" in told.stderr
+    assert prepared.names() == before
+
+
+@pytest.mark.parametrize("command", ["up", "start", "stop", "restart", "uninstall"])
+def test_on_windows_it_is_said_where_to_run(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "ON_WINDOWS", True)
+    told = CliRunner().invoke(cli.cli, [command])
+    assert told.exit_code == 1
+    assert "on Windows, run claudemem in WSL or in a container" in told.output

@@ -1,12 +1,13 @@
 """What every queue store must do; the test class of a mode inherits this and makes its houses."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from socket import gethostname
 
 import orjson
+import pytest
 import redis
 from django.conf import settings
 from django.test import override_settings
@@ -47,8 +48,32 @@ class House(ABC):
             return str(client.info("server")["run_id"])
 
 
+Make = Callable[[str], House]
+
+
+def making(build: Make) -> Iterator[Make]:
+    """make(name): a house of that name, which leaves nothing running at the end of the test."""
+    made: list[House] = []
+
+    def make(name: str) -> House:
+        made.append(build(name))
+        return made[-1]
+
+    yield make
+    for house in made:
+        house.close()
+
+
 class StoreContract:
-    """The promise of Store."""
+    """The promise of Store. The test module has a fixture `make`, a Make."""
+
+    @pytest.fixture
+    def house(self, make: Make) -> House:
+        return make("house")
+
+    @pytest.fixture
+    def neighbour(self, make: Make) -> House:
+        return make("neighbour")
 
     def test_a_started_store_answers_and_says_what_it_is(self, house: House) -> None:
         server = house.store.start()

@@ -1,16 +1,14 @@
 """The docker store keeps the promise of stores: with Docker where it answers, else a stand-in."""
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from queueing.docker import IMAGE, DockerStore
 from tests import dockers
-from tests.contracts.store_suite import House, StoreContract
-
-Make = Callable[[str], House]
+from tests.contracts.store_suite import House, Make, StoreContract, making
 
 
 class DockerHouse(House):
@@ -38,25 +36,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
     if request.param == "docker" and not dockers.real():
         pytest.skip("Docker does not answer here")
     program = dockers.real() if request.param == "docker" else dockers.standin(tmp_path / "engine")
-    made: list[House] = []
-
-    def _make(name: str) -> House:
-        made.append(DockerHouse(tmp_path / name, program))
-        return made[-1]
-
-    yield _make
-    for house in made:
-        house.close()
-
-
-@pytest.fixture
-def house(make: Make) -> House:
-    return make("house")
-
-
-@pytest.fixture
-def neighbour(make: Make) -> House:
-    return make("neighbour")
+    yield from making(lambda name: DockerHouse(tmp_path / name, program))
 
 
 class TestDockerStore(StoreContract):

@@ -1,7 +1,7 @@
 """The external store keeps the promise of stores, on each of the servers that are tested."""
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,11 +11,9 @@ from queueing.errors import QueueStoreAway
 from queueing.excuses import StoreUnfit
 from queueing.external import ExternalStore
 from tests import servers
-from tests.contracts.store_suite import PREFIX, House, StoreContract
+from tests.contracts.store_suite import PREFIX, House, Make, StoreContract, making
 from tests.servers import PASSWORD, RELEASES, Release, serving
 from tests.waiting import until
-
-Make = Callable[[str], House]
 
 
 class ExternalHouse(House):
@@ -58,25 +56,7 @@ def release(request: pytest.FixtureRequest) -> Release:
 
 @pytest.fixture
 def make(release: Release, tmp_path: Path) -> Iterator[Make]:
-    made: list[House] = []
-
-    def _make(name: str) -> House:
-        made.append(ExternalHouse(tmp_path / name, release))
-        return made[-1]
-
-    yield _make
-    for house in made:
-        house.close()
-
-
-@pytest.fixture
-def house(make: Make) -> House:
-    return make("house")
-
-
-@pytest.fixture
-def neighbour(make: Make) -> House:
-    return make("neighbour")
+    yield from making(lambda name: ExternalHouse(tmp_path / name, release))
 
 
 class TestExternalStore(StoreContract):

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,11 +10,9 @@ import pytest
 from queueing import pids
 from queueing.managed import ManagedStore
 from tests import servers
-from tests.contracts.store_suite import House, StoreContract
+from tests.contracts.store_suite import House, Make, StoreContract, making
 from tests.servers import RELEASES, Release
 from tests.waiting import until
-
-Make = Callable[[str], House]
 
 
 class ManagedHouse(House):
@@ -39,25 +37,7 @@ class ManagedHouse(House):
 
 @pytest.fixture(params=RELEASES, ids=str)
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
-    made: list[House] = []
-
-    def _make(name: str) -> House:
-        made.append(ManagedHouse(tmp_path / name, request.param))
-        return made[-1]
-
-    yield _make
-    for house in made:
-        house.close()
-
-
-@pytest.fixture
-def house(make: Make) -> House:
-    return make("house")
-
-
-@pytest.fixture
-def neighbour(make: Make) -> House:
-    return make("neighbour")
+    yield from making(lambda name: ManagedHouse(tmp_path / name, request.param))
 
 
 class TestManagedStore(StoreContract):

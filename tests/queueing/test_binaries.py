@@ -47,7 +47,9 @@ def test_the_one_that_comes_along_is_found_and_says_what_it_is() -> None:
     assert (found.product, found.version.split(".")[0]) == ("Valkey", "9")
 
 
-def test_they_are_looked_for_in_order_and_each_is_named_once(bare: Path, program: Program) -> None:
+def test_they_are_looked_for_in_order_and_each_is_named_once(
+    bare: Path, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
     there = [
         program("one/valkey-server", said("8.0.1", "Valkey")),
         program("two/valkey-server", said("9.0.0", "Valkey")),
@@ -55,8 +57,9 @@ def test_they_are_looked_for_in_order_and_each_is_named_once(bare: Path, program
         program("known/redis-server", said("6.2.14")),
     ]
     (bare / "again").symlink_to(bare / "one")
-    folders = [bare / "one", bare / "again", bare / "two"]
-    found = list(binaries.candidates(folders=folders))
+    path = ":".join(str(bare / name) for name in ("one", "again", "two"))
+    monkeypatch.setenv("PATH", path)
+    found = list(binaries.candidates())
     assert [each.path for each in found] == there
     assert [each.origin for each in found] == [*["PATH"] * 3, "package"]
     assert [f"{each.product} {each.version}" for each in found] == [
@@ -124,3 +127,29 @@ def test_on_windows_it_is_said_plainly_what_there_is(monkeypatch: pytest.MonkeyP
         binaries.find()
     for way in ("CLAUDE_MEM_REDIS_MODE=docker", "WSL", "CLAUDE_MEM_REDIS_URL", "--queue database"):
         assert way in str(failed.value)
+
+
+@pytest.mark.parametrize("whose", ["one/valkey-server", "one"])
+def test_one_that_all_users_could_have_put_there_is_not_even_asked(
+    bare: Path, program: Program, whose: str
+) -> None:
+    (bare / "one").mkdir()
+    asked = bare / "asked"
+    path = bare / "one" / "valkey-server"
+    path.write_text(f"#!/bin/sh\ntouch '{asked}'\necho '{said('9.1.0', 'Valkey')}'\n")
+    path.chmod(0o755)
+    (bare / whose).chmod(0o1777)
+    with pytest.raises(StoreFailed, match=r"one/valkey-server may be anybody's"):
+        binaries.find()
+    assert not asked.exists()
+    # Who names it knows it.
+    assert binaries.find(str(path)).version == "9.1.0"
+
+
+def test_a_folder_that_is_another_wherever_one_stands_is_not_looked_into(
+    bare: Path, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program("one/valkey-server", said("9.1.0", "Valkey"))
+    monkeypatch.chdir(bare / "one")
+    monkeypatch.setenv("PATH", ":.:../one")
+    assert list(binaries.candidates()) == []

@@ -12,10 +12,12 @@ import psutil
 import pytest
 import redis
 
-from queueing import access
+from claudemem import members
+from queueing import access, docker
 from queueing.docker import IMAGE, DockerStore
 from queueing.store import StoreFailed
 from tests import dockers
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -173,3 +175,108 @@ def test_docker_that_went_away_is_said_when_the_store_shall_be_stopped(
     with pytest.raises(StoreFailed, match="Docker does not answer"):
         store.stop()
     (engine / "away").unlink()
+
+
+@pytest.mark.parametrize(
+    "script", ["printf '\\377\\376garbage'; exit 1", "printf '\\377\\376' >&2; exit 1", "exit 77"]
+)
+def test_a_program_in_dockers_place_that_says_anything_is_a_sentence(
+    tmp_path: Path, script: str
+) -> None:
+    program = tmp_path / "docker"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    store = DockerStore(tmp_path / "house" / "redis", program=str(program))
+    with pytest.raises(StoreFailed, match="Docker does not answer"):
+        store.start()
+
+
+def test_a_program_that_cannot_be_run_is_a_sentence(tmp_path: Path) -> None:
+    program = tmp_path / "docker"
+    program.write_bytes(b"\x7fELF nonsense")
+    program.chmod(0o755)
+    store = DockerStore(tmp_path / "house" / "redis", program=str(program))
+    with pytest.raises(StoreFailed, match=r"Docker does not answer \(Exec format error"):
+        store.start()
+
+
+def test_one_that_says_nothing_is_not_waited_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "docker"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(docker, "_COMMAND_SECONDS", 0.2)
+    monkeypatch.setattr(DockerStore._ask, "__kwdefaults__", {"timeout": 0.2})
+    store = DockerStore(tmp_path / "house" / "redis", program=str(program))
+    with pytest.raises(StoreFailed, match=r"Docker does not answer \(nothing within 0.2 s\)"):
+        store.start()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("NUMBER", "0; true"), ("NUMBER", "--all"), ("PORT", "99999999"), ("PORT", "22"),
+     ("PASSWORD", "$(true)"), ("PASSWORD", "")],
+)  # fmt: skip
+def test_what_we_never_wrote_is_no_store_of_ours(store: DockerStore, name: str, value: str) -> None:
+    store.start()
+    store.stop()
+    file = store.directory / "docker.env"
+    lines = file.read_text().splitlines()
+    file.write_text(
+        "".join(
+            f"STORE_{name}={value}\n" if line.startswith(f"STORE_{name}=") else f"{line}\n"
+            for line in lines
+        )
+    )
+    assert (store.url, store.name, store.running(), store.stop()) == ("", "", None, False)
+
+
+def test_whatever_its_directory_is_called(make: Make) -> None:
+    store = make("a\nSTORE_PORT=6379\n'b' \"c\" \\d")
+    assert not store.start().adopted
+    assert store.start().adopted
+    assert store.stop()
+
+
+def test_a_stranger_at_its_port_learns_a_password_that_is_used_no_more(store: DockerStore) -> None:
+    store.start()
+    password = store.url.partition("@")[0]
+    store.stop()
+    with create_server(("127.0.0.1", int(store.url.rpartition(":")[2].partition("/")[0]))):
+        store.start()
+    assert store.url.partition("@")[0] != password
+
+
+def test_it_is_noticed_that_somebody_had_it_stopped(
+    store: DockerStore, engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(members, "LOOK_SECONDS", 0.0)
+    member = members.StoreMember(store)
+    member.start()
+    keep(store, "word")
+    assert member.tend() == ""
+    subprocess.run([engine / "docker", "stop", store.name], check=True, capture_output=True)
+    assert member.tend().startswith("store was stopped; it starts again in ")
+    until(lambda: member.tend().startswith("store was started again"), 60)
+    assert kept(store) == b"word"
+    assert member.tend() == ""
+
+
+def test_without_docker_there_is_nothing_to_stop_and_it_is_said_what_may_be_left(
+    store: DockerStore,
+) -> None:
+    store.start()
+    store.stop()
+    assert store.out_of_reach() == ""
+    gone = DockerStore(store.directory, program="no-such-docker")
+    assert gone.stop() is False
+    assert gone.remove(data=True) is False
+    assert store.name in gone.out_of_reach()
+
+
+@pytest.mark.parametrize("name", ["docker.lock", "docker.env.new"])
+def test_what_the_system_refuses_is_a_sentence(store: DockerStore, name: str) -> None:
+    (store.directory / name).mkdir(parents=True)
+    with pytest.raises(StoreFailed, match=f"the queue store cannot be started: .*{name}"):
+        store.start()

@@ -1,5 +1,6 @@
 """The managed queue store, with real servers."""
 
+import os
 import socket
 import stat
 import subprocess
@@ -121,6 +122,26 @@ def test_it_says_which_server_was_asked_for_and_is_not_there(tmp_path: Path) -> 
     with pytest.raises(StoreFailed, match=r"CLAUDE_MEM_REDIS_BINARY names .*, which is not there"):
         house.start()
     assert house.store.url == ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["two  spaces", """'single' "double" \\back $HOME `x` #5""", "Gedächtnis 記憶",
+     "a\nport 6379\nb\t", "deep/" + "/".join(["d" * 200] * 5)],
+)  # fmt: skip
+def test_whatever_its_directory_is_called(tmp_path: Path, name: str) -> None:
+    house = House(tmp_path / name)
+    server = house.start()
+    assert server.address == f"127.0.0.1:{house.access.port}"
+    assert house.start().adopted
+    house.push(b"message")
+    house.kill()
+    assert not house.start().adopted
+    assert house.waiting() == 1
+    assert [path.name for path in house.logs.iterdir()] == [
+        Path(os.readlink(house.redis / "redis.log")).name
+    ]
+    assert house.store.stop()
 
 
 def test_on_windows_it_says_what_there_is_instead(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from queueing.store import Server
+from queueing.store import Server, StoreFailed
 from tests import servers
 from tests.servers import RELEASES, Release
 from tests.stores import House
@@ -142,3 +142,40 @@ def test_data_of_an_older_server_are_taken_over(tmp_path: Path) -> None:
     assert second.start().warnings == ()
     assert second.waiting() == 1
     second.store.stop()
+
+
+def test_only_the_last_data_that_were_set_aside_are_kept(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    for time in range(5):
+        aside = house.redis / f"data-damaged-20010101-00000{time}-000000"
+        aside.mkdir(parents=True)
+        (aside / "file").touch()
+    house.start()
+    house.push(b"message")
+    house.kill()
+    newest(house, "manifest").write_text("garbage")
+    (warning,) = house.start().warnings
+    kept = list(house.redis.glob("data-damaged-*"))
+    assert len(kept) == 3
+    assert [aside for aside in kept if str(aside) in warning]
+    house.store.stop()
+
+
+KILLED = """#!/bin/sh
+test "$1" = --version && echo 'Valkey server v=9.0.0 sha=0:0' && exit
+echo '1:M 01 Jan 2031 00:00:00.000 * Server initialized'
+kill -9 $$
+"""
+
+
+def test_data_are_not_to_blame_where_the_server_was_killed_while_it_read_them(
+    tmp_path: Path,
+) -> None:
+    """As the system does that runs out of memory."""
+    program = tmp_path / "valkey-server"
+    program.write_text(KILLED)
+    program.chmod(0o755)
+    house = House(tmp_path, str(program))
+    with pytest.raises(StoreFailed, match=r"was killed .* memory"):
+        house.start()
+    assert not list(house.redis.glob("data-damaged-*"))

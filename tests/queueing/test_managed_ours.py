@@ -2,17 +2,23 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import copytree, ignore_patterns
+from typing import Any
 
 import psutil
 import pytest
 
 from queueing import access, pids
 from queueing.access import Access
+from queueing.managed import ManagedStore
 from queueing.pids import Mark
 from queueing.store import StoreFailed
 from tests.servers import serving
@@ -134,7 +140,8 @@ def test_a_port_that_a_foreign_server_took_is_left_to_it(house: House, stranger:
     assert not second.adopted
     assert second.address == f"127.0.0.1:{house.access.port}"
     assert house.access.port != stranger.port
-    assert house.access.password == first.password
+    # The stranger may have heard it from whoever looked for the store there.
+    assert house.access.password != first.password
     assert not access.bindable(stranger.port)
 
 
@@ -193,3 +200,107 @@ def test_a_server_that_hangs_is_named_and_can_be_stopped(house: House) -> None:
         house.store.start(timeout=0.1)
     assert house.store.stop(timeout=0.2)
     assert not psutil.pid_exists(server.pid)
+
+
+@contextmanager
+def impostor(house: House, *said: bytes) -> Iterator[None]:
+    """Somebody at the port of a store that is down, who says this to all, a part at a time."""
+    over = threading.Event()
+
+    def speak(caller: socket.socket) -> None:
+        with caller, suppress(OSError):
+            caller.recv(4096)
+            for part in said:
+                caller.sendall(part)
+                over.wait(0.3)
+
+    def serve() -> None:
+        with suppress(OSError):  # the end
+            while True:
+                caller, _ = door.accept()
+                threading.Thread(target=speak, args=(caller,)).start()
+
+    with socket.create_server(("127.0.0.1", house.access.port)) as door:
+        server = threading.Thread(target=serve)
+        server.start()
+        yield
+        over.set()
+        door.shutdown(socket.SHUT_RDWR)
+    server.join()
+
+
+def info(pid: int, house: House) -> bytes:
+    text = (
+        f"redis_version:7.0.15\r\nprocess_id:{pid}\r\nloading:0\r\n"
+        f"config_file:{house.redis / 'redis.conf'}\r\n"
+    )
+    return f"+OK\r\n${len(text)}\r\n{text}\r\n".encode()
+
+
+def test_who_sits_at_its_port_and_names_another_process_has_nobody_signalled(
+    house: House,
+) -> None:
+    house.start()
+    house.store.stop()
+    with subprocess.Popen(["sleep", "60"]) as stranger:
+        with impostor(house, info(stranger.pid, house)):
+            assert house.store.running() is None
+            assert house.store.stop() is False
+            server = house.start()
+        assert not server.adopted
+        assert server.address.endswith(f":{house.access.port}")
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_who_sits_at_its_port_and_never_ends_is_not_listened_to_for_long(house: House) -> None:
+    house.start()
+    house.store.stop()
+    with impostor(house, *[b"+"] * 200):
+        began = time.monotonic()
+        assert house.store.running() is None
+        assert time.monotonic() - began < 20  # which would be a minute
+    with impostor(house, b"+OK\r\n$999999999999\r\n", *[b"x" * 65_536] * 3):
+        assert house.store.running() is None
+
+
+def test_a_directory_that_was_moved_takes_its_running_server_along(house: House) -> None:
+    first = house.start()
+    house.push(b"message")
+    moved = House(house.redis.parents[1] / "moved")
+    moved.redis.parents[1].mkdir()
+    house.redis.parent.rename(moved.redis.parent)
+    try:
+        second = moved.start()
+        assert (second.pid, second.adopted) == (first.pid, True)
+    finally:
+        assert moved.store.stop()
+    assert not moved.start().adopted
+    assert moved.waiting() == 1
+    moved.store.stop()
+
+
+def test_a_server_that_its_starter_could_not_note_is_found_where_the_port_is_taken(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = house.start()
+    (house.redis / "redis.pid").unlink()
+    # As if it came up in the moment between the look for it and the look at its port.
+    monkeypatch.setattr(ManagedStore, "_adopt", _later(ManagedStore._adopt, None))
+    monkeypatch.setattr(access, "bindable", _later(access.bindable, True))
+    assert house.start().pid == first.pid
+
+
+def _later(usual: Callable[..., Any], first: object) -> Callable[..., Any]:
+    """What does as usual, but for the first time."""
+    calls = iter([lambda *_: first])
+    return lambda *arguments: next(calls, usual)(*arguments)
+
+
+def test_where_processes_cannot_be_told_apart_nothing_is_started(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pids, "token_of", lambda pid: "")
+    with pytest.raises(StoreFailed, match="/proc is not mounted"):
+        house.start()
+    assert not house.redis.exists()
