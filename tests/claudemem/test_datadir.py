@@ -6,6 +6,8 @@ import pytest
 
 from claudemem.datadir import DataDir, django_secret
 
+pytestmark = pytest.mark.once
+
 
 def test_the_key_is_made_once_and_readable_by_its_owner_alone(tmp_path: Path) -> None:
     data = DataDir(tmp_path / "data")

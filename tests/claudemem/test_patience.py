@@ -3,8 +3,12 @@
 import threading
 import time
 
+import pytest
+
 from claudemem.patience import Question
 from tests.waiting import until
+
+pytestmark = pytest.mark.once
 
 
 class Sphinx:

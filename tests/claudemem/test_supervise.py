@@ -22,6 +22,8 @@ from queueing.pids import Mark
 from tests.stores import kept
 from tests.waiting import until
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[2]
 THREE = {"web": "", "worker": "", "beat": ""}
 

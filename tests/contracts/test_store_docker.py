@@ -10,6 +10,8 @@ from queueing.docker import IMAGE, DockerStore
 from tests import dockers
 from tests.contracts.store_suite import House, StoreContract
 
+pytestmark = pytest.mark.once
+
 Make = Callable[[str], House]
 
 

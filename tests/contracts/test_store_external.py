@@ -15,6 +15,8 @@ from tests.contracts.store_suite import PREFIX, House, StoreContract
 from tests.servers import PASSWORD, RELEASES, Release, serving
 from tests.waiting import until
 
+pytestmark = pytest.mark.once
+
 Make = Callable[[str], House]
 
 

@@ -14,6 +14,8 @@ from tests.contracts.store_suite import House, StoreContract
 from tests.servers import RELEASES, Release
 from tests.waiting import until
 
+pytestmark = pytest.mark.once
+
 Make = Callable[[str], House]
 
 

@@ -17,6 +17,8 @@ from queueing.docker import IMAGE, DockerStore
 from queueing.store import StoreFailed
 from tests import dockers
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[2]
 
 Make = Callable[[str], DockerStore]

@@ -17,6 +17,8 @@ from tests.sentinel import pair
 from tests.servers import PASSWORD, RELEASES, binary, serving, with_tls
 from tests.waiting import until
 
+pytestmark = pytest.mark.once
+
 Harm = Callable[[redis.Redis, Path], object]
 
 

@@ -18,6 +18,8 @@ from tests import certificates
 from tests.servers import PASSWORD, RELEASES, Release, binary, serving
 from tests.waiting import until
 
+pytestmark = pytest.mark.once
+
 PREFIX = "ours"
 VALKEY, REDIS = RELEASES[0], RELEASES[2]
 
