@@ -20,6 +20,8 @@ TOGETHER = {
     "test_browser.py": "stack_tests: watched",
     "test_flower.py": "stack_tests: watched",
 }
+# Of those that start no server.
+LONGEST = "test_lane_protocol.py"
 FIXTURES = {"db", "transactional_db", "django_db_setup"}
 
 
@@ -47,7 +49,7 @@ def pytest_xdist_auto_num_workers() -> int:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest comes first, so that nobody waits for it alone at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("stack") is None)
+    items.sort(key=lambda item: not (item.path.name == LONGEST or item.get_closest_marker("stack")))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,9 @@ def _signal(name: str, number: int) -> int:
     if made is None:
         return _fail(f"No such container: {name}")
     if _runs(made):
-        os.kill(made["pid"], number)
+        # It may end by itself meanwhile.
+        with suppress(ProcessLookupError):
+            os.kill(made["pid"], number)
         while _runs(made):
             time.sleep(0.01)
     return 0

@@ -359,7 +359,7 @@ def test_a_worker_of_another_host_works_for_a_server_and_touches_nothing_of_it(
         assert sent.is_success, sent.text
         other = tmp_path / "other"
         worker = own.begin("worker", "start", CLAUDE_MEM_DATA_DIR=str(other))
-        until(lambda: "completed 1" in own.run("status").stdout, 60)
+        until(lambda: _jobs(own)["completed"] == 1, 60)
         worker.terminate()
         _, said = worker.communicate(timeout=30)
         assert f"queue store: Valkey 9.1.2 at {urlsplit(url).hostname}" in said.decode()
@@ -367,3 +367,9 @@ def test_a_worker_of_another_host_works_for_a_server_and_touches_nothing_of_it(
         assert own.names() >= {"up.json", *serverfiles.NAMES}
         assert not {path.name for path in other.iterdir()} - {"secret_key", "logs"}
         assert own.run("stop").stdout == "Server stopped\n"
+
+
+def _jobs(home: Home) -> dict[str, int]:
+    """How many jobs there are, by their state."""
+    told: dict[str, int] = json.loads(home.run("status", "--json").stdout)["jobs"]
+    return told

@@ -10,8 +10,16 @@ import pytest
 
 from queueing.direct import moment
 from tests import proofs
-from tests.stack import HOOK, RECORDINGS, SHORT_LEASES, Stack, environment, payloads, stack
-from tests.stack_tests.conftest import Replayed
+from tests.stack import (
+    ENGINES,
+    HOOK,
+    RECORDINGS,
+    SHORT_LEASES,
+    Stack,
+    environment,
+    payloads,
+    stack,
+)
 from tests.stack_tests.test_privacy import found_in
 from tests.standin import StandIn, running
 from tests.waiting import until
@@ -23,14 +31,20 @@ CONNECTIONS = 3  # a process, at most
 IN_TRANSACTION = "datname = current_database() AND state = 'idle in transaction'"
 
 
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def standin() -> Iterator[StandIn]:
+def standin(engine: str) -> Iterator[StandIn]:
+    """One for each server, which counts what that one asks."""
     with running() as standin:
         yield standin
 
 
 @pytest.fixture(scope="module")
-def modelled(standin: StandIn) -> Iterator[Stack]:
+def modelled(standin: StandIn, engine: str) -> Iterator[Stack]:
     """A server that asks the stand-in."""
     settings = {
         "CLAUDE_MEM_SERVER_PROVIDER": "OpenRouter",
@@ -44,7 +58,7 @@ def modelled(standin: StandIn) -> Iterator[Stack]:
         "CLAUDE_MEM_POSTGRES_POOL_MAX": str(CONNECTIONS),
         **SHORT_LEASES,
     }
-    with stack(settings) as running:
+    with stack(settings, engine=engine) as running:
         yield running
 
 
@@ -193,9 +207,3 @@ def test_calls_that_wait_hold_no_connection_to_the_database(
     finally:
         standin.answering.set()
     modelled.wait_settled()
-
-
-def test_without_a_provider_the_start_says_that_it_goes_offline(replayed: Replayed) -> None:
-    assert "observations are made offline, by rules" in replayed.stack.output.read_text()
-    (log,) = (replayed.stack.data / "logs").glob("worker-*.log")
-    assert "no CLAUDE_MEM_SERVER_PROVIDER is set" in log.read_text()
