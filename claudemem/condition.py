@@ -37,13 +37,11 @@ def database(*, in_full: bool = False) -> Database:
     """
     if commits.shared.is_stuck:
         return Database(False, 0, _STUCK)
-    probe = _probe()
-    try:
-        return _migrated(probe)
-    except Error as error:
-        return Database(False, 0, _said(error, in_full=in_full))
-    finally:
-        probe.close()
+    with hurried():
+        try:
+            return _migrated()
+        except Error as error:
+            return Database(False, 0, _said(error, in_full=in_full))
 
 
 def obstacle() -> str:
@@ -74,7 +72,7 @@ def _accept() -> str:
         return _STUCK
     with hurried():
         try:
-            known = _migrated(connections[DEFAULT_DB_ALIAS])
+            known = _migrated()
             return _refusal() if known.initialized else known.reason
         except Error as error:
             return _said(error, in_full=False)
@@ -105,8 +103,9 @@ def _probe() -> BaseDatabaseWrapper:
     return probe
 
 
-def _migrated(probe: BaseDatabaseWrapper) -> Database:
-    applied = MigrationRecorder(probe).applied_migrations().keys()
+def _migrated() -> Database:
+    # It asks the thread's own connection, whichever it is given.
+    applied = MigrationRecorder(connection).applied_migrations().keys()
     ours = sum(app in upgrade.OURS for app, _ in applied)
     if unknown := upgrade.newer(applied, _migrations()):
         return Database(False, ours, f"a newer claudemem has prepared it (it has {unknown[-1]})")
