@@ -136,7 +136,9 @@ def _signal(name: str, number: int) -> int:
 
 
 def _runs(made: dict[str, Any]) -> bool:
-    return "pid" in made and _token(made["pid"]) == made["token"]
+    # One that ended before it was looked at has none.
+    token = made.get("token", "")
+    return bool(token) and _token(made["pid"]) == token
 
 
 def _token(pid: int) -> str:
