@@ -23,6 +23,8 @@ from tests.servers import serving
 from tests.stores import kept
 from tests.waiting import until
 
+pytestmark = pytest.mark.stack
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -28,6 +28,8 @@ from tests.stack import HOOK
 from tests.stack_tests.test_model import tool_calls
 from tests.waiting import until
 
+pytestmark = pytest.mark.stack
+
 needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
@@ -134,6 +136,7 @@ def test_stop_makes_no_directory(tmp_path: Path) -> None:
 
 def test_stop_and_start_know_a_server_of_up(shared: Home) -> None:
     foreground = shared.begin("up")
+    until(lambda: "supervisor" in shared.note(), 60)
     told = shared.start()
     assert told["pid"] == foreground.pid
     assert shared.run("stop").stdout == "Server stopped\n"

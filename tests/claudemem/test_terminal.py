@@ -15,6 +15,8 @@ from queueing.pids import Mark
 from tests.claudemem.homes import Home, home
 from tests.waiting import until
 
+pytestmark = pytest.mark.stack
+
 ROOT = Path(__file__).resolve().parents[2]
 # The leader of a session that does not pass on what it is told, as `make` does not.
 LEADER = """

@@ -17,6 +17,8 @@ from tests.queueing.test_external import serving
 from tests.stack import environment
 from tests.waiting import until
 
+pytestmark = pytest.mark.stack
+
 KEPT = {"secret_key", *([] if on_postgresql() else ["claude-mem.sqlite3"])}
 
 

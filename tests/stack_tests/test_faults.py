@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.backlog import in_the_middle, prove, send_hooks, tool_calls
+from tests.backlog import in_the_middle, prove, send_batch, send_hooks, tool_calls
 from tests.stack import HOOK, Stack
 from tests.waiting import until
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.stack
 
 
 def test_a_killed_worker_loses_nothing(recovered: Stack) -> None:
-    in_the_middle(recovered, 300, send_hooks)
+    in_the_middle(recovered, 300, send_batch)
     recovered.wait_replaced("worker", recovered.kill("worker"))
     prove(recovered)
 
@@ -64,7 +64,7 @@ def timed(stack: Stack, call: dict[str, Any]) -> tuple[float, httpx.Response]:
 
 
 def test_a_worker_that_stood_still_finds_its_work_done(recovered: Stack) -> None:
-    in_the_middle(recovered, 200, send_hooks)
+    in_the_middle(recovered, 200, send_batch)
     taken = recovered.jobs("state = 'processing'")
     with recovered.frozen("worker"):
         late = f"state = 'processing' AND lease_until < {recovered.now}"
