@@ -34,6 +34,7 @@ class Files(LoadFileScheduling):
         return TOGETHER.get(path.name, file) if path.parent.name == "stack_tests" else file
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
     if config.getoption("dist") != "loadfile":
         return None
@@ -41,23 +42,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
     return Files(config, log)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Two a processor: whole servers are waited for more than they compute."""
     return 2 * (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     """What takes longest comes first, so that nobody waits for it alone at the end."""
-    items.sort(key=lambda item: not (item.path.name == LONGEST or item.get_closest_marker("stack")))
+    items.sort(key=lambda item: not (item.get_closest_marker("stack") or item.path.name == LONGEST))
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """What is run on one database alone may ask for none."""
+def pytest_runtest_setup(item: pytest.Function) -> None:
+    """What is run once, and not on each database, may ask for none."""
     once = item.get_closest_marker("once") is not None
-    asked = FIXTURES & set(getattr(item, "fixturenames", ())) or item.get_closest_marker(
-        "django_db"
-    )
-    assert not (once and asked), f"is run once, and not on each database: {asked}"
+    asks = item.get_closest_marker("django_db") or FIXTURES & set(item.fixturenames)
+    assert not (once and asks), "a test that is marked `once` asks for a database"
     postgres.none_for_now = once
