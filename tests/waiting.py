@@ -7,8 +7,10 @@ from typing import TypeVar
 Found = TypeVar("Found")
 
 
-def until(found: Callable[[], Found], seconds: float = 15.0) -> Found:
-    """What `found` returns once that is true. Fails after so many seconds."""
+def until(found: Callable[[], Found], seconds: float = 60.0) -> Found:
+    """What `found` returns once that is true. Fails after so many seconds: by default after as many
+    as a busy machine may take for what an idle one does in a few.
+    """
     deadline = time.monotonic() + seconds
     while not (result := found()):
         assert time.monotonic() < deadline, f"did not happen within {seconds} s"

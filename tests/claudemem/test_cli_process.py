@@ -195,7 +195,7 @@ def test_a_killed_store_is_found_again_by_worker_and_beat(running: Installation)
         sent = access.ask(known, "INFO commandstats")
         return "cmdstat_lpush" in sent and "cmdstat_brpop" in sent
 
-    until(taken, seconds=30)
+    until(taken)
     assert running.status()["healthy"]
 
 

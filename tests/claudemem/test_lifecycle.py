@@ -94,7 +94,7 @@ def test_it_runs_without_a_terminal_in_a_session_of_its_own(shared: Home) -> Non
 def test_the_state_files_are_what_older_clients_read(shared: Home) -> None:
     told = shared.start()
     pid = json.loads((shared.data / ".server-beta.pid").read_text())
-    parts = until(lambda: _settled(shared.data), 30)
+    parts = until(lambda: _settled(shared.data))
     assert list(pid) == ["pid", "port", "startedAt", "startToken"]
     assert (pid["pid"], pid["port"]) == (told["pid"], shared.port)
     assert pid["startToken"] == pids.token_of(told["pid"])

@@ -96,7 +96,7 @@ def test_a_refused_key_pauses_everything_until_it_is_right(
     standin.key = "another"
     for number, payload in enumerate(payloads(RECORDINGS[:2])):
         modelled.post(HOOK, payload | {"session_id": f"s{number % 4}"})
-    until(lambda: len(standin.requests) >= 3, 30)
+    until(lambda: len(standin.requests) >= 3)
     assert len(standin.requests) < 10
     assert modelled.jobs("attempts > 1") == 0
     assert modelled.jobs("state IN ('failed', 'completed')") == 0
@@ -187,7 +187,7 @@ def test_trouble_on_the_way_is_tried_again_soon(
 def test_a_used_up_quota_pauses_as_a_refused_key_does(modelled: Stack, standin: StandIn) -> None:
     standin.mode = "402"
     (tried,) = send(modelled, *tool_calls(1, "poor"))
-    until(lambda: "quota or credit" in str(status(modelled)["problems"]), 30)
+    until(lambda: "quota or credit" in str(status(modelled)["problems"]))
     standin.mode = "good"
     modelled.wait_settled()
     assert (job(modelled, tried)["status"], job(modelled, tried)["attempts"]) == ("completed", 1)
