@@ -221,7 +221,7 @@ def test_the_real_children_end_with_a_killed_supervisor_and_the_store_stays(
     assert len(children) == 3
     running.process.kill()
     running.process.wait()
-    until(lambda: not any(child.alive for child in children), seconds=3)
+    until(lambda: not any(child.alive for child in children), seconds=8)
     assert kept(running.data).process() == adopted
 
 
