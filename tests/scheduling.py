@@ -34,7 +34,7 @@ class Files(LoadFileScheduling):
         return TOGETHER.get(path.name, file) if path.parent.name == "stack_tests" else file
 
 
-@pytest.hookimpl(optionalhook=True)
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
     if config.getoption("dist") != "loadfile":
         return None
@@ -42,7 +42,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
     return Files(config, log)
 
 
-@pytest.hookimpl(optionalhook=True)
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Two a processor: whole servers are waited for more than they compute."""
     return 2 * (os.cpu_count() or 1)
