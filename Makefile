@@ -35,9 +35,11 @@ test: test-sqlite test-postgres
 test-sqlite: dev
 	@CLAUDE_MEM_TEST_DATABASE=sqlite $(BIN)/python -m pytest -q -n auto --dist loadfile
 
-# On the server that CLAUDE_MEM_TEST_POSTGRES_URL names, or else on one that the tests start.
+# On the server that CLAUDE_MEM_TEST_POSTGRES_URL names, or else on one that the tests start. What
+# is marked `once` is about no database: it is run on SQLite alone.
 test-postgres: dev
-	@CLAUDE_MEM_TEST_DATABASE=postgresql $(BIN)/python -m pytest -q -n auto --dist loadfile
+	@CLAUDE_MEM_TEST_DATABASE=postgresql $(BIN)/python -m pytest -q -n auto --dist loadfile \
+	  -m 'not once'
 
 # Whatever loads settings loads them from a scratch data directory.
 lint: dev

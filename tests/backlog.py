@@ -21,13 +21,13 @@ def tool_calls(jobs: int, sessions: int = SESSIONS) -> list[dict[str, Any]]:
             for number in range(jobs)]  # fmt: skip
 
 
-def send_batch(stack: Stack, jobs: int) -> None:
+def send_batch(stack: Stack, jobs: int, sessions: int = SESSIONS) -> None:
     """So many events in one request."""
     events = [
         {"projectId": stack.project_id, "sourceType": "hook", "eventType": "PostToolUse",
          "occurredAtEpoch": int(time.time() * 1000), "payload": call,
          "contentSessionId": call["session_id"]}
-        for call in tool_calls(jobs)
+        for call in tool_calls(jobs, sessions)
     ]  # fmt: skip
     assert stack.post("/v1/events/batch", events).status_code == 201
 

@@ -195,6 +195,7 @@ def database_of(data: Path) -> dict[str, str]:
     It is the same at each call, and gone at the end of the tests. On SQLite there is no setting:
     the data directory holds the database.
     """
+    assert not none_for_now, "a test that is marked `once` asks for a database"
     if not on_postgresql():
         return {}
     name = f"claudemem_{sha256(str(data).encode()).hexdigest()[:32]}"
@@ -208,6 +209,8 @@ def database_of(data: Path) -> dict[str, str]:
 
 
 _made: set[str] = set()
+# Whether the test that runs is one of those that are run once, and not on each database.
+none_for_now = False
 
 
 def forget_databases() -> None:

@@ -53,7 +53,7 @@ class Pair:
         # Where the machine stood still for two seconds it would do nothing for thirty.
         self._asked().execute_command("SENTINEL", "DEBUG", "tilt-period", "500")
         # Until it has heard of the replica, it would have nobody to put in the place of the other.
-        until(lambda: len(self._asked().sentinel_slaves(PRIMARY)) == 1, 30)
+        until(lambda: len(self._asked().sentinel_slaves(PRIMARY)) == 1)
 
     def kill_primary(self) -> redis.Redis:
         """kill -9, and wait until the other one is the primary; a client of that."""

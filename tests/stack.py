@@ -244,7 +244,7 @@ class Stack:
 
     def wait_replaced(self, role: str, pid: int) -> None:
         """Wait until another process than `pid` has this role."""
-        until(lambda: self.pids().get(role, pid) != pid, 30)
+        until(lambda: self.pids().get(role, pid) != pid)
 
     @contextmanager
     def frozen(self, role: str) -> Iterator[int]:

@@ -127,7 +127,8 @@ def _signal(name: str, number: int) -> int:
     if made is None:
         return _fail(f"No such container: {name}")
     if _runs(made):
-        with suppress(ProcessLookupError):  # it has just ended by itself
+        # It may end by itself meanwhile.
+        with suppress(ProcessLookupError):
             os.kill(made["pid"], number)
         while _runs(made):
             time.sleep(0.01)
@@ -135,8 +136,9 @@ def _signal(name: str, number: int) -> int:
 
 
 def _runs(made: dict[str, Any]) -> bool:
-    # One that ended at once may have left no token.
-    return made.get("token", "") != "" and _token(made["pid"]) == made["token"]
+    # One that ended before it was looked at has none.
+    token = made.get("token", "")
+    return bool(token) and _token(made["pid"]) == token
 
 
 def _token(pid: int) -> str:

@@ -11,6 +11,8 @@ import pytest
 from claudemem import alive
 from tests.stack import ROOT, environment, free_port
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> str:

@@ -8,6 +8,8 @@ from claudemem import choosing, packages
 from claudemem.choosing import Standing, Step, Wish
 from claudemem.kept import ENGINE, HOST, MODE, PORT, STORE, URL, parse
 
+pytestmark = pytest.mark.once
+
 wishes = st.builds(
     Wish,
     queue=st.sampled_from(["", "celery", "database"]),

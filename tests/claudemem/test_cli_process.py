@@ -23,6 +23,8 @@ from tests.servers import serving
 from tests.stores import kept
 from tests.waiting import until
 
+pytestmark = pytest.mark.stack
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -193,7 +195,7 @@ def test_a_killed_store_is_found_again_by_worker_and_beat(running: Installation)
         sent = access.ask(known, "INFO commandstats")
         return "cmdstat_lpush" in sent and "cmdstat_brpop" in sent
 
-    until(taken, seconds=30)
+    until(taken)
     assert running.status()["healthy"]
 
 
@@ -219,7 +221,7 @@ def test_the_real_children_end_with_a_killed_supervisor_and_the_store_stays(
     assert len(children) == 3
     running.process.kill()
     running.process.wait()
-    until(lambda: not any(child.alive for child in children), seconds=3)
+    until(lambda: not any(child.alive for child in children), seconds=8)
     assert kept(running.data).process() == adopted
 
 

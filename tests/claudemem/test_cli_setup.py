@@ -18,6 +18,8 @@ from tests.servers import serving
 from tests.stack import ROOT, environment
 from tests.terminal import Terminal
 
+pytestmark = pytest.mark.once
+
 BINARY = "CLAUDE_MEM_REDIS_BINARY"
 BARE = str(Path(__file__).parent / "bare.py")
 MANAGED = {ENGINE: "celery", MODE: "managed"}

@@ -17,6 +17,8 @@ from claudemem.databases import (
     wrong_url,
 )
 
+pytestmark = pytest.mark.once
+
 LIMITS = Limits(pool=7, idle=20_000, connect=3_000, statement=9_000)
 
 

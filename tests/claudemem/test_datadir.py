@@ -8,6 +8,8 @@ from click.testing import CliRunner
 from claudemem import cli
 from claudemem.datadir import DataDir, NoHome, django_secret, locate
 
+pytestmark = pytest.mark.once
+
 
 def test_the_key_is_made_once_and_readable_by_its_owner_alone(tmp_path: Path) -> None:
     data = DataDir(tmp_path / "data")

@@ -18,6 +18,8 @@ from claudemem.deployment import (
 )
 from tests.stack import ROOT, environment
 
+pytestmark = pytest.mark.once
+
 LAPTOP = Deployment(
     contained=False, deployed=False, auth_mode="api-key", bypass=False, runtime="",
     database=False, store=False, signing_key=False,

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from claudemem.environment import ELSEWHERE, OURS, Environment
 
+pytestmark = pytest.mark.once
+
 SECRET = "hunter2-hunter2"
 
 

@@ -10,6 +10,8 @@ from claudemem import flower, settings
 from claudemem.datadir import DataDir
 from claudemem.flower import Door, FlowerRefused
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -5,6 +5,8 @@ import pytest
 
 from claudemem.commands import installing
 
+pytestmark = pytest.mark.once
+
 
 def test_on_windows_the_three_ways_out_are_said_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installing, "ON_WINDOWS", True)

@@ -11,6 +11,8 @@ from claudemem import kept
 from claudemem.environment import Environment
 from claudemem.kept import ENGINE, HOST, MODE, OUTSIDE, PORT, STORE, URL, Broken
 
+pytestmark = pytest.mark.once
+
 SECRET = "hunter2-hunter2"
 # What claude-mem writes into a file that it makes, as far as it concerns a queue.
 SEEDED = {ENGINE: "sqlite", URL: "", HOST: "127.0.0.1", PORT: "6379", MODE: "external"}

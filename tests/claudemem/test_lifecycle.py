@@ -28,6 +28,8 @@ from tests.stack import HOOK
 from tests.stack_tests.test_model import tool_calls
 from tests.waiting import until
 
+pytestmark = pytest.mark.stack
+
 needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
@@ -92,7 +94,7 @@ def test_it_runs_without_a_terminal_in_a_session_of_its_own(shared: Home) -> Non
 def test_the_state_files_are_what_older_clients_read(shared: Home) -> None:
     told = shared.start()
     pid = json.loads((shared.data / ".server-beta.pid").read_text())
-    parts = until(lambda: _settled(shared.data), 30)
+    parts = until(lambda: _settled(shared.data))
     assert list(pid) == ["pid", "port", "startedAt", "startToken"]
     assert (pid["pid"], pid["port"]) == (told["pid"], shared.port)
     assert pid["startToken"] == pids.token_of(told["pid"])
@@ -391,7 +393,7 @@ def test_a_worker_of_another_host_works_for_a_server_and_touches_nothing_of_it(
         assert sent.is_success, sent.text
         other = tmp_path / "other"
         worker = own.begin("worker", "start", CLAUDE_MEM_DATA_DIR=str(other))
-        until(lambda: "completed 1" in own.run("status").stdout, 60)
+        until(lambda: _jobs(own)["completed"] == 1, 60)
         worker.terminate()
         _, said = worker.communicate(timeout=30)
         assert f"queue store: Valkey 9.1.2 at {urlsplit(url).hostname}" in said.decode()
@@ -399,3 +401,9 @@ def test_a_worker_of_another_host_works_for_a_server_and_touches_nothing_of_it(
         assert own.names() >= {"up.json", *serverfiles.NAMES}
         assert not {path.name for path in other.iterdir()} - {"secret_key", "logs"}
         assert own.run("stop").stdout == "Server stopped\n"
+
+
+def _jobs(home: Home) -> dict[str, int]:
+    """How many jobs there are, by their state."""
+    told: dict[str, int] = json.loads(home.run("status", "--json").stdout)["jobs"]
+    return told

@@ -8,6 +8,8 @@ import pytest
 from claudemem.patience import Question
 from tests.waiting import until
 
+pytestmark = pytest.mark.once
+
 
 class Sphinx:
     """Somebody who is asked, and answers when told to."""

@@ -6,6 +6,8 @@ import pytest
 
 from claudemem import removal
 
+pytestmark = pytest.mark.once
+
 DATA = ("claude-mem.sqlite3", "settings.json", "secret_key")
 
 

@@ -12,6 +12,8 @@ from claudemem.serverfiles import Announced, Announcer
 from queueing import access, pids
 from queueing.pids import Mark
 
+pytestmark = pytest.mark.once
+
 ME = pids.mark(os.getpid())
 GONE = Mark(ME.pid, "boot:1")
 INFO = {

@@ -11,6 +11,8 @@ import pytest
 
 from tests.stack import ROOT, environment
 
+pytestmark = pytest.mark.once
+
 SAY = """
 import json
 from claudemem import settings

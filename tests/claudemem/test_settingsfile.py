@@ -15,6 +15,8 @@ from claudemem import settingsfile
 from claudemem.kept import LARGEST, Broken
 from tests.stack import ROOT, environment
 
+pytestmark = pytest.mark.once
+
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from claudemem.storechoice import MODES, Asked, external_url, faults, is_named, mode, wrong_host
 from tests.stack import ROOT, environment
 
+pytestmark = pytest.mark.once
+
 NOTHING = Asked(mode="", url="", host="", port=0)
 URL = "redis://:secret@memory.example:6390/2"
 SAY = """

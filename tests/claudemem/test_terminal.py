@@ -15,6 +15,8 @@ from queueing.pids import Mark
 from tests.claudemem.homes import Home, home
 from tests.waiting import until
 
+pytestmark = pytest.mark.stack
+
 ROOT = Path(__file__).resolve().parents[2]
 # The leader of a session that does not pass on what it is told, as `make` does not.
 LEADER = """
@@ -55,7 +57,7 @@ def crew(root: Path) -> list[str]:
 
 def supervisor(root: Path) -> Mark:
     """The supervisor, once its child runs."""
-    state = until(lambda: (s := statefile.read(root)) and s.members[0].process and s, 30)
+    state = until(lambda: (s := statefile.read(root)) and s.members[0].process and s)
     return state.supervisor
 
 
@@ -65,7 +67,7 @@ def test_it_ends_with_its_terminal_even_if_the_leader_of_the_session_does_not_te
     with terminal("in foreground", crew(tmp_path)) as ours:
         running = supervisor(tmp_path)
         os.close(ours)
-        until(lambda: not running.alive, 30)
+        until(lambda: not running.alive)
     assert statefile.read(tmp_path) is None
 
 
@@ -81,7 +83,7 @@ def test_a_job_in_the_background_outlives_the_terminal(tmp_path: Path) -> None:
         # It still looks after its children.
         until(lambda: (s := statefile.read(tmp_path)) and s.members[0].process not in {None, first})
         assert running.signal(signal.SIGTERM)
-        until(lambda: not running.alive, 30)
+        until(lambda: not running.alive)
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from tests.stack import environment
 from tests.stores import mounted
 from tests.waiting import until
 
+pytestmark = pytest.mark.stack
+
 KEPT = {"secret_key", *([] if on_postgresql() else ["claude-mem.sqlite3"])}
 
 

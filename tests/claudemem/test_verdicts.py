@@ -14,6 +14,8 @@ from queueing.canaries import QUEUES, Canary
 from queueing.depths import Heads, Held, Table
 from queueing.pauses import Paused
 
+pytestmark = pytest.mark.once
+
 LIMITS = Limits(
     answer=0.5, lag=300, success=300, canary=45, canary_every=30, upkeep_every=1, depth=1000
 )

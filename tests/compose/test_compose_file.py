@@ -14,6 +14,8 @@ from claudemem.settings import env
 from tests.compose import files
 from tests.stack import ROOT
 
+pytestmark = pytest.mark.once
+
 SERVICES = files.services()
 STORES = ("postgres", "valkey")
 ROLES = {name: each for name, each in SERVICES.items() if name not in STORES}

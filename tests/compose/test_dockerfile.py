@@ -5,11 +5,14 @@ import json
 import re
 import tomllib
 
+import pytest
 from packaging.specifiers import SpecifierSet
 
 from claudemem.settings import env
 from tests.compose import files
 from tests.stack import ROOT
+
+pytestmark = pytest.mark.once
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 

@@ -211,7 +211,7 @@ class EngineContract:
         frozen, other = crew.workers
         in_the_middle(crew.fleet, 500, send_batch)
         held = crew.caught(frozen)
-        until(lambda: set(held) <= {job for _, job in crew.fleet.claims_of(other)}, 30)
+        until(lambda: set(held) <= {job for _, job in crew.fleet.claims_of(other)})
         frozen.kill("SIGCONT")
         prove(crew.fleet)
         until(lambda: not crew.fleet.held_by(frozen))

@@ -7,6 +7,8 @@ from observations.modes import Mode
 from observations.providers import Provider, UnknownProvider, provider_named
 from tests.contracts.provider_suite import ProviderContract, source, worked
 
+pytestmark = pytest.mark.once
+
 
 class TestOfflineProvider(ProviderContract):
     def provider(self) -> Provider:

@@ -10,6 +10,8 @@ from observations.providers.openai_compatible import OpenAICompatible
 from tests.contracts.provider_suite import ProviderContract
 from tests.standin import StandIn, running
 
+pytestmark = pytest.mark.once
+
 
 class TestStructured(ProviderContract):
     mode_of_standin = "good"

@@ -10,6 +10,8 @@ from queueing.docker import IMAGE, DockerStore
 from tests import dockers
 from tests.contracts.store_suite import House, Make, StoreContract, making
 
+pytestmark = pytest.mark.once
+
 
 class DockerHouse(House):
     """A data directory whose store is a container."""

@@ -15,6 +15,8 @@ from tests.contracts.store_suite import PREFIX, House, Make, StoreContract, maki
 from tests.servers import PASSWORD, RELEASES, Release, serving
 from tests.waiting import until
 
+pytestmark = pytest.mark.once
+
 
 class ExternalHouse(House):
     """A server that somebody else runs."""

@@ -14,6 +14,8 @@ from tests.contracts.store_suite import House, Make, StoreContract, making
 from tests.servers import RELEASES, Release
 from tests.waiting import until
 
+pytestmark = pytest.mark.once
+
 
 class ManagedHouse(House):
     """A data directory with a store."""

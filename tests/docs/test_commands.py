@@ -11,6 +11,8 @@ import pytest
 from claudemem.cli import cli
 from tests.docs import pages
 
+pytestmark = pytest.mark.once
+
 REFERENCE = pages.ROOT / "docs" / "reference" / "cli.md"
 EVERYWHERE = {"--data-dir", "--debug", "--help"}
 # How a command is called: alone, by its path, or as the module.

@@ -14,6 +14,8 @@ from observations.privacy import scrub
 from observations.providers import provider_named
 from tests.docs import pages
 
+pytestmark = pytest.mark.once
+
 RECORDINGS = sorted((pages.ROOT / "tests" / "recordings").rglob("*.jsonl"))
 OFFLINE = provider_named("offline")
 MODE = modes.load("code")

@@ -7,6 +7,8 @@ import pytest
 
 from tests.docs import pages
 
+pytestmark = pytest.mark.once
+
 RECORDS = sorted((pages.ROOT / "docs" / "decisions").glob("0*.md"))
 
 

@@ -2,7 +2,11 @@
 
 import re
 
+import pytest
+
 from tests.docs import pages
+
+pytestmark = pytest.mark.once
 
 IMAGES = pages.ROOT / "docs" / "images"
 WALKS = pages.ROOT / "tests" / "stack_tests" / "test_browser.py"

@@ -4,7 +4,11 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.docs import pages
+
+pytestmark = pytest.mark.once
 
 REFERENCE = pages.ROOT / "docs" / "reference" / "settings.md"
 SETTINGS = pages.ROOT / "claudemem" / "settings.py"

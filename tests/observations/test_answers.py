@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from observations.answers import Unreadable, read, unescaped
 
+pytestmark = pytest.mark.once
+
 TAGS = """Sure, here you are:
 <observation>
   <type>bugfix</type><title> Rounded &lt;total&gt; &amp;amp; more </title>

@@ -6,6 +6,8 @@ import pytest
 
 from observations.drafts import ObservationDraft, SummaryDraft
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize("draft", [ObservationDraft("change", "A title"), SummaryDraft("A wish")])
 def test_a_draft_cannot_be_changed(draft: object) -> None:

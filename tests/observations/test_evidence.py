@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from observations.drafts import JSON, ObservationDraft, SourceEvent
 from observations.evidence import leaves, supported
 
+pytestmark = pytest.mark.once
+
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EDIT: JSON = {
     "cwd": "/home/dev/app",

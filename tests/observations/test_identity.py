@@ -4,6 +4,8 @@ import pytest
 
 from observations.identity import generation_key, lane_key, platform, session_key
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(
     ("given", "canonical"),

@@ -9,6 +9,8 @@ import pytest
 from observations import modes, rendering
 from observations.modes import ModeError
 
+pytestmark = pytest.mark.once
+
 CODE = json.loads((modes.PACKAGED / "code.json").read_text(encoding="utf-8"))
 
 

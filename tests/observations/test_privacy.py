@@ -10,6 +10,8 @@ from observations.drafts import JSON
 from observations.privacy import scrub, scrub_text
 from observations.spans import NAMES, fold
 
+pytestmark = pytest.mark.once
+
 TOKEN = "ghp_" + "a1B2c3D4" * 5
 CLEAN_TOKEN = "[redacted:github-token]"
 

@@ -2,12 +2,15 @@
 
 import json
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from observations.drafts import JSON
 from observations.privacy import scrub, scrub_text
 from observations.spans import NAMES
+
+pytestmark = pytest.mark.once
 
 MIXED = "a1B2c3D4"
 PLANTED = {

@@ -8,6 +8,8 @@ import pytest
 from observations.drafts import JSON
 from observations.privacy import scrub
 
+pytestmark = pytest.mark.once
+
 RECORDINGS = Path(__file__).parent.parent / "recordings"
 NEVER = ("release manager wants", "akiaiosfodnn7example", "wjalrxutnfemi", "correct-horse")
 FILES = sorted(RECORDINGS.rglob("*.jsonl"))

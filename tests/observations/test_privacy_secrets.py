@@ -5,6 +5,8 @@ import pytest
 
 from observations.privacy import scrub_text
 
+pytestmark = pytest.mark.once
+
 MIXED = "a1B2c3D4"
 HEX = "0123456789abcdef"
 AWS_SECRET = "wJalrXUtn" + "FEMI/K7MDENG/bPxRfiCY" + "EXAMPLEKEY"

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from observations import modes, prompts
 from observations.drafts import JSON, Source, SourceEvent
 
+pytestmark = pytest.mark.once
+
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MODE = modes.load("code")
 

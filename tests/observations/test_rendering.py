@@ -22,6 +22,8 @@ from observations.rendering import (
     timeline,
 )
 
+pytestmark = pytest.mark.once
+
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 

@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from observations import scopes
 from observations.errors import InvalidInput
 
+pytestmark = pytest.mark.once
+
 NEEDS = [
     scopes.READ_MEMORY,
     scopes.READ_JOBS,

@@ -11,6 +11,8 @@ from kombu import Connection
 from queueing import addresses, clients
 from queueing.addresses import Address, parse, wrong
 
+pytestmark = pytest.mark.once
+
 SECRETS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1)
 
 

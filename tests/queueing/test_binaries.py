@@ -9,6 +9,8 @@ import pytest
 from queueing import binaries
 from queueing.store import StoreFailed
 
+pytestmark = pytest.mark.once
+
 Program = Callable[..., Path]
 
 

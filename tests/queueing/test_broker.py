@@ -11,6 +11,8 @@ from queueing.errors import QueueStoreAway
 from queueing.outbox import Head
 from queueing.wakes import Ear
 
+pytestmark = pytest.mark.once
+
 
 def test_a_store_that_is_away_is_no_reason_to_wake_anybody(
     settings: LazySettings, tmp_path: Path

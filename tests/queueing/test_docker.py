@@ -19,6 +19,8 @@ from queueing.store import StoreFailed
 from tests import dockers
 from tests.waiting import until
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[2]
 
 Make = Callable[[str], DockerStore]

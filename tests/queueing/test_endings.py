@@ -4,6 +4,8 @@ import pytest
 
 from queueing.endings import advice_on, judge
 
+pytestmark = pytest.mark.once
+
 BEGAN = """\
 7:M 22 Nov 2026 09:15:54.683 # WARNING Memory overcommit must be enabled!
 7:M 22 Nov 2026 09:15:54.683 * Valkey version=9.1.2, bits=64, pid=7, just started

@@ -10,6 +10,8 @@ from queueing.errors import QueueStoreAway
 from queueing.external import ExternalStore
 from tests.servers import serving
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -5,6 +5,8 @@ import pytest
 from queueing import fitness
 from queueing.fitness import Facts
 
+pytestmark = pytest.mark.once
+
 INFO = {"redis_version": "7.0.15", "redis_mode": "standalone", "role": "master",
         "maxmemory_policy": "noeviction", "aof_enabled": "1"}  # fmt: skip
 HELLO = {"server": "valkey", "version": "9.1.2", "mode": "standalone", "role": "master"}

@@ -19,6 +19,8 @@ from queueing.errors import QueueStoreAway
 from tests.servers import serving
 from tests.waiting import until
 
+pytestmark = pytest.mark.once
+
 # Half a second, or a whole one, and what a busy machine makes of it; each for itself is far more.
 ONE_WAIT = 2.5
 

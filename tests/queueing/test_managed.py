@@ -17,6 +17,8 @@ from queueing.store import StoreFailed
 from tests.stores import House
 from tests.waiting import until
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[2]
 
 

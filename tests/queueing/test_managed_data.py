@@ -11,6 +11,8 @@ from tests.servers import RELEASES, Release
 from tests.stores import House
 from tests.waiting import until
 
+pytestmark = pytest.mark.once
+
 NEWEST, _, OLDER, _ = RELEASES
 each = pytest.mark.parametrize("release", RELEASES, ids=str)
 # The files of Redis 6.2 are one, those of the others several with a list.

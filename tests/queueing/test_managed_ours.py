@@ -24,6 +24,8 @@ from queueing.store import StoreFailed
 from tests.servers import serving
 from tests.stores import House
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[2]
 START = """
 import sys; from pathlib import Path; from queueing.managed import ManagedStore

@@ -26,6 +26,8 @@ from queueing.store import Server
 from tests.stores import kept
 from tests.waiting import until
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:

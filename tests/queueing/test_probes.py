@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 import redis
 
-from queueing import probes
+from queueing import access, probes
 from queueing.errors import QueueStoreAway
 from queueing.excuses import StoreUnfit
 from queueing.probes import Look
 from tests import certificates
 from tests.servers import PASSWORD, RELEASES, Release, binary, serving
 from tests.waiting import until
+
+pytestmark = pytest.mark.once
 
 PREFIX = "ours"
 VALKEY, REDIS = RELEASES[0], RELEASES[2]
@@ -185,7 +187,9 @@ def test_a_replica_is_refused_for_what_it_is(url: str) -> None:
 
 
 def test_a_cluster_is_refused(tmp_path: Path) -> None:
-    with serving(tmp_path, "--cluster-enabled", "yes") as url:
+    # By default it would listen ten thousand ports higher as well, where there may be none.
+    bus = str(access.free_port())
+    with serving(tmp_path, "--cluster-enabled", "yes", "--cluster-port", bus) as url:
         assert "it is a cluster" in unfit(url)
 
 

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from queueing.errors import JobFailed
 from queueing.retry import LONGEST_BACKOFF, LONGEST_RETRY_AFTER, GiveUp, Retry, backoff, decide
 
+pytestmark = pytest.mark.once
+
 ATTEMPTS = st.integers(1, 50)
 JITTER = st.floats(-1, 1)
 

@@ -18,6 +18,8 @@ from tests.sentinel import pair
 from tests.servers import PASSWORD, serving, with_tls
 from tests.stores import kept
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:

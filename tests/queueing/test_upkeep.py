@@ -8,6 +8,8 @@ from django.conf import settings
 from queueing.upkeep import Entry, Upkeep, entries
 from tests.waiting import until
 
+pytestmark = pytest.mark.once
+
 
 def test_each_task_runs_at_its_own_interval() -> None:
     runs: list[str] = []

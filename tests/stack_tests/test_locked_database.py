@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from tests.postgres import on_postgresql
-from tests.stack import HOOK, Stack, payloads, recording, stack
+from tests.stack import ENGINES, HOOK, Stack, payloads, recording, stack
 from tests.waiting import until
 
 pytestmark = [
@@ -17,10 +17,10 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def impatient() -> Iterator[Stack]:
+@pytest.fixture(scope="module", params=ENGINES)
+def impatient(request: pytest.FixtureRequest) -> Iterator[Stack]:
     """A server that waits for its database for a moment only."""
-    with stack({"CLAUDE_MEM_DATABASE_TIMEOUT": "0.3"}) as running:
+    with stack({"CLAUDE_MEM_DATABASE_TIMEOUT": "0.3"}, engine=request.param) as running:
         yield running
 
 

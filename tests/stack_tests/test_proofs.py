@@ -9,6 +9,8 @@ import pytest
 
 from tests import proofs
 
+pytestmark = pytest.mark.once
+
 TABLES = """
     CREATE TABLE queueing_generationjob (id, lane_id, seq, state);
     CREATE TABLE queueing_generationjobevent (id INTEGER PRIMARY KEY, job_id, event, details);

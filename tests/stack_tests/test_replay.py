@@ -122,3 +122,9 @@ def test_a_question_in_plain_words_finds_its_session(
 ) -> None:
     found = [one["serverSessionId"] for one in replayed.stack.search(question, limit=3)]
     assert set(found) & {session_id(replayed.stack, name) for name in names}
+
+
+def test_without_a_provider_the_start_says_that_it_goes_offline(replayed: Replayed) -> None:
+    assert "observations are made offline, by rules" in replayed.stack.output.read_text()
+    (log,) = (replayed.stack.data / "logs").glob("worker-*.log")
+    assert "no CLAUDE_MEM_SERVER_PROVIDER is set" in log.read_text()

@@ -5,6 +5,8 @@ import pytest
 from observations.providers import ProviderError
 from observations.providers.errors import Classification
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(
     ("classification", "again"),

@@ -1,6 +1,10 @@
 """In a batch, events that belong together make one observation that cites them all."""
 
+import pytest
+
 from tests.observations.providers.making import bash, edit, observe, only, read, tool, write
+
+pytestmark = pytest.mark.once
 
 
 def test_readings_of_one_file_are_one_observation() -> None:

@@ -4,6 +4,8 @@ import pytest
 
 from tests.observations.providers.making import bash, event, observe, only, tool
 
+pytestmark = pytest.mark.once
+
 PYTEST = """....F
 =================================== FAILURES ===================================
 E       assert 3 == 4

@@ -4,6 +4,8 @@ import pytest
 
 from tests.observations.providers.making import edit, observe, only, tool, write
 
+pytestmark = pytest.mark.once
+
 CART = '''class Cart:
     """What a customer wants to buy."""
 

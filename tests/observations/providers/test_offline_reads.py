@@ -4,6 +4,8 @@ import pytest
 
 from tests.observations.providers.making import bash, observe, only, read, tool
 
+pytestmark = pytest.mark.once
+
 JOBS = '''"""Jobs and their states."""
 
 LIMIT = 3

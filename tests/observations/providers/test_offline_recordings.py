@@ -22,6 +22,8 @@ from tests.observations.providers.making import (
     working,
 )
 
+pytestmark = pytest.mark.once
+
 GOLDEN = Path(__file__).with_name("golden")
 BY_NAME = {file.stem: file for file in RECORDINGS}
 GENERIC = re.compile(

@@ -13,6 +13,8 @@ from tests.observations.providers.making import (
     tool,
 )
 
+pytestmark = pytest.mark.once
+
 ISSUE = """We're currently solving the following issue within our repository. Here's the issue text:
 ISSUE:
 TimeDelta serialization precision

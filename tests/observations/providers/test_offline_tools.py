@@ -7,6 +7,8 @@ from observations.providers import provider_named
 from tests.contracts.provider_suite import source, worked
 from tests.observations.providers.making import bash, event, observe, only, tool
 
+pytestmark = pytest.mark.once
+
 
 def test_a_page_is_told_by_its_first_sentence() -> None:
     draft = only(

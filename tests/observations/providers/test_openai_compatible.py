@@ -17,6 +17,8 @@ from tests.contracts.provider_suite import event, source, worked
 from tests.observations.providers.making import RECORDINGS, recorded
 from tests.standin import StandIn, running
 
+pytestmark = pytest.mark.once
+
 MODE = modes.load("code")
 KEY = "sk-the-key-that-nobody-sees"
 

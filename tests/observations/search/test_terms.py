@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from observations.search import terms
 from observations.search.terms import Query, parts, query_terms
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(
     ("text", "pieces"),

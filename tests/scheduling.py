@@ -1,0 +1,63 @@
+"""Which tests run first, which together, and which of them once.
+
+Loaded by pytest as a plugin (see `addopts`).
+"""
+
+import os
+from pathlib import PurePath
+
+import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling, Scheduling
+
+from tests import postgres
+
+# Files that share a whole server: one worker runs all of them.
+TOGETHER = {
+    "test_audit.py": "stack_tests: replayed",
+    "test_privacy.py": "stack_tests: replayed",
+    "test_replay.py": "stack_tests: replayed",
+    "test_browser.py": "stack_tests: watched",
+    "test_flower.py": "stack_tests: watched",
+}
+# Of those that start no server.
+LONGEST = "test_lane_protocol.py"
+FIXTURES = {"db", "transactional_db", "django_db_setup"}
+
+
+class Files(LoadFileScheduling):
+    """Files are handed out in the order of collection, and some of them together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        path = PurePath(file)
+        return TOGETHER.get(path.name, file) if path.parent.name == "stack_tests" else file
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    if config.getoption("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False
+    return Files(config, log)
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Two a processor: whole servers are waited for more than they compute."""
+    return 2 * (os.cpu_count() or 1)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """What takes longest comes first, so that nobody waits for it alone at the end."""
+    items.sort(key=lambda item: not (item.get_closest_marker("stack") or item.path.name == LONGEST))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Function) -> None:
+    """What is run once, and not on each database, may ask for none."""
+    once = item.get_closest_marker("once") is not None
+    asks = item.get_closest_marker("django_db") or FIXTURES & set(item.fixturenames)
+    assert not (once and asks), "a test that is marked `once` asks for a database"
+    postgres.none_for_now = once
