@@ -83,6 +83,18 @@ def start(data: DataDir, options: Options) -> Running:
             _go_on(interrupts)
 
 
+def check(data: DataDir, options: Options) -> None:
+    """See that settings let a server start, so that none is stopped for one that cannot be.
+
+    Raises StartFailed, with no message: why was said to our standard error.
+    """
+    if subprocess.run(
+        [*_ours(data), *options.command, "--check"],
+        stdin=subprocess.DEVNULL, cwd=_HERE, env={**os.environ, **options.variables}, check=False,
+    ).returncode:  # fmt: skip
+        raise StartFailed
+
+
 def stop(data: DataDir) -> bool:
     """Stop what runs in the directory, the store last; False if nothing did.
 
@@ -160,7 +172,7 @@ def _spawn(data: DataDir, options: Options) -> "subprocess.Popen[bytes]":
     log = leash.open_log(data.logs, UP, leash.today())
     try:
         return subprocess.Popen(
-            [sys.executable, "-m", "claudemem", "--data-dir", str(data.root), *options.command],
+            [*_ours(data), *options.command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             cwd=_HERE,
@@ -169,6 +181,10 @@ def _spawn(data: DataDir, options: Options) -> "subprocess.Popen[bytes]":
         )
     finally:
         os.close(log)
+
+
+def _ours(data: DataDir) -> list[str]:
+    return [sys.executable, "-m", "claudemem", "--data-dir", str(data.root)]
 
 
 def _read(logs: Path) -> str:

@@ -44,12 +44,20 @@ def stop() -> None:
 @_port
 @click.option("--flower/--no-flower", default=None, help="Run Flower as well, or no more.")
 def restart(port: int | None, flower: bool | None) -> None:
-    """Stop everything and start it again in the background, as it ran."""
+    """Stop everything and start it again in the background, as it ran.
+
+    What could not be started again is not stopped.
+    """
     from claudemem import daemon
+    from claudemem.members import StartFailed
 
     data = own_directory()
     options = daemon.options_of(data)
     options = replace(options, port=port, flower=options.flower if flower is None else flower)
+    try:
+        daemon.check(data, options)
+    except StartFailed:
+        raise SystemExit(1) from None  # why was said
     daemon.stop(data)
     _start(options)
 

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,7 +32,8 @@ supervised = click.option(
 @click.option("--port", type=click.IntRange(1, 65535), help="Where the web listens.")
 @click.option("--flower", "with_flower", is_flag=True, help="Run Flower as well.")
 @click.option("--detached", is_flag=True, hidden=True, help="Say nothing after the first run.")
-def up(port: int | None, with_flower: bool, detached: bool) -> None:
+@click.option("--check", is_flag=True, hidden=True, help="Only see whether it may be started.")
+def up(port: int | None, with_flower: bool, detached: bool, check: bool) -> None:
     """Run everything in the foreground: queue store, database, web, worker and beat.
 
     With the database engine there is no queue store and no beat.
@@ -50,6 +51,9 @@ def up(port: int | None, with_flower: bool, detached: bool) -> None:
 
     try:
         plan = _plan(with_flower, detached)
+        if check:
+            _check_store(plan)
+            return
         shown = board.LogBoard(plan.data.logs) if detached else board.choose()
         for line in (*_warnings(), _observing()):
             shown.say(line)
@@ -60,6 +64,15 @@ def up(port: int | None, with_flower: bool, detached: bool) -> None:
         raise click.ClickException(str(error)) from error
     except StartFailed as error:
         raise click.ClickException(str(error)) from error
+
+
+def _check_store(plan: "Plan") -> None:
+    """Refuse a queue store of the user's that must not be used; one that is away may come back."""
+    from queueing.errors import QueueStoreAway
+
+    if plan.store and not plan.store.ours:
+        with suppress(QueueStoreAway):
+            plan.store.start()
 
 
 @click.command()

@@ -331,6 +331,19 @@ def test_a_restart_goes_on_where_and_with_what_it_ran(
     assert b"CLAUDE_MEM_WORKER_THREADS=3" in given
 
 
+def test_a_restart_that_cannot_be_done_stops_nothing(idle: Home, tmp_path: Path) -> None:
+    before = idle.start()
+    with serving(tmp_path, "--maxmemory-policy", "allkeys-lru") as unfit:
+        for variable, value, said in (
+            ("CLAUDE_MEM_QUEUE_ENGINE", "nonsense", "must be one of"),
+            ("CLAUDE_MEM_REDIS_URL", unfit, "set it to noeviction"),
+        ):
+            told = idle.run("restart", **{variable: value})
+            assert (told.returncode, told.stdout) == (1, "")
+            assert said in told.stderr
+            assert json.loads(idle.run("start").stdout) == before
+
+
 def test_a_restart_of_nothing_is_a_start(idle: Home) -> None:
     told = idle.run("restart")
     assert (told.returncode, json.loads(told.stdout)["port"]) == (0, idle.port)

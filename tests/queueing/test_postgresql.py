@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, close_old_connections, connection, transaction
 
-from queueing import kinds, outbox, runner, statements
+from queueing import kinds, leases, outbox, runner, statements
 from queueing.direct import fetch
 from queueing.heartbeat import leave_the_last
 from queueing.leases import Details, Job
@@ -64,6 +64,17 @@ def test_a_connection_that_dies_in_use_is_an_error_once() -> None:
         fetch("SELECT 1")
     connection.close()
     assert fetch("SELECT 1") == [(1,)]
+
+
+def test_a_claim_takes_nothing_along_from_behind_a_job_that_another_has_in_hand(
+    enqueue: Enqueue,
+) -> None:
+    """An operator cancels the third of five: nothing may overtake it before that is decided."""
+    jobs = enqueue("lane", 5)
+    with transaction.atomic():
+        GenerationJob.objects.select_for_update().get(pk=jobs[2].id)
+        lease = in_thread(lambda: leases.claim(jobs[0].id, "worker"))
+    assert [job.id for job in lease.jobs] == [job.id for job in jobs[:2]]
 
 
 def test_a_statement_that_runs_too_long_is_ended() -> None:
