@@ -264,7 +264,7 @@ def test_what_the_database_engine_has_no_use_for_says_so(
     refused = run(*command, data=tmp_path)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr.count("\n") == 1
-    assert "set CLAUDE_MEM_QUEUE_ENGINE to celery" in refused.stderr
+    assert "choose celery" in refused.stderr
 
 
 def test_an_engine_that_there_is_not_stops_the_start(

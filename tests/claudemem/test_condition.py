@@ -10,7 +10,9 @@ from claudemem import condition, monitor
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("ask", [condition.database, condition._accept, monitor._tell])
+@pytest.mark.parametrize(
+    "ask", [condition.database, condition._accept, monitor._read, monitor._count]
+)
 def test_a_thread_that_asks_takes_no_connection_along(ask: Callable[[], object]) -> None:
     """One of the pool would be missing there for ever after: its threads end with their answer."""
 
