@@ -26,13 +26,13 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from claudemem.datadir import DataDir
-from queueing import store
 from queueing.pids import mark
 from tests import proofs
 from tests.benchmarks.nothing import BATCH, SETTINGS
 from tests.benchmarks.rows import Postgresql, Rows, Sqlite
 from tests.benchmarks.run import Family, Meter, Others
 from tests.stack import OPEN, ROOT, environment
+from tests.stores import kept
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -131,8 +131,9 @@ def _scene(given: argparse.Namespace) -> Iterator[Scene]:
         rows = Sqlite(data.database) if given.database == "sqlite" else Postgresql()
         ending.callback(rows.end)
         if given.engine == "celery":
-            store.start(data.redis, data.logs)
-            ending.callback(store.stop, data.redis)
+            store = kept(home)
+            store.start()
+            ending.callback(store.stop)
         settings = {**rows.settings, "CLAUDE_MEM_DATA_DIR": str(home),
                     "CLAUDE_MEM_QUEUE_ENGINE": given.engine,
                     "CLAUDE_MEM_LOG_LEVEL": "WARNING"}  # fmt: skip
