@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.db import Error, connection
 
-from claudemem import condition, verdicts
+from claudemem import condition, storechoice, verdicts
 from claudemem.patience import Question
 from claudemem.verdicts import Check, Limits, Readings, Store
 from observations.errors import StorageAway
@@ -124,7 +124,7 @@ def provider_fault() -> str:
 
 
 def _uses_store() -> bool:
-    return bool(settings.QUEUE_ENGINE != "database")
+    return bool(settings.QUEUE_ENGINE != storechoice.DATABASE)
 
 
 def _asked(say: Callable[[QueueStoreAway], str]) -> Store:
