@@ -62,6 +62,7 @@ def test_a_pool_whose_connections_are_all_in_use_says_so() -> None:
 def test_connections_to_where_nobody_answers_are_replaced(silent: Address) -> None:
     params = conninfo_to_dict(os.environ["CLAUDE_MEM_SERVER_DATABASE_URL"])
     with Pool(kwargs=params, open=False, min_size=1, max_size=2, timeout=10.0) as pool:
+        pool.wait()  # who asks before there is one has the pool make two
         taken = pool.getconn()
         pool._address = taken.address = silent  # as before a failover
         pool._away = True
