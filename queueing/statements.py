@@ -204,7 +204,7 @@ _TEXTS = {
     "advance": """
         UPDATE queueing_lane SET woken_at = {now}, head = COALESCE(
             (SELECT min(seq) FROM queueing_generationjob
-             WHERE lane_id = %s AND seq >= %s AND state IN ('queued', 'processing')), tail + 1)
+             WHERE lane_id = %s AND seq >= %s AND {open}), tail + 1)
         WHERE id = %s
         RETURNING head, tail""",
     # The same with the new head, if there is one, in one statement.
@@ -212,7 +212,7 @@ _TEXTS = {
         WITH moved AS (
             UPDATE queueing_lane SET woken_at = {now}, head = COALESCE(
                 (SELECT min(seq) FROM queueing_generationjob
-                 WHERE lane_id = %s AND seq >= %s AND state IN ('queued', 'processing')), tail + 1)
+                 WHERE lane_id = %s AND seq >= %s AND {open}), tail + 1)
             WHERE id = %s
             RETURNING id, head)
         SELECT job.id, kind, state = 'queued' AND due_at <= {now}

@@ -3,21 +3,27 @@
 A claim that walked through every queued job would be quick in any test of what it does.
 """
 
+from collections.abc import Sequence
+from itertools import chain
+
 import pytest
 
-from queueing import direct, statements
+from queueing import direct, kinds, outbox, statements, states
+from queueing.outbox import NewJob
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 JOBS = "queueing_generationjob"
 # Each runs for every job or every lease.
 HOT = (
     "claim_head", "claim_next", "followers", "claim_followers", "free_followers", "complete",
-    "reschedule", "release", "bury", "bury_exhausted", "lock_lane", "advance", "head_job",
+    "reschedule", "release", "bury", "bury_exhausted", "lock_lane",
 )  # fmt: skip
+ADVANCE = {"sqlite": ("advance", "head_job"), "postgresql": ("advance_to",)}
 # Each runs several times a second, for all lanes.
 LOOKS = ("wanting", "nudged", "spent", "due", "ready", "heads")
 BATCH = 3
+LANES, BACKLOG = 50, 3000
 
 
 def plan(name: str) -> list[str]:
@@ -30,8 +36,47 @@ def plan(name: str) -> list[str]:
     return [line for (line,) in direct.fetch(f"EXPLAIN {text}", values)]
 
 
-@pytest.mark.parametrize("name", [*HOT, *LOOKS])
-def test_no_statement_of_the_hot_path_and_no_look_reads_the_backlog(name: str) -> None:
-    steps = plan(name)
-    assert [step for step in steps if "job_state_kind" in step] == []
-    assert [step for step in steps if f"SCAN {JOBS}" in step or f"Seq Scan on {JOBS}" in step] == []
+def reads_the_backlog(steps: Sequence[str]) -> bool:
+    scans = (f"SCAN {JOBS}", f"Seq Scan on {JOBS}", "job_state_kind")
+    return any(scan in step for step in steps for scan in scans)
+
+
+def readers() -> dict[str, list[str]]:
+    """The statements that would read the backlog, each with how."""
+    plans = {name: plan(name) for name in chain(HOT, ADVANCE[direct.vendor()], LOOKS)}
+    return {name: steps for name, steps in plans.items() if reads_the_backlog(steps)}
+
+
+def fill() -> None:
+    """A backlog in many lanes."""
+    kind = kinds.EVENT
+    outbox.enqueue([
+        NewJob(kind, f"lane-{n % LANES}", kind.job_id(str(n)), "source", "team", "project")
+        for n in range(BACKLOG)
+    ])  # fmt: skip
+
+
+def test_no_statement_of_the_hot_path_and_no_look_reads_the_backlog() -> None:
+    """However old the database's statistics of the table are.
+
+    Of an empty table there is nothing to be said: reading all of it is as good a plan as any. So
+    there is a backlog before plans are asked for, and ANALYZE keeps a vacuum of the server's own
+    away until the end of the transaction.
+    """
+    fill()
+    direct.fetch("ANALYZE")
+    assert readers() == {}
+    # As it was when the last backlog was done: so few are open that any of them seems soon found.
+    direct.fetch(f"UPDATE {JOBS} SET state = %s", [states.COMPLETED])
+    direct.fetch("ANALYZE")
+    direct.fetch(f"UPDATE {JOBS} SET state = %s", [states.QUEUED])
+    assert readers() == {}
+
+
+def test_a_statement_that_would_read_the_backlog_is_found() -> None:
+    fill()
+    direct.fetch("ANALYZE")
+    explain = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN"}[direct.vendor()]
+    for condition in ("size = 1", "state = 'processing' AND kind = 'event'"):
+        rows = direct.fetch(f"{explain} SELECT id FROM {JOBS} WHERE {condition}")
+        assert reads_the_backlog([str(row) for row in rows])
