@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    pairs: tuple[tuple[str, int], ...]
+    lease: Lease
     deadline: float
 
 
@@ -41,7 +41,7 @@ class Heartbeat:
     @contextmanager
     def keeping(self, lease: Lease, timeout: float) -> Iterator[None]:
         """Keep `lease` alive in this block, for at most `timeout` seconds."""
-        held = _Held(tuple(lease.pairs), time.monotonic() + timeout)
+        held = _Held(lease, time.monotonic() + timeout)
         with self._lock:
             self._held[id(held)] = held
             self._ensure_thread()
@@ -55,10 +55,9 @@ class Heartbeat:
         """Renew everything that is held and within its deadline, in one statement."""
         now = time.monotonic()
         with self._lock:
-            pairs = [p for held in self._held.values() if held.deadline > now for p in held.pairs]
-        if pairs:
-            lost = set(pairs) - leases.renew(pairs)
-            for job_id, _ in lost:
+            kept = [held.lease for held in self._held.values() if held.deadline > now]
+        if pairs := {pair for lease in kept for pair in lease.pairs}:
+            for job_id, _ in pairs - leases.renew(kept):
                 log.info("job %s was settled, or its lease was lost", job_id)
 
     def _ensure_thread(self) -> None:

@@ -143,11 +143,15 @@ def reach(behind: Iterable[Sequence[Any]], kind: str, tokens: int) -> int:
     return last
 
 
-def renew(pairs: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
-    """Extend the leases named by (job id, token); those that are still held are returned."""
-    params = [seconds(settings.LEASE_SECONDS), *_flat(pairs)]
+def renew(leases: Iterable[Lease]) -> set[tuple[str, int]]:
+    """Extend `leases`; the (job id, token) of all that is still held.
+
+    Of a lease whose head another has taken, or is about to, nothing is: it can settle nothing.
+    """
+    asked = [(job.id, job.token, lease.head.id) for lease in leases for job in lease.jobs]
+    params = [*_flat(asked), seconds(settings.LEASE_SECONDS)]
     with transaction.atomic():
-        return {(row[0], row[1]) for row in fetch("renew", params, items=len(pairs))}
+        return {(row[0], row[1]) for row in fetch("renew", params, items=len(asked))}
 
 
 def settle(
@@ -265,8 +269,8 @@ def _held(lease: Lease) -> list[object]:
     return [first.lane_id, first.seq, last.seq, *_flat(lease.pairs)]
 
 
-def _flat(pairs: Sequence[tuple[str, int]]) -> list[object]:
-    return [value for pair in pairs for value in pair]
+def _flat(rows: Iterable[tuple[object, ...]]) -> list[object]:
+    return [value for row in rows for value in row]
 
 
 def _json(value: Mapping[str, Any]) -> str:

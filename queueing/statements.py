@@ -24,6 +24,7 @@ _FOR_REMOVAL = {"sqlite": "", "postgresql": "FOR UPDATE"}
 _BYTEWISE = {"sqlite": "", "postgresql": 'COLLATE "C"'}
 _REMOVABLE = {"sqlite": "", "postgresql": "FOR UPDATE SKIP LOCKED"}
 _UNLOCKED = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE SKIP LOCKED"}
+_JOB_UNLOCKED = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE OF job SKIP LOCKED"}
 _SKIP_LOCKED = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE OF lane SKIP LOCKED"}
 
 # A lane's jobs are found by a range of the index of places, whatever a planner thinks of the table.
@@ -157,10 +158,16 @@ _TEXTS = {
         WHERE id = %s AND attempts >= max_attempts AND lease_until < {now}
             AND seq = (SELECT head FROM queueing_lane WHERE id = queueing_generationjob.lane_id)
         RETURNING {job}""",
+    # What follows is renewed with its head alone: whoever takes the head over has it locked, and
+    # must find the rest unlocked, for to free it. A head that was cancelled no one takes over.
     "renew": """
+        WITH asked (id, token, head) AS (VALUES {triples}),
+        led AS (SELECT job.id FROM asked JOIN queueing_generationjob job ON job.id = asked.id
+            WHERE asked.id = asked.head AND job.token = asked.token {job_unlocked})
         UPDATE queueing_generationjob SET lease_until = {later}
-        WHERE id IN (SELECT id FROM queueing_generationjob WHERE state = 'processing'
-            AND (id, token) IN (VALUES {pairs}) {unlocked})
+        WHERE id IN (SELECT job.id FROM asked JOIN queueing_generationjob job ON job.id = asked.id
+            WHERE asked.head IN (SELECT id FROM led)
+                AND job.token = asked.token AND job.lease_until IS NOT NULL {job_unlocked})
         RETURNING id, token""",
     "complete": """
         UPDATE queueing_generationjob SET state = 'completed', lease_until = NULL, leased_by = '',
@@ -357,6 +364,7 @@ def _template(name: str, vendor: str) -> str:
         ("{for_update}", _FOR_UPDATE[vendor]),
         ("{skip_locked}", _SKIP_LOCKED[vendor]),
         ("{unlocked}", _UNLOCKED[vendor]),
+        ("{job_unlocked}", _JOB_UNLOCKED[vendor]),
         ("{for_removal}", _FOR_REMOVAL[vendor]),
         ("{removable}", _REMOVABLE[vendor]),
         ("{bytewise}", _BYTEWISE[vendor]),
@@ -376,6 +384,7 @@ def _text(name: str, vendor: str, items: int) -> str:
     if items:
         text = text.replace("{list}", ", ".join(["%s"] * items))
         text = text.replace("{pairs}", ", ".join(["(%s, %s)"] * items))
+        text = text.replace("{triples}", ", ".join(["(%s, %s, %s)"] * items))
     return text
 
 

@@ -298,8 +298,10 @@ class LaneProtocol(RuleBasedStateMachine):
     @rule(pick=picks)
     def renew(self, pick: int) -> None:
         lease = self.leases[pick % len(self.leases)]
-        held = [job for job in lease.jobs if self._holds(job)]
-        assert leases.renew(lease.pairs) == {(job.id, job.token) for job in held}
+        head = self.jobs.get(lease.head.id)
+        leads = head is not None and head.token == lease.head.token
+        held = [job for job in lease.jobs if leads and self._holds(job)]
+        assert leases.renew([lease]) == {(job.id, job.token) for job in held}
         for job in held:
             self.jobs[job.id].expired = False
 

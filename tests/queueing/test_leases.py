@@ -121,8 +121,8 @@ def test_an_expired_lease_is_taken_over_with_a_larger_token(enqueue: Enqueue) ->
     second = claimed(job.id)
     assert second.head.token == first.head.token + 1
     assert second.head.attempts == 2
-    assert not leases.renew(first.pairs)
-    assert leases.renew(second.pairs) == set(second.pairs)
+    assert not leases.renew([first])
+    assert leases.renew([second]) == set(second.pairs)
 
 
 def test_what_died_with_its_worker_is_tried_alone_and_so_is_the_rest(enqueue: Enqueue) -> None:
@@ -156,6 +156,17 @@ def test_with_the_lease_of_its_head_a_batch_is_lost_as_a_whole(enqueue: Enqueue)
         (states.QUEUED, states.RELEASED)
     }
     assert claimed(behind[0].id).head.attempts == 2
+
+
+def test_what_follows_a_cancelled_head_is_kept_until_its_worker_gives_it_back(
+    enqueue: Enqueue, published: list[str]
+) -> None:
+    first, *behind = enqueue("lane", 3)
+    lease = claimed(first.id)
+    operations.cancel(first.id)
+    assert leases.renew([lease]) == set(lease.pairs[1:])
+    leases.release(lease)
+    assert claimed(behind[0].id).head.attempts == 1
 
 
 @pytest.mark.parametrize("place", [0, 7, kinds.EVENT.batch_jobs - 1])

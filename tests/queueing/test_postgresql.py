@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, close_old_connections, connection, transaction
 
-from queueing import kinds, leases, outbox, runner, statements
+from queueing import kinds, leases, outbox, runner, statements, states
 from queueing.direct import fetch
 from queueing.heartbeat import leave_the_last
 from queueing.leases import Details, Job
@@ -15,6 +15,7 @@ from queueing.models import GenerationJob, GenerationJobEvent
 from queueing.outbox import NewJob
 from queueing.statements import execute_many
 from tests.queueing.conftest import Enqueue
+from tests.queueing.test_leases import claimed, expire, state
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -75,6 +76,40 @@ def test_a_claim_takes_nothing_along_from_behind_a_job_that_another_has_in_hand(
         GenerationJob.objects.select_for_update().get(pk=jobs[2].id)
         lease = in_thread(lambda: leases.claim(jobs[0].id, "worker"))
     assert [job.id for job in lease.jobs] == [job.id for job in jobs[:2]]
+
+
+def test_a_late_heartbeat_holds_nothing_of_a_batch_whose_head_is_being_taken_over(
+    enqueue: Enqueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or what follows would stay with a worker that has lost it, and hold up the lane."""
+    jobs = enqueue("lane", 3)
+    late = claimed(jobs[0].id)
+    for job in jobs:
+        expire(job.id)
+    beaten, taken = threading.Event(), threading.Event()
+    renewed = []
+
+    def beat() -> None:
+        with transaction.atomic():
+            renewed.append(leases.renew([late]))
+            beaten.set()
+            taken.wait(30)
+
+    heart = threading.Thread(target=in_thread, args=(beat,))
+    take_over = leases._take_over
+
+    def slowly(head: Job) -> None:
+        heart.start()
+        beaten.wait(30)
+        take_over(head)
+
+    monkeypatch.setattr(leases, "_take_over", slowly)
+    lease = claimed(jobs[0].id)
+    taken.set()
+    heart.join()
+    assert renewed == [set()]
+    assert [state(job.id) for job in jobs] == [states.PROCESSING, states.QUEUED, states.QUEUED]
+    assert leases.renew([late, lease]) == set(lease.pairs)
 
 
 def test_a_statement_that_runs_too_long_is_ended() -> None:

@@ -17,7 +17,7 @@ JOBS = "queueing_generationjob"
 # Each runs for every job or every lease.
 HOT = (
     "claim_head", "claim_next", "followers", "claim_followers", "free_followers", "complete",
-    "reschedule", "release", "bury", "bury_exhausted", "lock_lane",
+    "reschedule", "release", "bury", "bury_exhausted", "lock_lane", "renew",
 )  # fmt: skip
 ADVANCE = {"sqlite": ("advance", "head_job"), "postgresql": ("advance_to",)}
 # Each runs several times a second, for all lanes.
@@ -29,15 +29,22 @@ LANES, BACKLOG = 50, 3000
 def plan(name: str) -> list[str]:
     """How the database would run the statement; a step a line."""
     text = statements.sql(name, items=BATCH)
-    pairs = ["1", 1] * BATCH if "VALUES" in text else []
-    values = [*["1"] * (text.count("%s") - len(pairs)), *pairs]
+    values = some_values(text)
     if direct.vendor() == "sqlite":
         return [row[3] for row in direct.fetch(f"EXPLAIN QUERY PLAN {text}", values)]
     return [line for (line,) in direct.fetch(f"EXPLAIN {text}", values)]
 
 
+def some_values(text: str) -> list[object]:
+    """What it is asked with; of the rows of its VALUES the second column is a token."""
+    before, _, rows = text.partition("VALUES ")
+    row = ["1", 1, "1"][: rows.partition(")")[0].count("%s")]
+    rest = rows.count("%s") - BATCH * len(row)
+    return ["1"] * before.count("%s") + row * BATCH + ["1"] * rest
+
+
 def reads_the_backlog(steps: Sequence[str]) -> bool:
-    scans = (f"SCAN {JOBS}", f"Seq Scan on {JOBS}", "job_state_kind")
+    scans = (f"SCAN {JOBS}", "SCAN job", f"Seq Scan on {JOBS}", "job_state_kind")
     return any(scan in step for step in steps for scan in scans)
 
 
