@@ -17,6 +17,7 @@ from queueing.direct import stored
 if TYPE_CHECKING:
     from queueing.leases import Job
     from queueing.models import GenerationJob
+    from queueing.pauses import Subject
 
 _COLUMNS = (
     "created_at", "action", "resource_type", "resource_id", "team_id", "project_id", "api_key_id",
@@ -79,6 +80,10 @@ def _witnessed(
     write(entries.of_jobs(deed, jobs, details, by))
 
 
+def _paused(deed: str, subject: "Subject", by: Mapping[str, Any]) -> None:
+    write([entries.of_pause(deed, subject, by)])
+
+
 def attend() -> None:
-    """Enter from now on what workers and operators do to jobs."""
-    witness.call(_witnessed)
+    """Enter from now on what workers and operators do to jobs, and what operators pause."""
+    witness.call(_witnessed, _paused)

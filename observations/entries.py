@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from queueing import states
+from queueing import states, witness
 
 if TYPE_CHECKING:
     from observations.drafts import Completion
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from queueing.leases import Job
     from queueing.models import GenerationJob
     from queueing.outbox import Enqueued
+    from queueing.pauses import Subject
 
 Origin = Mapping[str, Any]
 # Who asks where nobody came through a door: a script, or the program itself.
@@ -33,11 +34,12 @@ JOB_STALLED, JOB_FAILED = "generation_job.stalled", "generation_job.failed"
 JOB_RETRIED = "generation_job.retried_by_operator"
 JOB_CANCELLED = "generation_job.cancelled_by_operator"
 KEY_CREATE, KEY_REVOKE = "api_key.create", "api_key.revoke"
+WORK_PAUSED, WORK_RESUMED = "work.paused_by_operator", "work.resumed_by_operator"
 
 ACTIONS: Final = (
     SESSION_WRITE, SESSION_END, EVENT_RECEIVED, BATCH_RECEIVED, MEMORY_WRITE, OBSERVATION_DELETED,
     OBSERVATION_READ, OBSERVATION_CREATED, JOB_PROCESSING, JOB_COMPLETED, JOB_STALLED, JOB_FAILED,
-    JOB_RETRIED, JOB_CANCELLED, KEY_CREATE, KEY_REVOKE,
+    JOB_RETRIED, JOB_CANCELLED, KEY_CREATE, KEY_REVOKE, WORK_PAUSED, WORK_RESUMED,
 )  # fmt: skip
 
 # What clients call their events is theirs to choose, and may be long.
@@ -193,3 +195,13 @@ def of_key(action: str, key: "ApiKey", origin: Origin) -> Entry:
     ends = key.expires_at.isoformat(timespec="seconds") if key.expires_at else None
     details = {"name": key.name, "scopes": key.scopes, "expiresAt": ends}
     return Entry(action, KEY, key.id, key.team_id, key.project_id, origin, details)
+
+
+# What is done to pauses, by its word in `witness`.
+_PAUSE_DEEDS: Final = {witness.PAUSED: WORK_PAUSED, witness.RESUMED: WORK_RESUMED}
+
+
+def of_pause(deed: str, subject: "Subject", by: Origin) -> Entry:
+    """What an operator paused or resumed: a team, a queue or the provider."""
+    team = subject.name if subject.kind == "team" else None
+    return Entry(_PAUSE_DEEDS[deed], subject.kind, subject.name or None, team, None, by)

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from django.db.models import Count
 from django.db.models.functions import Now
@@ -42,7 +42,8 @@ class Heads:
     """The heads of the lanes of one kind: how many there are, how many of them may run now.
 
     `lacking`: how many were nudged a while ago and not taken; `overdue`: how many might have run
-    for a while. `oldest`: the age in seconds of the one that has waited longest.
+    for a while; `paused`: how many an operator holds, which are none of these. `oldest`: the age in
+    seconds of the one that has waited longest and is not held.
     """
 
     kind: str
@@ -51,6 +52,7 @@ class Heads:
     lacking: int
     oldest: float
     overdue: int = 0
+    paused: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +93,13 @@ def heads() -> list[Heads]:
     """The heads of busy lanes, by kind: as much work as a pass of reconcile."""
     ago = [seconds(-LACKING_SECONDS), seconds(-TAKEN_SECONDS)]
     return [
-        Heads(kind, count, due, lacking, (moment(now) - moment(since)).total_seconds(), overdue)
-        for kind, count, due, lacking, overdue, since, now in fetch("heads", ago)
+        Heads(kind, count, due, lacking, _age(since, now), overdue, paused)
+        for kind, count, due, lacking, overdue, paused, since, now in fetch("heads", ago)
     ]
+
+
+def _age(since: Any, now: Any) -> float:
+    return (moment(now) - moment(since)).total_seconds() if since else 0.0
 
 
 def held() -> list[Held]:

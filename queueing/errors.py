@@ -38,6 +38,10 @@ class JobConflict(QueueingError):
     """The job is in a state that does not allow what was asked; the message says which."""
 
 
+class UnknownSubject(QueueingError):
+    """There is nothing of this name that could be paused; the message says what there is."""
+
+
 class JobFailed(Exception):
     """Working a job failed. Raised by handlers; `retry.decide` says what follows.
 

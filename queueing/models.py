@@ -108,17 +108,30 @@ class GenerationJob(models.Model):
 
 
 class Pause(models.Model):
-    """Why nothing is worked until a moment; no row, no pause.
+    """Why something is not worked; no row, no pause.
 
-    `failures` counts the tries that were refused since the last that was not.
+    A provider's own pause ends at `until`, by one job that tries; `failures` counts the tries that
+    were refused since the last that was not. A pause without `until` is an operator's, for whom
+    `origin` has a name: it lasts until it is resumed.
     """
 
-    subject = models.CharField(max_length=40, unique=True)
+    subject = models.CharField(max_length=80)
     reason = models.TextField()
     classification = models.CharField(max_length=40)
-    until = models.DateTimeField()
+    until = models.DateTimeField(null=True)
     failures = models.IntegerField(default=1)
     since = models.DateTimeField()
+    origin = models.JSONField(default=dict, help_text="Who asked for it, and by what route.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subject"], name="pause_of_operator", condition=Q(until__isnull=True)
+            ),
+            models.UniqueConstraint(
+                fields=["subject"], name="pause_of_provider", condition=Q(until__isnull=False)
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.subject} paused"

@@ -1,22 +1,39 @@
-"""What would fail every job alike stops them all: a refused key, a quota that is used up.
+"""What is not worked for a while, and why: what a provider asks for, and what an operator does.
 
-While a pause is in force nothing is claimed and nothing nudged; the jobs wait as they are, with
-their attempts. When its time is over one job is let through to try. If that is refused as well,
-the next pause is twice as long; otherwise work goes on. The row is the truth, for all workers.
+A refused key or a quota that is used up would fail every job alike, so it stops them all: while
+that pause is in force nothing is claimed and nothing nudged; the jobs wait as they are, with their
+attempts. When its time is over one job is let through to try. If that is refused as well, the next
+pause is twice as long; otherwise work goes on.
+
+An operator holds a team, a queue or the provider until they are resumed. Claims leave held jobs
+alone, so a held head blocks its own lane and no other; what is in hand is finished. The rows are
+the truth, for all workers.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum, auto
+from typing import Any, Literal, cast
 
+import orjson
 from django.conf import settings
 from django.db import transaction
 
-from queueing import retry
+from queueing import kinds, outbox, retry, witness
 from queueing.direct import moment
+from queueing.errors import UnknownSubject
+from queueing.outbox import Head
 from queueing.statements import fetch, seconds
 
-# There is one provider, so there is one thing to be paused.
+# There is one provider, so there is one thing that pauses by itself.
 SUBJECT = "provider"
+# So many heads are nudged as soon as their pause is over, the others by reconcile.
+AT_ONCE = 500
+
+Origin = Mapping[str, Any]
+Sort = Literal["team", "queue", "provider"]
+OPERATOR: Origin = {"source": "operator"}
 
 
 class Gate(Enum):
@@ -29,12 +46,57 @@ class Gate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """A pause: why, since when refused so often, and for how many more seconds."""
+    """A provider's own pause: why, how often it was refused, and for how many more seconds."""
 
     reason: str
     classification: str
     failures: int
     left: float
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What an operator can pause. `name` is a team's id or a queue's name; the provider has none.
+
+    Its text is `team:<id>`, `queue:<name>` or `provider`.
+    """
+
+    kind: Sort
+    name: str = ""
+
+    @staticmethod
+    def parse(text: str) -> "Subject":
+        """The subject that `text` names. Raises UnknownSubject for one that there cannot be."""
+        match text.partition(":"):
+            case "team", _, name if name:
+                return Subject("team", name)
+            case "queue", _, name if name in kinds.BY_NAME:
+                return Subject("queue", name)
+            case "queue", _, name if name:
+                known = ", ".join(kinds.BY_NAME)
+                raise UnknownSubject(f"There is no queue {name}: name one of {known}.")
+            case "provider", "", _:
+                return Subject("provider")
+        raise UnknownSubject(
+            f"{text} is nothing that can be paused: name team:<team>, queue:<queue> or provider."
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}" if self.name else self.kind
+
+    def covers(self, kind: str, team_id: str) -> bool:
+        """Whether a job of this kind and team is concerned."""
+        return self.kind == "provider" or self.name == (kind if self.kind == "queue" else team_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A pause that an operator made: of what, why, since when, and who asked for it."""
+
+    subject: Subject
+    reason: str
+    since: datetime
+    by: Origin = field(default_factory=dict)
 
 
 def gate() -> Gate:
@@ -77,8 +139,54 @@ def look_again() -> None:
 
 
 def current() -> Paused | None:
-    """The pause that is in force or waits to be tried, if any."""
+    """The provider's own pause that is in force or waits to be tried, if any."""
     for reason, classification, failures, until, now in fetch("pause_now", []):
         left = max(0.0, (moment(until) - moment(now)).total_seconds())
         return Paused(reason, classification, failures, left)
     return None
+
+
+def hold(subject: Subject, reason: str, *, by: Origin = OPERATOR) -> None:
+    """Let nothing of `subject` begin until it is resumed; `reason` is told to whoever asks why.
+
+    Jobs in hand are finished, and their lanes go no further. No attempt is lost. What is held
+    already is held for the reason that was given last.
+    """
+    with transaction.atomic():
+        fetch("hold", [str(subject), reason, orjson.dumps(dict(by)).decode()])
+        witness.tell_of_pause(witness.PAUSED, subject, by)
+
+
+def resume(subject: Subject, *, by: Origin = OPERATOR) -> bool:
+    """Let `subject` go on at once; False if no operator held it.
+
+    A provider's own pause is left as it is, and so is whatever else an operator holds.
+    """
+    with transaction.atomic():
+        if not fetch("resume", [str(subject)]):
+            return False
+        witness.tell_of_pause(witness.RESUMED, subject, by)
+        fetch("unwoken_of", [str(subject)])
+        rows = fetch("unwoken_ready", [AT_ONCE])
+        if rows:
+            fetch("woken", [row[0] for row in rows], items=len(rows))
+    outbox.publish(Head(job_id, kind) for _, job_id, kind in rows)
+    return True
+
+
+def held() -> list[Hold]:
+    """What operators hold now, in the order of the subjects' texts."""
+    return [
+        Hold(_subject(text), reason, moment(since), _origin(by))
+        for text, reason, since, by in fetch("holds", [])
+    ]
+
+
+def _origin(stored: str | Origin) -> Origin:
+    made: Origin = orjson.loads(stored) if isinstance(stored, str) else stored
+    return made
+
+
+def _subject(text: str) -> Subject:
+    kind, _, name = text.partition(":")
+    return Subject(cast(Sort, kind), name)  # only subjects are written

@@ -25,6 +25,7 @@ _BYTEWISE = {"sqlite": "", "postgresql": 'COLLATE "C"'}
 _REMOVABLE = {"sqlite": "", "postgresql": "FOR UPDATE SKIP LOCKED"}
 _UNLOCKED = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE SKIP LOCKED"}
 _JOB_UNLOCKED = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE OF job SKIP LOCKED"}
+_LANE_FOR_UPDATE = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE OF lane"}
 _SKIP_LOCKED = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE OF lane SKIP LOCKED"}
 
 # A lane's jobs are found by a range of the index of places, whatever a planner thinks of the table.
@@ -85,9 +86,21 @@ _HEADS = {
                   "WHERE lane_id = lane.id AND seq = lane.head OFFSET 0) AS job",
 }  # fmt: skip
 
+
+def _unpaused(of: str = "") -> str:
+    """That no operator's pause holds the job whose columns are named `of` and their names.
+
+    The list of pauses is read once a statement, and not once a job.
+    """
+    held = "(SELECT subject FROM queueing_pause WHERE until IS NULL)"
+    subjects = ("'provider'", f"'queue:' || {of}kind", f"'team:' || {of}team_id")
+    return " AND ".join(f"{subject} NOT IN {held}" for subject in subjects)
+
+
 # What `claim_head` would not refuse, of heads.
 _READY = """
     lane.head <= lane.tail AND job.due_at <= {now} AND job.attempts < job.max_attempts
+    AND {job_unpaused}
     AND (job.state = 'queued' OR (job.state = 'processing' AND job.lease_until < {now}))"""
 
 _TEXTS = {
@@ -120,7 +133,7 @@ _TEXTS = {
         UPDATE queueing_generationjob SET state = 'processing', token = token + 1,
             attempts = attempts + 1, lease_until = {later}, leased_by = %s, updated_at = {now}
         WHERE id = %s AND due_at <= {now} AND attempts < max_attempts
-            AND {open} AND (lease_until IS NULL OR lease_until < {now})
+            AND {open} AND (lease_until IS NULL OR lease_until < {now}) AND {unpaused}
             AND seq = (SELECT head FROM queueing_lane WHERE id = queueing_generationjob.lane_id)
         RETURNING {job}""",
     "claim_next": """
@@ -128,7 +141,7 @@ _TEXTS = {
             attempts = attempts + 1, lease_until = {later}, leased_by = %s, updated_at = {now}
         WHERE id = (SELECT id FROM queueing_generationjob WHERE id = %s {unlocked})
             AND due_at <= {now} AND attempts < max_attempts
-            AND {open} AND (lease_until IS NULL OR lease_until < {now})
+            AND {open} AND (lease_until IS NULL OR lease_until < {now}) AND {unpaused}
             AND seq = (SELECT head FROM queueing_lane WHERE id = queueing_generationjob.lane_id)
         RETURNING {job}""",
     "followers": """
@@ -222,18 +235,19 @@ _TEXTS = {
                  WHERE lane_id = %s AND seq >= %s AND {open}), tail + 1)
             WHERE id = %s
             RETURNING id, head)
-        SELECT job.id, kind, state = 'queued' AND due_at <= {now}
+        SELECT job.id, kind, state = 'queued' AND due_at <= {now} AND {unpaused}
         FROM moved JOIN queueing_generationjob AS job
             ON job.lane_id = moved.id AND job.seq = moved.head""",
     "head_job": """
-        SELECT id, kind, state = 'queued' AND due_at <= {now} FROM queueing_generationjob
+        SELECT id, kind, state = 'queued' AND due_at <= {now} AND {unpaused}
+        FROM queueing_generationjob
         WHERE lane_id = %s AND seq = %s""",
     # A head wants a nudge when it had none since it became runnable, or since its lease ran out;
     # and again after one of two graces, should that nudge have been lost.
     "wanting": """
         SELECT lane.id, job.id, job.kind, job.state = 'processing' AND job.attempts >= max_attempts
         FROM {heads}
-        WHERE lane.head <= lane.tail
+        WHERE lane.head <= lane.tail AND {job_unpaused}
             AND ((job.state = 'queued' AND job.due_at <= {now})
                  OR (job.state = 'processing' AND job.lease_until < {now}))
             AND (lane.woken_at IS NULL OR lane.woken_at < job.lease_until
@@ -244,7 +258,7 @@ _TEXTS = {
     "spent": """
         SELECT job.id, job.kind
         FROM {heads}
-        WHERE lane.head <= lane.tail AND job.state = 'processing'
+        WHERE lane.head <= lane.tail AND {job_unpaused} AND job.state = 'processing'
             AND job.attempts >= job.max_attempts AND job.lease_until < {now}
         LIMIT %s""",
     # How many heads of each kind were nudged and not taken since, and how many of them longer than
@@ -252,7 +266,7 @@ _TEXTS = {
     "nudged": """
         SELECT job.kind, count(*), sum(CASE WHEN lane.woken_at < {later} THEN 1 ELSE 0 END)
         FROM {heads}
-        WHERE lane.head <= lane.tail AND lane.woken_at IS NOT NULL
+        WHERE lane.head <= lane.tail AND lane.woken_at IS NOT NULL AND {job_unpaused}
             AND ((job.state = 'queued' AND job.due_at <= {now})
                  OR (job.state = 'processing' AND job.lease_until < {now}
                      AND lane.woken_at >= job.lease_until))
@@ -274,19 +288,44 @@ _TEXTS = {
         GROUP BY job.kind""",
     "woken": "UPDATE queueing_lane SET woken_at = {now} WHERE id IN ({list})",
     "unwoken": "UPDATE queueing_lane SET woken_at = NULL WHERE id IN ({list})",
-    "paused": "SELECT until > {now} FROM queueing_pause",
-    "pause_now": "SELECT reason, classification, failures, until, {now} FROM queueing_pause",
-    "lock_pause": "SELECT failures, until > {now} FROM queueing_pause {for_update}",
+    # What an operator paused has no moment at which it ends; a provider's own pause has one.
+    "paused": """
+        SELECT until IS NULL OR until > {now} FROM queueing_pause WHERE subject = 'provider'
+        ORDER BY 1 DESC LIMIT 1""",
+    "pause_now": """
+        SELECT reason, classification, failures, until, {now} FROM queueing_pause
+        WHERE until IS NOT NULL""",
+    "lock_pause": """
+        SELECT failures, until > {now} FROM queueing_pause WHERE until IS NOT NULL {for_update}""",
     "pause": """
-        INSERT INTO queueing_pause (subject, reason, classification, until, failures, since)
-        VALUES (%s, %s, %s, {later}, %s, {now})
-        ON CONFLICT (subject) DO UPDATE SET reason = excluded.reason,
+        INSERT INTO queueing_pause (subject, reason, classification, until, failures, since, origin)
+        VALUES (%s, %s, %s, {later}, %s, {now}, '{}')
+        ON CONFLICT (subject) WHERE until IS NOT NULL DO UPDATE SET reason = excluded.reason,
             classification = excluded.classification, until = excluded.until,
             failures = excluded.failures""",
     # Whoever moves the moment is the one that may try: the others find it moved.
     "probe": "UPDATE queueing_pause SET until = {later} WHERE until <= {now} RETURNING id",
-    "look_again": "UPDATE queueing_pause SET until = {now}",
-    "lift": "DELETE FROM queueing_pause",
+    "look_again": "UPDATE queueing_pause SET until = {now} WHERE until IS NOT NULL",
+    "lift": "DELETE FROM queueing_pause WHERE until IS NOT NULL",
+    "hold": """
+        INSERT INTO queueing_pause (subject, reason, classification, until, failures, since, origin)
+        VALUES (%s, %s, 'operator', NULL, 0, {now}, %s)
+        ON CONFLICT (subject) WHERE until IS NULL DO UPDATE SET reason = excluded.reason,
+            origin = excluded.origin""",
+    "resume": "DELETE FROM queueing_pause WHERE subject = %s AND until IS NULL RETURNING id",
+    "holds": """
+        SELECT subject, reason, since, origin FROM queueing_pause WHERE until IS NULL
+        ORDER BY subject {bytewise}""",
+    # Heads that a pause of this subject held: whatever nudge they had was for nothing.
+    "unwoken_of": """
+        UPDATE queueing_lane SET woken_at = NULL WHERE id IN
+            (SELECT lane.id FROM {heads}
+             WHERE lane.head <= lane.tail
+                AND %s IN ('provider', 'queue:' || job.kind, 'team:' || job.team_id)
+             ORDER BY lane.key {bytewise} {for_update_of_lane})""",
+    "unwoken_ready": """
+        SELECT lane.id, job.id, job.kind FROM {heads}
+        WHERE {ready} AND lane.woken_at IS NULL LIMIT %s {skip_locked}""",
     "canaries": "SELECT queue, number, sent_at, seen_at, seen_by, {now} FROM queueing_canary",
     # Whoever raises the number is the one that sends it: the others find it raised. One that was
     # seen in the future was seen by a clock that was put back since.
@@ -305,11 +344,15 @@ _TEXTS = {
     # A look at every head: as much work as reconcile has with each of its passes.
     "heads": """
         SELECT job.kind, count(*),
-            sum(CASE WHEN job.state = 'queued' AND job.due_at <= {now} THEN 1 ELSE 0 END),
-            sum(CASE WHEN job.state = 'queued' AND job.due_at <= {now} AND lane.woken_at < {later}
+            sum(CASE WHEN {job_unpaused} AND job.state = 'queued' AND job.due_at <= {now}
                 THEN 1 ELSE 0 END),
-            sum(CASE WHEN job.state = 'queued' AND job.due_at < {later} THEN 1 ELSE 0 END),
-            min(CASE WHEN job.retried_count = 0 THEN job.created_at ELSE job.due_at END), {now}
+            sum(CASE WHEN {job_unpaused} AND job.state = 'queued' AND job.due_at <= {now}
+                AND lane.woken_at < {later} THEN 1 ELSE 0 END),
+            sum(CASE WHEN {job_unpaused} AND job.state = 'queued' AND job.due_at < {later}
+                THEN 1 ELSE 0 END),
+            sum(CASE WHEN {job_unpaused} THEN 0 ELSE 1 END),
+            min(CASE WHEN NOT ({job_unpaused}) THEN NULL
+                WHEN job.retried_count = 0 THEN job.created_at ELSE job.due_at END), {now}
         FROM {heads}
         WHERE lane.head <= lane.tail AND job.state IN ('queued', 'processing')
         GROUP BY job.kind""",
@@ -352,6 +395,8 @@ def _template(name: str, vendor: str) -> str:
     text = _TEXTS[name]
     for mark, value in (
         ("{ready}", _READY),
+        ("{unpaused}", _unpaused()),
+        ("{job_unpaused}", _unpaused("job.")),
         ("{heads}", _HEADS[vendor]),
         ("{now}", now),
         ("{later}", later),
@@ -361,6 +406,7 @@ def _template(name: str, vendor: str) -> str:
         ("{held}", _HELD),
         ("{asked}", _ASKED),
         ("{enqueue}", ENQUEUE),
+        ("{for_update_of_lane}", _LANE_FOR_UPDATE[vendor]),
         ("{for_update}", _FOR_UPDATE[vendor]),
         ("{skip_locked}", _SKIP_LOCKED[vendor]),
         ("{unlocked}", _UNLOCKED[vendor]),

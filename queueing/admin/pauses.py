@@ -36,7 +36,8 @@ class PauseAdmin(ReadOnly[Pause]):
     @admin.display(description="state")
     def shown_state(self, pause: Pause) -> SafeString:
         """Whether it is in force, or waits for the one job that tries."""
-        return badge("paused" if pause.until > timezone.now() else "trying")
+        tries = pause.until is not None and pause.until <= timezone.now()
+        return badge("trying" if tries else "paused")
 
 
 admin.site.register(Pause, PauseAdmin)

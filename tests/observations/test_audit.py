@@ -14,8 +14,9 @@ from observations.ingest import NewEvent
 from observations.models import AuditEntry, Event, Observation, Project, Session, Team
 from observations.providers import ProviderError
 from observations.sessions import NewSession
-from queueing import broker, kinds, leases, operations
+from queueing import broker, kinds, leases, operations, pauses
 from queueing.models import GenerationJob
+from queueing.pauses import Subject
 from tests.queueing.test_leases import expire
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -271,6 +272,22 @@ def test_a_retry_and_a_cancel_say_who_asked_and_what_changed(project: Project) -
     assert (retried.api_key_id, retried.details["requestId"]) == ("key-1", "request-2")
     assert retried.details["retriedCount"] == again.details["retriedCount"] == 1
     assert again.details["outcome"] == "noop_already_queued"
+
+
+def test_what_an_operator_pauses_and_resumes_is_entered_for_its_team(team: Team) -> None:
+    for subject in (Subject("team", team.id), Subject("queue", "event"), Subject("provider")):
+        pauses.hold(subject, QUESTION, by=BY_HAND)
+    pauses.resume(Subject("team", team.id), by=BY_HAND)
+    *paused, resumed = AuditEntry.objects.order_by("id")
+    assert [(row.action, row.resource_type, row.resource_id, row.team_id) for row in paused] == [
+        ("work.paused_by_operator", "team", team.id, team.id),
+        ("work.paused_by_operator", "queue", "event", None),
+        ("work.paused_by_operator", "provider", None, None),
+    ]
+    assert (resumed.action, resumed.team_id) == ("work.resumed_by_operator", team.id)
+    assert {row.actor_id for row in [*paused, resumed]} == {"system:server-cli"}
+    # Why is told where it is asked; what people write has no place in the audit.
+    assert QUESTION not in json.dumps([row.details for row in paused])
 
 
 def test_a_job_that_its_worker_left_is_entered_as_stalled(project: Project) -> None:
