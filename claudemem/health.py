@@ -14,7 +14,8 @@ from claudemem import condition, monitor, storechoice, verdicts
 from claudemem.condition import Database
 from claudemem.verdicts import Readings, Store
 from queueing import addresses, kinds, states
-from queueing.pauses import Paused
+from queueing.depths import Table
+from queueing.pauses import PROVIDER, Paused
 
 # Words that clients look for, whatever this server is made of.
 RUNTIME: Final = "server-beta"
@@ -88,8 +89,11 @@ def workers(seen: Readings) -> Boundary:
     return Boundary("active", found.reason, details)
 
 
-def provider(pause: Paused | None) -> Boundary:
-    """The configured provider, which nothing is asked of during a `pause`."""
+def provider(pause: Paused | None, *, held: bool = False) -> Boundary:
+    """The configured provider, which nothing is asked of during a `pause`.
+
+    `held`: an operator paused it, which is no fault.
+    """
     # Only workers need providers: the web process does without them until it is asked.
     from observations.providers import Options, UnknownProvider, provider_named
 
@@ -98,10 +102,19 @@ def provider(pause: Paused | None) -> Boundary:
     except UnknownProvider as error:
         return Boundary("errored", str(error))
     details = {"provider": chosen.name, "model": chosen.model}
+    if held:
+        return Boundary("disabled", "an operator paused it, until it is resumed", details)
     if pause is None:
         return Boundary("active", "configured", details)
     reason = f"paused: {pause.reason}; jobs wait, and the next try is in {pause.left:.0f} s"
     return Boundary("errored", reason, details)
+
+
+def provider_in(table: Table | None) -> Boundary:
+    """The configured provider, as the queues' table has it."""
+    if table is None:
+        return provider(None)
+    return provider(table.pause, held=any(each.subject == PROVIDER for each in table.holds))
 
 
 def broadcaster() -> Boundary:
@@ -128,7 +141,7 @@ def info() -> dict[str, Any]:
         "boundaries": {
             "queueManager": asdict(queue(known, seen.store)),
             "generationWorkerManager": asdict(workers(seen)),
-            "providerRegistry": asdict(provider(seen.table.pause if seen.table else None)),
+            "providerRegistry": asdict(provider_in(seen.table)),
             "eventBroadcaster": asdict(broadcaster()),
         },
         "queueLanes": [asdict(lane) for lane in lanes()],

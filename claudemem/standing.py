@@ -13,12 +13,12 @@ from claudemem import condition, health, monitor, peek, serverfiles, statefile, 
 from claudemem.members import RUNNING
 from claudemem.statefile import State
 from claudemem.verdicts import Check
+from observations import tenants
 from queueing import addresses, depths, kinds, pids, probes, states
 from queueing.canaries import Canary
 from queueing.depths import Table
 from queueing.errors import QueueingError
-
-# What a server says of itself there, for its older clients.
+from queueing.pauses import Hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,17 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What an operator paused: `name` is what people call it."""
+
+    subject: str
+    name: str
+    reason: str
+    since: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything that `status` tells. `problems` is empty where all is well.
 
@@ -107,6 +118,7 @@ class Report:
     problems: list[str]
     checks: list[Check] = field(default_factory=list)
     deployed: bool = False
+    pauses: list[Held] = field(default_factory=list)
 
 
 def gather() -> Report:
@@ -120,7 +132,7 @@ def gather() -> Report:
     table = depths.table() if database.initialized else None
     seen = monitor.here(table, database.reason, _up(server))
     checks = verdicts.checks(seen, monitor.limits())
-    provider = health.provider(table.pause if table else None)
+    provider = health.provider_in(table)
     problems = _problems(server, processes, web) + _faults(store, state) + _unwell(checks, server)
     if not database.initialized:
         problems.append(f"database: {database.reason}")
@@ -147,7 +159,23 @@ def gather() -> Report:
         problems=problems,
         checks=checks,
         deployed=settings.DEPLOYED,
+        pauses=held(table.holds) if table else [],
     )  # fmt: skip
+
+
+def held(holds: Sequence[Hold]) -> list[Held]:
+    """What operators paused, for people and programs."""
+    names = tenants.names(holds)
+    return [
+        Held(
+            subject=str(hold.subject),
+            name=names[hold.subject],
+            reason=hold.reason,
+            since=hold.since.isoformat(timespec="seconds"),
+            by=str(hold.by.get("actor_id") or hold.by.get("source") or ""),
+        )
+        for hold in holds
+    ]
 
 
 def _port(state: State) -> int:

@@ -96,6 +96,7 @@ def checks(seen: Readings, limits: Limits) -> list[Check]:
         *canaries(seen, limits),
         *queues(seen, limits),
         provider(seen),
+        pauses(seen),
     ]
 
 
@@ -130,6 +131,8 @@ def lag(seen: Readings, limits: Limits) -> Check:
         return Check("lag", OFF, "generation is switched off", age, limits.lag)
     if not seen.table.heads:
         return Check("lag", OK, "nothing waits", 0.0, limits.lag)
+    if all(each.paused == each.all for each in seen.table.heads):
+        return Check("lag", OK, "nothing waits but what an operator paused", 0.0, limits.lag)
     verdict: Verdict = LATE if age > limits.lag else OK
     return Check("lag", verdict, "age of the oldest unprocessed event", age, limits.lag)
 
@@ -211,10 +214,30 @@ def provider(seen: Readings) -> Check:
         return Check("provider", FAILED, seen.provider)
     if seen.table is None:
         return _untold("provider")
+    if "provider" in _held(seen.table, "provider"):
+        return Check("provider", OFF, "an operator paused it, until it is resumed")
     if pause := seen.table.pause:
         reason = f"paused ({pause.classification}); the next try is in {pause.left:.0f} s"
         return Check("provider", LATE, reason, pause.left)
     return Check("provider", OK, "configured")
+
+
+def pauses(seen: Readings) -> Check:
+    """What operators paused: it is meant, and so is what waits for it. No team is named."""
+    if seen.table is None:
+        return _untold("pauses")
+    if not seen.table.holds:
+        return Check("pauses", OK, "nothing is paused by an operator")
+    teams = len(_held(seen.table, "team"))
+    named = [*_held(seen.table, "provider"), *_held(seen.table, "queue")]
+    if teams:
+        named.append(f"{teams} team{'' if teams == 1 else 's'}")
+    return Check("pauses", OFF, f"paused by an operator: {', '.join(named)}")
+
+
+def _held(table: "Table", kind: str) -> list[str]:
+    """The subjects of this kind that an operator paused, as they are written."""
+    return [str(hold.subject) for hold in table.holds if hold.subject.kind == kind]
 
 
 def _canary(canary: "Canary", seen: Readings, limits: Limits) -> Check:
@@ -257,16 +280,20 @@ def _queue(queue: str, seen: Readings, limits: Limits) -> Check:
     rows = {state: count for (kind, state), count in seen.table.open.items() if kind == queue}
     heads = next((each for each in seen.table.heads if each.kind == queue), None)
     due, lacking = (heads.due, heads.lacking) if heads else (0, 0)
+    paused = heads.paused if heads else 0
     told = seen.store is not None and not seen.store.away
     messages = seen.store.messages.get(queue, 0) if seen.store and told else None
     waiting = sum(rows.values())
     missing = max(0, lacking - messages) if messages is not None else None
-    details = {"queue": queue, "rows": rows, "heads": due, "messages": messages,
-               "missing": missing}  # fmt: skip
+    details = {"queue": queue, "rows": rows, "heads": due, "paused": paused,
+               "messages": messages, "missing": missing}  # fmt: skip
     verdict: Verdict = OK
     reason = "rows and messages agree" if messages is not None else "counted by rows alone"
     if waiting > limits.depth:
         verdict, reason = LATE, f"{waiting} jobs wait or are worked"
+    if paused:
+        # How many jobs wait behind heads that are held is not known, and is no fault.
+        verdict, reason = OK, f"{waiting} jobs wait or are worked; {paused} lanes are paused"
     if missing and not seen.table.pause:
         verdict, reason = LATE, f"{missing} jobs that may run have no message"
     return Check("queues", verdict, reason, waiting, limits.depth, "jobs", details)

@@ -19,7 +19,7 @@ from queueing import canaries, kinds, pauses, states
 from queueing.canaries import Canary
 from queueing.direct import moment
 from queueing.models import GenerationJob
-from queueing.pauses import Paused
+from queueing.pauses import Hold, Paused
 from queueing.statements import fetch, seconds
 
 Counts = Counter[tuple[str, str]]
@@ -69,6 +69,7 @@ class Table:
     """What the database tells of the queues. Ages are in seconds.
 
     `open` has the jobs by kind and state. `done_age` is None where nothing was done lately.
+    `pause` is the provider's own, `holds` are what operators pause.
     """
 
     open: Counts
@@ -77,11 +78,15 @@ class Table:
     done_age: float | None
     canaries: Sequence[Canary]
     pause: Paused | None
+    holds: Sequence[Hold] = ()
 
 
 def table() -> Table:
     """Read it all."""
-    return Table(open_jobs(), heads(), held(), done_age(), canaries.latest(), pauses.current())
+    return Table(
+        open_jobs(), heads(), held(), done_age(), canaries.latest(), pauses.current(),
+        pauses.held(),
+    )  # fmt: skip
 
 
 def open_jobs() -> Counts:

@@ -26,8 +26,6 @@ from queueing.errors import UnknownSubject
 from queueing.outbox import Head
 from queueing.statements import fetch, seconds
 
-# There is one provider, so there is one thing that pauses by itself.
-SUBJECT = "provider"
 # So many heads are nudged as soon as their pause is over, the others by reconcile.
 AT_ONCE = 500
 
@@ -89,6 +87,9 @@ class Subject:
         return self.kind == "provider" or self.name == (kind if self.kind == "queue" else team_id)
 
 
+PROVIDER = Subject("provider")
+
+
 @dataclass(frozen=True, slots=True)
 class Hold:
     """A pause that an operator made: of what, why, since when, and who asked for it."""
@@ -122,7 +123,7 @@ def pause(reason: str, classification: str, *, probing: bool) -> None:
         if shut and not probing:
             return
         wait = retry.pause_seconds(failures + 1, settings.PAUSE_SECONDS)
-        fetch("pause", [SUBJECT, reason, classification, seconds(wait), failures + 1])
+        fetch("pause", [str(PROVIDER), reason, classification, seconds(wait), failures + 1])
 
 
 def lift() -> None:

@@ -9,7 +9,7 @@ import click
 from claudemem.commands import load_django
 
 if TYPE_CHECKING:
-    from claudemem.standing import Process, Queue, QueueStore, Report, Server
+    from claudemem.standing import Held, Process, Queue, QueueStore, Report, Server
     from claudemem.verdicts import Check
 
 _NAME = 12
@@ -46,6 +46,7 @@ def text(report: "Report") -> str:
     blocks = [
         [] if report.deployed else _server(report.server),
         _problems(report.problems),
+        paused(report.pauses),
         _about(report),
         [line for check in report.checks if (line := _check(check))]
         + [_line("lanes", f"{report.lanes_waiting} waiting")],
@@ -70,6 +71,22 @@ def _server(server: "Server") -> list[str]:
 
 def _problems(problems: list[str]) -> list[str]:
     return [_line("problem", each) for each in problems]
+
+
+def paused(holds: "list[Held]") -> list[str]:
+    """What operators paused and how it goes on, a line each."""
+    return [
+        line
+        for hold in holds
+        for line in (
+            _line("paused", f"{hold.name}, since {hold.since}{_why(hold)}"),
+            _line("", f"goes on with `claudemem jobs resume {hold.subject}`"),
+        )
+    ]
+
+
+def _why(hold: "Held") -> str:
+    return (f" by {hold.by}" if hold.by else "") + (f": {hold.reason}" if hold.reason else "")
 
 
 def _about(report: "Report") -> list[str]:
