@@ -27,6 +27,13 @@ class Tenant:
             return {"project_id": self.project.id}
         return {"team_id": self.team.id} if self.team else {}
 
+    @property
+    def place(self) -> str:
+        """What is meant, to be said behind something that belongs there or does not."""
+        if self.project:
+            return f" of the project {self.project.name}"
+        return f" of the team {self.team.name}" if self.team else ""
+
 
 def team(which: str) -> Team:
     """The team with this id or name. Raises NotFound, which names some that there are."""

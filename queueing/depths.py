@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
 
 from queueing import canaries, kinds, pauses, states
@@ -127,19 +127,33 @@ def counts() -> Counts:
     return _final.value() + _open()
 
 
+def counts_of(rows: QuerySet[GenerationJob]) -> Counts:
+    """The same of these jobs alone."""
+    by_state = rows.order_by().values_list("kind", "state").annotate(count=Count("pk"))
+    counted = Counter({(kind, state): count for kind, state, count in by_state})
+    return counted + _apart(rows)
+
+
 def forget() -> None:
     """Have everything counted anew."""
     _final.forget()
 
 
 def _open() -> Counts:
-    counted = open_jobs()
-    delayed = GenerationJob.objects.filter(state=states.QUEUED, due_at__gt=Now())
-    stalled = GenerationJob.objects.filter(state=states.PROCESSING, lease_until__lte=Now())
-    for word, rows in (("delayed", delayed), ("stalled", stalled)):
-        for kind, count in rows.order_by().values_list("kind").annotate(count=Count("pk")):
-            counted[kind, word] = count
-    return counted
+    return open_jobs() + _apart(GenerationJob.objects.all())
+
+
+def _apart(rows: QuerySet[GenerationJob]) -> Counts:
+    """How many of the jobs are delayed and how many stalled, by kind."""
+    delayed = rows.filter(state=states.QUEUED, due_at__gt=Now())
+    stalled = rows.filter(state=states.PROCESSING, lease_until__lte=Now())
+    return Counter(
+        {
+            (kind, word): count
+            for word, those in (("delayed", delayed), ("stalled", stalled))
+            for kind, count in those.order_by().values_list("kind").annotate(count=Count("pk"))
+        }
+    )
 
 
 def _ended() -> Counts:

@@ -1,0 +1,78 @@
+"""Whose jobs a command is about. Nobody reaches all teams' by leaving something out."""
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from claudemem.commands import load_django
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from observations.tenants import Tenant
+    from queueing.models import GenerationJob
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+_UNSCOPED = (
+    "Refusing to run unscoped: {what}. Name whose with --team or --project; an operator of the "
+    "whole server sets CLAUDE_MEM_SERVER_ADMIN=1, for this call or in settings.json{known}"
+)
+
+
+def scoped(command: Command) -> Command:
+    """Give a command `--team` and `--project`; it is called with the `tenant` that they name."""
+
+    @click.option("--team", metavar="ID|NAME", help="Only this team's jobs.")
+    @click.option("--project", metavar="ID|NAME", help="Only this project's jobs.")
+    @functools.wraps(command)
+    def asked(*args: Any, team: str | None, project: str | None, **kwargs: Any) -> Any:
+        return command(*args, tenant=_tenant(team, project), **kwargs)
+
+    return asked  # type: ignore[return-value]
+
+
+def allow(what: str) -> None:
+    """Let nobody on but an operator of the whole server; `what` says what concerns all teams.
+
+    Raises ClickException.
+    """
+    from django.conf import settings
+
+    if not settings.SERVER_ADMIN:
+        raise click.ClickException(_UNSCOPED.format(what=what, known=_teams()))
+
+
+def told(tenant: "Tenant") -> dict[str, str | None]:
+    """The scope, for programs."""
+    return {
+        "team": tenant.team.id if tenant.team else None,
+        "project": tenant.project.id if tenant.project else None,
+    }
+
+
+def jobs_of(tenant: "Tenant") -> "QuerySet[GenerationJob]":
+    """The jobs within the scope."""
+    from queueing.models import GenerationJob
+
+    return GenerationJob.objects.filter(**tenant.columns)
+
+
+def _tenant(team: str | None, project: str | None) -> "Tenant":
+    load_django(existing=True)
+    # Celery's app must exist before anything asks the queue store or publishes.
+    from claudemem import celery  # noqa: F401
+    from observations import tenants
+
+    if not (team or project):
+        allow("this concerns the jobs of all teams")
+    return tenants.tenant(team, project)
+
+
+def _teams() -> str:
+    """The teams there are, for whoever has only one and never named it."""
+    from observations.models import Team
+
+    names = list(Team.objects.order_by("name").values_list("name", flat=True)[:2])
+    return f". The only team here is {names[0]}: --team {names[0]}" if len(names) == 1 else "."

@@ -1,0 +1,62 @@
+"""What is still to be done before nothing of a team, or nothing at all, is in hand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db.models import Count, QuerySet
+from django.db.models.functions import Now
+
+from queueing import pauses, states
+from queueing.models import GenerationJob
+from queueing.pauses import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class InHand:
+    """How many jobs of a kind a worker has under leases that are in force."""
+
+    kind: str
+    worker: str
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is in hand, how many jobs wait besides, and how many of those nobody holds."""
+
+    in_hand: Sequence[InHand]
+    waiting: int
+    may_run: int
+
+    @property
+    def told(self) -> str:
+        """All of it in words."""
+        hands = [f"{each.worker} has {each.jobs} of {each.kind}" for each in self.in_hand]
+        held = self.waiting - self.may_run
+        waits = f"{self.waiting} wait" + (f", {held} of them paused" if held else "")
+        return "; ".join([*(hands or ["nothing is in hand"]), waits])
+
+
+def left(subject: Subject) -> Left:
+    """What is left of `subject`, counted by an index of what is open."""
+    rows = GenerationJob.objects.filter(state__in=states.OPEN).order_by()
+    match subject.kind:
+        case "team":
+            rows = rows.filter(team_id=subject.name)
+        case "queue":
+            rows = rows.filter(kind=subject.name)
+    leased = rows.filter(state=states.PROCESSING, lease_until__gt=Now())
+    hands = leased.values_list("kind", "leased_by").annotate(count=Count("pk"))
+    waiting, may_run = _waiting(rows.exclude(state=states.PROCESSING, lease_until__gt=Now()))
+    return Left([InHand(*row) for row in hands.order_by("leased_by", "kind")], waiting, may_run)
+
+
+def _waiting(rows: QuerySet[GenerationJob]) -> tuple[int, int]:
+    holds = [hold.subject for hold in pauses.held()]
+    counted = rows.values_list("kind", "team_id").annotate(count=Count("pk"))
+    waiting = may_run = 0
+    for kind, team_id, count in counted:
+        waiting += count
+        if not any(held.covers(kind, team_id) for held in holds):
+            may_run += count
+    return waiting, may_run
