@@ -3,15 +3,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from django.db import transaction
 
 from claudemem.cli import cli
-from observations import keys, sessions
+from observations import keys
 from observations.models import ApiKey, AuditEntry, Project, Team
-from observations.sessions import NewSession
-from queueing import kinds, outbox
-from queueing.models import GenerationJob
-from queueing.outbox import NewJob
 
 pytestmark = pytest.mark.django_db
 
@@ -116,74 +111,3 @@ def test_keys_that_the_command_line_makes_and_revokes_are_entered_in_the_audit()
         assert (row.resource_id, row.actor_id) == (made["id"], "system:server-cli")
         assert row.details["source"] == "cli_operator"
         assert made["key"] not in str(row.details)
-
-
-def test_a_job_is_cancelled_and_retried_and_that_is_entered_in_the_audit(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("queueing.broker.publish", lambda job_id, kind: None)
-    new = NewJob(kinds.EVENT, "lane", kinds.EVENT.job_id("1"), "event-1", "team", "p")
-    with transaction.atomic():
-        (job,) = outbox.enqueue([new])
-    cancelled = told("jobs", "cancel", job.id)
-    assert (cancelled["action"], cancelled["outcome"]) == ("cancel", "cancelled")
-    assert told("jobs", "cancel", job.id)["outcome"] == "noop_already_cancelled"
-    retried = told("jobs", "retry", job.id)
-    assert (retried["outcome"], retried["retriedCount"], retried["status"]) == (
-        "requeued", 1, "queued",
-    )  # fmt: skip
-    assert told("jobs", "retry", job.id)["outcome"] == "noop_already_queued"
-    rows = AuditEntry.objects.order_by("id")
-    assert [row.action.partition(".")[2] for row in rows] == [
-        "cancelled_by_operator", "cancelled_by_operator", "retried_by_operator",
-        "retried_by_operator",
-    ]  # fmt: skip
-    assert {(row.details["source"], row.actor_id) for row in rows} == {
-        ("cli_operator", "system:server-cli")
-    }
-
-
-def test_a_sessions_queue_is_cleared_and_each_job_is_entered_in_the_audit(
-    monkeypatch: pytest.MonkeyPatch, project: Project
-) -> None:
-    monkeypatch.setattr("queueing.broker.publish", lambda job_id, kind: None)
-    session, _ = sessions.start(project.team_id, NewSession(project.pk, "e-1"))
-    new = [
-        NewJob(kinds.EVENT, session.lane_key, kinds.EVENT.job_id(str(n)), f"event-{n}",
-               project.team_id, project.pk, session_id=session.pk)
-        for n in range(2)
-    ]  # fmt: skip
-    with transaction.atomic():
-        outbox.enqueue(new)
-    assert told("jobs", "clear", "--session", session.pk) == {
-        "sessionId": session.pk, "action": "clear", "cancelled": 2,
-    }  # fmt: skip
-    assert told("jobs", "clear", "--session", session.pk)["cancelled"] == 0
-    entered = AuditEntry.objects.filter(action="generation_job.cancelled_by_operator")
-    assert [row.actor_id for row in entered] == ["system:server-cli"] * 2
-    missing = run("jobs", "clear", "--session", "nobody")
-    assert (missing.exit_code, "there is no session nobody" in missing.stderr) == (1, True)
-
-
-def test_an_operation_on_no_job_or_a_completed_one_is_told() -> None:
-    missing = run("jobs", "retry", "none")
-    assert (missing.exit_code, missing.stdout) == (1, "")
-    assert "there is no job" in missing.stderr
-
-
-def test_jobs_are_listed_for_people_and_for_programs() -> None:
-    with transaction.atomic():
-        outbox.enqueue(
-            [
-                NewJob(kinds.EVENT, "lane", kinds.EVENT.job_id(str(n)), f"event-{n}", "team", "p")
-                for n in range(3)
-            ]
-        )
-    GenerationJob.objects.filter(source_id="event-1").update(
-        state="failed", last_error={"reason": "it was refused", "classification": "auth"}
-    )
-    assert "3 of 3 jobs" in run("jobs", "list").stdout
-    assert "it was refused" in run("jobs", "list", "--status", "failed").stdout
-    page = told("jobs", "list", "--json", "--status", "queued", "--limit", "1")
-    assert (page["status"], page["count"], page["total"]) == ("queued", 1, 2)
-    assert list(page["jobs"][0])[:4] == ["id", "projectId", "teamId", "sourceType"]
