@@ -23,9 +23,12 @@ def shown(
     _record(request, mode, project_id, resource_id=resource_id, **told)
 
 
-def listed(request: Call, mode: str, count: int, **details: Any) -> None:
-    """Enter that the caller is about to be shown so many jobs."""
-    _record(request, mode, request.auth.project_id, resultCount=count, **details)
+def listed(
+    request: Call, mode: str, count: int, project_id: str | None = None, **details: Any
+) -> None:
+    """Enter that the caller is about to be shown so many jobs, of one project if it is named."""
+    project_id = project_id or request.auth.project_id
+    _record(request, mode, project_id, resultCount=count, **details)
 
 
 def _record(request: Call, mode: str, project_id: str | None, **details: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from claudemem.api.answers import epoch, epoch_or_none
 from observations.models import Event, Observation, ObservationSource, Session
 from queueing import kinds, states
-from queueing.models import GenerationJob
+from queueing.models import GenerationJob, GenerationJobEvent
 
 Wire = dict[str, Any]
 
@@ -174,6 +174,26 @@ def job_entry_with_payload(row: GenerationJob) -> Wire:
             "retried_count": row.retried_count,
             **row.origin,
         }
+    }
+
+
+# What a job's history says of the machines that worked it.
+_OF_WORKERS = ("worker", "task")
+
+
+def job_event(row: GenerationJobEvent, in_full: bool) -> Wire:
+    """A line of a job's history; which worker it was is told `in_full` alone."""
+    details = row.details if in_full else {
+        name: value for name, value in row.details.items() if name not in _OF_WORKERS
+    }  # fmt: skip
+    return {
+        "id": str(row.pk),
+        "generationJobId": row.job_id,
+        "eventType": row.event,
+        "statusAfter": row.state_after,
+        "attempt": row.attempt,
+        "details": details,
+        "createdAtEpoch": epoch(row.created_at),
     }
 
 

@@ -1,19 +1,23 @@
-"""Jobs: list, look at, retry, cancel."""
+"""Jobs: list, look at, wait for, retry, cancel."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from ninja import Router
 
-from claudemem.api import audited, entities, reach
+from claudemem.api import audited, entities, reach, waiting
 from claudemem.api.answers import Answer
-from claudemem.api.calls import Call, Needs, origin
+from claudemem.api.calls import Call, Needs, flags, origin
+from claudemem.api.entities import Wire
 from observations import scopes
-from observations.errors import Forbidden
+from observations.errors import Forbidden, NotFound
 from queueing import operations, states
+from queueing.models import GenerationJob
 
 router = Router(tags=["jobs"])
 
@@ -28,29 +32,55 @@ def show_all(request: Call) -> Answer:
     """The caller's jobs, newest first. A filter that is not understood is ignored."""
     entry = _entry(request)
     rows = reach.jobs(request.auth).filter(**_filters(request))
-    limit = min(max(_number(request, "limit", USUAL), 1), MOST)
-    offset = min(max(_number(request, "offset", 0), 0), _FARTHEST)
-    jobs = [entry(row) for row in rows.order_by("-id")[offset : offset + limit]]
     with_payload = {"payload": True} if entry is entities.job_entry_with_payload else {}
-    audited.listed(request, "jobs_list", len(jobs), limit=limit, offset=offset, **with_payload)
-    page = {"jobs": jobs, "total": rows.count(), "limit": limit, "offset": offset}
+    page = _listed(request, "jobs_list", rows, entry, **with_payload)
     return Answer({**page, "requestId": request.request_id})
+
+
+@router.get("/teams/{team_id}/jobs", auth=Needs(scopes.READ_JOBS))
+def show_of_team(request: Call, team_id: str) -> Answer:
+    """The jobs of the caller's team; of a project alone, where the key is bound to one."""
+    if team_id != request.auth.team_id:
+        raise NotFound("Team not found")
+    return Answer(_listed(request, "team_jobs", reach.jobs(request.auth).filter(**_state(request))))
+
+
+@router.get("/projects/{project_id}/jobs", auth=Needs(scopes.READ_JOBS))
+def show_of_project(request: Call, project_id: str) -> Answer:
+    """The jobs of a project within the caller's reach."""
+    if not reach.sees_project(request.auth, project_id):
+        raise NotFound("Project not found")
+    rows = reach.jobs(request.auth).filter(project_id=project_id, **_state(request))
+    return Answer(_listed(request, "project_jobs", rows, about=project_id))
 
 
 @router.get("/jobs/{job_id}", auth=Needs(scopes.READ_JOBS))
 def show(request: Call, job_id: str) -> Answer:
-    """One job."""
-    return Answer({"generationJob": entities.job_status(reach.job(request.auth, job_id))})
+    """One job; with `wait=true` once it is settled, or when that takes too long."""
+    waits = flags(request).wait
+    return Answer(_told(reach.job(request.auth, job_id), waits))
+
+
+@router.get("/jobs/{job_id}/events", auth=Needs(scopes.READ_JOBS))
+def history(request: Call, job_id: str) -> Answer:
+    """What became of a job, transition by transition, oldest first."""
+    rows = reach.job(request.auth, job_id).history.order_by("id")
+    in_full = scopes.allows(request.auth.scopes, scopes.READ_PAYLOADS)
+    limit, offset = _window(request)
+    events = [entities.job_event(row, in_full) for row in rows[offset : offset + limit]]
+    page = {"events": events, "total": rows.count(), "limit": limit, "offset": offset}
+    return Answer({**page, "requestId": request.request_id})
 
 
 @router.post("/jobs/{job_id}/retry", auth=Needs(scopes.WRITE_MEMORY))
 def retry(request: Call, job_id: str) -> Answer:
-    """Queue a failed or cancelled job again; one that waits already is left as it is."""
+    """Queue a failed, cancelled or stalled job again; one that waits already is only nudged."""
+    waits = flags(request).wait
     by = origin(request, "operator_retry")
     retried = operations.retry(reach.job(request.auth, job_id).id, by)
     return Answer(
         {
-            "generationJob": entities.job_status(retried.job),
+            **_told(retried.job, waits),
             "retriedCount": retried.job.retried_count,
             "alreadyQueued": retried.already_queued,
             "requestId": request.request_id,
@@ -72,7 +102,36 @@ def cancel(request: Call, job_id: str) -> Answer:
     )
 
 
-def _entry(request: Call) -> Any:
+def _told(job: GenerationJob, waits: bool) -> dict[str, Any]:
+    if not waits:
+        return {"generationJob": entities.job_status(job)}
+    waited = waiting.wait({job.id})
+    late = {"waitTimedOut": True} if job.id in waited.late else {}
+    return {"generationJob": entities.job_status(waited.jobs.get(job.id, job)), **late}
+
+
+def _listed(
+    request: Call,
+    mode: str,
+    rows: QuerySet[GenerationJob],
+    entry: Callable[[GenerationJob], Wire] = entities.job_entry,
+    about: str | None = None,
+    **details: Any,
+) -> dict[str, Any]:
+    """A page of these jobs, newest first, once that it is shown is entered in the audit."""
+    limit, offset = _window(request)
+    jobs = [entry(row) for row in rows.order_by("-id")[offset : offset + limit]]
+    audited.listed(request, mode, len(jobs), about, limit=limit, offset=offset, **details)
+    return {"jobs": jobs, "total": rows.count(), "limit": limit, "offset": offset}
+
+
+def _window(request: HttpRequest) -> tuple[int, int]:
+    """How many to show, and how many to leave out before them."""
+    limit = min(max(_number(request, "limit", USUAL), 1), MOST)
+    return limit, min(max(_number(request, "offset", 0), 0), _FARTHEST)
+
+
+def _entry(request: Call) -> Callable[[GenerationJob], Wire]:
     if "payload" not in re.split(r"[\s,]+", request.GET.get("include", "")):
         return entities.job_entry
     if not scopes.allows(request.auth.scopes, scopes.READ_PAYLOADS):
@@ -81,14 +140,17 @@ def _entry(request: Call) -> Any:
 
 
 def _filters(request: HttpRequest) -> dict[str, Any]:
-    filters: dict[str, Any] = {}
-    if (state := request.GET.get("status")) in states.ALL:
-        filters["state"] = state
+    filters: dict[str, Any] = _state(request)
     if (source_type := request.GET.get("source_type")) in SOURCE_TYPES:
         filters["source_type"] = source_type
     if since := _date(request.GET.get("since", "")):
         filters["created_at__gte"] = since
     return filters
+
+
+def _state(request: HttpRequest) -> dict[str, str]:
+    state = request.GET.get("status", "")
+    return {"state": state} if state in states.ALL else {}
 
 
 def _number(request: HttpRequest, name: str, usual: int) -> int:

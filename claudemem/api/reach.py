@@ -7,7 +7,7 @@ from django.db.models import Count, QuerySet
 
 from observations.errors import Forbidden, NotFound
 from observations.keys import Principal
-from observations.models import Event, Session
+from observations.models import Event, Project, Session
 from observations.sessions import require_project
 from queueing import states
 from queueing.errors import JobNotFound
@@ -33,6 +33,12 @@ def project(principal: Principal, project_id: str) -> str:
     if principal.project_id is None and principal.team_id is not None:
         require_project(principal.team_id, project_id)
     return project_id
+
+
+def sees_project(principal: Principal, project_id: str) -> bool:
+    """Whether there is such a project among the caller's."""
+    rows = Project.objects.filter(pk=project_id, team_id=principal.team_id)
+    return principal.project_id in (None, project_id) and rows.exists()
 
 
 def event(principal: Principal, event_id: str) -> Event:

@@ -2,9 +2,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.utils import timezone
 
-from observations.models import Project, Team
+from observations.models import AuditEntry, Project, Team
+from queueing import leases
 from queueing.models import GenerationJob
 from tests.claudemem.api.conftest import Api, RawKey, refused, told
 
@@ -159,3 +161,175 @@ def test_jobs_out_of_reach_are_not_there(
             assert refused(answer, 404, "NotFound") == "Generation job not found"
     bound = Api(raw_key(project=project))
     assert told(bound.get("/v1/jobs"), 200)["total"] == 3
+
+
+# --- of a team, of a project ----------------------------------------------------------------------
+
+
+def listing(api: Api, path: str) -> list[str]:
+    page = told(api.get(path), 200)
+    assert list(page) == ["jobs", "total", "limit", "offset"]
+    return [job["id"] for job in page["jobs"]]
+
+
+def test_a_team_key_lists_the_team_and_a_projects_key_its_project(
+    api: Api, raw_key: RawKey, team: Team, project: Project, job_ids: list[str]
+) -> None:
+    path = f"/v1/teams/{team.id}/jobs"
+    assert listing(api, path) == job_ids[::-1]
+    assert listing(Api(raw_key(project=project)), path) == job_ids[::-1]
+    sibling = Api(raw_key(project=Project.objects.create(team=team, name="other")))
+    assert listing(sibling, path) == []
+    stranger = Api(raw_key(owner=Team.objects.create(name="strangers")))
+    for nobody in (stranger.get(path), api.get("/v1/teams/nobody/jobs")):
+        assert refused(nobody, 404, "NotFound") == "Team not found"
+
+
+def test_a_projects_jobs_are_for_its_own_key_and_its_teams(
+    api: Api, raw_key: RawKey, team: Team, project: Project, job_ids: list[str]
+) -> None:
+    path = f"/v1/projects/{project.id}/jobs"
+    assert listing(api, path) == job_ids[::-1]
+    assert listing(Api(raw_key(project=project)), path) == job_ids[::-1]
+    other = Project.objects.create(team=team, name="other")
+    assert listing(api, f"/v1/projects/{other.id}/jobs") == []
+    sibling = Api(raw_key(project=other))
+    stranger = Api(raw_key(owner=Team.objects.create(name="strangers")))
+    for nobody in (sibling.get(path), stranger.get(path), api.get("/v1/projects/nobody/jobs")):
+        assert refused(nobody, 404, "NotFound") == "Project not found"
+
+
+@pytest.mark.parametrize("noun", ["teams", "projects"])
+def test_these_listings_take_a_state_and_a_window(
+    api: Api, team: Team, project: Project, job_ids: list[str], noun: str
+) -> None:
+    path = f"/v1/{noun}/{team.id if noun == 'teams' else project.id}/jobs"
+    _fail(job_ids[1])
+    assert listing(api, f"{path}?status=failed") == [job_ids[1]]
+    assert listing(api, f"{path}?status=nonsense&limit=2&offset=1") == [job_ids[1], job_ids[0]]
+    # What only the list of all jobs understands is ignored here.
+    page = told(api.get(f"{path}?since=2999-01-01&include=payload&limit=201"), 200)
+    assert (page["total"], page["limit"]) == (3, 200)
+    assert "payload" not in page["jobs"][0]
+
+
+def test_each_listing_is_entered_in_the_audit(
+    api: Api, team: Team, project: Project, job_ids: list[str]
+) -> None:
+    api.get(f"/v1/teams/{team.id}/jobs", X_Request_Id="r-3")
+    api.get(f"/v1/projects/{project.id}/jobs?limit=1", X_Request_Id="r-4")
+    of_team, of_project = AuditEntry.objects.filter(action="observation.read").order_by("id")
+    assert (of_team.details["mode"], of_team.project_id) == ("team_jobs", None)
+    assert (of_project.details["mode"], of_project.project_id) == ("project_jobs", project.id)
+    assert (of_project.details["resultCount"], of_project.details["requestId"]) == (1, "r-4")
+
+
+# --- history --------------------------------------------------------------------------------------
+
+
+def test_a_jobs_history_is_told_oldest_first_and_by_pages(api: Api, job_ids: list[str]) -> None:
+    api.post(f"/v1/jobs/{job_ids[0]}/cancel", b"", X_Request_Id="r-5")
+    api.post(f"/v1/jobs/{job_ids[0]}/retry", b"")
+    path = f"/v1/jobs/{job_ids[0]}/events"
+    page = told(api.get(path), 200)
+    assert list(page) == ["events", "total", "limit", "offset", "requestId"]
+    assert [event["eventType"] for event in page["events"]] == ["queued", "cancelled", "retried"]
+    assert [event["statusAfter"] for event in page["events"]] == ["queued", "cancelled", "queued"]
+    cancelled = page["events"][1]
+    assert list(cancelled) == [
+        "id", "generationJobId", "eventType", "statusAfter", "attempt", "details", "createdAtEpoch",
+    ]  # fmt: skip
+    assert cancelled["generationJobId"] == job_ids[0]
+    assert cancelled["details"]["source"] == "operator_cancel"
+    assert cancelled["details"]["request_id"] == "r-5"
+    second = told(api.get(f"{path}?limit=1&offset=1"), 200)
+    assert (second["events"], second["total"]) == ([cancelled], 3)
+    assert (second["limit"], second["offset"]) == (1, 1)
+
+
+def test_which_worker_had_a_job_is_for_administrators(
+    api: Api, raw_key: RawKey, job_ids: list[str]
+) -> None:
+    assert leases.claim(job_ids[0], "host:7", task="task-1")
+    path = f"/v1/jobs/{job_ids[0]}/events?offset=1"
+    (event,) = told(Api(raw_key("jobs:read")).get(path), 200)["events"]
+    assert event["details"] == {"batch": 1}
+    (event,) = told(Api(raw_key("memories:read", "admin")).get(path), 200)["events"]
+    assert event["details"] == {"batch": 1, "worker": "host:7", "task": "task-1"}
+
+
+def test_a_history_out_of_reach_is_not_there(
+    api: Api, raw_key: RawKey, team: Team, job_ids: list[str]
+) -> None:
+    sibling = Api(raw_key(project=Project.objects.create(team=team, name="other")))
+    path = f"/v1/jobs/{job_ids[0]}/events"
+    assert refused(sibling.get(path), 404, "NotFound") == "Generation job not found"
+    assert refused(api.get("/v1/jobs/none/events"), 404, "NotFound") == "Generation job not found"
+
+
+# --- retry and cancel, in each state --------------------------------------------------------------
+
+
+def test_a_job_that_a_worker_has_is_not_retried(api: Api, job_ids: list[str]) -> None:
+    assert leases.claim(job_ids[0], "host:7")
+    message = refused(api.post(f"/v1/jobs/{job_ids[0]}/retry", b""), 409, "Conflict")
+    assert message == (
+        "Generation job is currently processing; cancel or wait for completion before retrying"
+    )
+
+
+def test_a_cancelled_job_is_queued_again_with_its_attempts(api: Api, job_ids: list[str]) -> None:
+    told(api.post(f"/v1/jobs/{job_ids[0]}/cancel", b""), 200)
+    job = told(api.post(f"/v1/jobs/{job_ids[0]}/retry", b""), 200)["generationJob"]
+    assert (job["status"], job["attempts"], job["cancelledAtEpoch"]) == ("queued", 0, None)
+
+
+@pytest.mark.parametrize("state", ["failed", "processing"])
+def test_a_job_that_failed_or_is_worked_can_be_cancelled(
+    api: Api, job_ids: list[str], state: str
+) -> None:
+    if state == "failed":
+        _fail(job_ids[0])
+    else:
+        assert leases.claim(job_ids[0], "host:7")
+    answer = told(api.post(f"/v1/jobs/{job_ids[0]}/cancel", b""), 200)
+    assert (answer["generationJob"]["status"], answer["alreadyCancelled"]) == ("cancelled", False)
+
+
+def test_what_is_done_to_a_job_is_entered_with_what_changed(api: Api, job_ids: list[str]) -> None:
+    for deed in ("cancel", "retry", "retry"):
+        told(api.post(f"/v1/jobs/{job_ids[0]}/{deed}", b"", X_Request_Id=f"r-{deed}"), 200)
+    rows = AuditEntry.objects.filter(action__endswith="_by_operator").order_by("id")
+    cancelled, retried, again = [row.details for row in rows]
+    assert (cancelled["previousStatus"], cancelled["requestId"]) == ("queued", "r-cancel")
+    assert (retried["previousStatus"], retried["currentStatus"]) == ("cancelled", "queued")
+    assert (retried["retriedCount"], again["outcome"]) == (1, "noop_already_queued")
+
+
+def test_reading_is_not_enough_to_retry_or_cancel(
+    api: Api, raw_key: RawKey, job_ids: list[str]
+) -> None:
+    reader = Api(raw_key("memories:read", "jobs:read"))
+    for deed in ("cancel", "retry"):
+        refused(reader.post(f"/v1/jobs/{job_ids[0]}/{deed}", b""), 403, "Forbidden")
+
+
+# --- waiting --------------------------------------------------------------------------------------
+
+
+def test_whoever_waits_for_a_job_is_told_once_it_is_settled(
+    api: Api, job_ids: list[str], settings: LazySettings
+) -> None:
+    settings.WAIT_SECONDS = 0.05
+    path = f"/v1/jobs/{job_ids[0]}"
+    late = told(api.get(f"{path}?wait=true"), 200)
+    assert (late["generationJob"]["status"], late["waitTimedOut"]) == ("queued", True)
+    GenerationJob.objects.filter(pk=job_ids[0]).update(state="cancelled")
+    settings.WAIT_SECONDS = 60
+    settled = told(api.get(f"{path}?wait=true"), 200)
+    assert list(settled) == ["generationJob"]
+    assert settled["generationJob"]["status"] == "cancelled"
+    settings.WAIT_SECONDS = 0.05
+    retried = told(api.post(f"{path}/retry?wait=true", b""), 200)
+    assert (retried["waitTimedOut"], retried["retriedCount"]) == (True, 1)
+    assert refused(api.get(f"{path}?wait=perhaps"), 400, "ValidationError")

@@ -60,7 +60,10 @@ def test_the_routes_are_those_of_the_contract() -> None:
         "POST /v1/memories",
         "DELETE /v1/memories/some-id",
         "GET /v1/jobs",
+        "GET /v1/teams/some-id/jobs",
+        "GET /v1/projects/some-id/jobs",
         "GET /v1/jobs/some-id",
+        "GET /v1/jobs/some-id/events",
         "POST /v1/jobs/some-id/retry",
         "POST /v1/jobs/some-id/cancel",
     }
