@@ -165,7 +165,7 @@ def gather() -> Report:
 
 def held(holds: Sequence[Hold]) -> list[Held]:
     """What operators paused, for people and programs."""
-    names = tenants.names(holds)
+    names = tenants.names(hold.subject for hold in holds)
     return [
         Held(
             subject=str(hold.subject),

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 
 from observations.errors import InvalidInput, NotFound
 from observations.models import Project, Team
-from queueing.pauses import Hold, Subject
+from queueing.pauses import Subject
 
 # So many are named to whoever named none of them.
 MOST_NAMED = 5
@@ -71,9 +71,9 @@ def subject(text: str) -> Subject:
     return Subject("team", team(meant.name).id) if meant.kind == "team" else meant
 
 
-def names(holds: Iterable[Hold]) -> dict[Subject, str]:
-    """Each held subject as people know it: a team by its name, if it is there still."""
-    held = [hold.subject for hold in holds]
+def names(subjects: Iterable[Subject]) -> dict[Subject, str]:
+    """Each subject as people know it: a team by its name, if it is there still."""
+    held = list(subjects)
     ids = [each.name for each in held if each.kind == "team"]
     known = dict(Team.objects.filter(pk__in=ids).values_list("pk", "name")) if ids else {}
     return {each: f"team {known[each.name]}" if each.name in known else str(each) for each in held}

@@ -32,8 +32,7 @@ def show_all(request: Call) -> Answer:
     """The caller's jobs, newest first. A filter that is not understood is ignored."""
     entry = _entry(request)
     rows = reach.jobs(request.auth).filter(**_filters(request))
-    with_payload = {"payload": True} if entry is entities.job_entry_with_payload else {}
-    page = _listed(request, "jobs_list", rows, entry, **with_payload)
+    page = _listed(request, "jobs_list", rows, entry)
     return Answer({**page, "requestId": request.request_id})
 
 
@@ -116,12 +115,12 @@ def _listed(
     rows: QuerySet[GenerationJob],
     entry: Callable[[GenerationJob], Wire] = entities.job_entry,
     about: str | None = None,
-    **details: Any,
 ) -> dict[str, Any]:
     """A page of these jobs, newest first, once that it is shown is entered in the audit."""
     limit, offset = _window(request)
     jobs = [entry(row) for row in rows.order_by("-id")[offset : offset + limit]]
-    audited.listed(request, mode, len(jobs), about, limit=limit, offset=offset, **details)
+    in_full = {"payload": True} if entry is entities.job_entry_with_payload else {}
+    audited.listed(request, mode, len(jobs), about, limit=limit, offset=offset, **in_full)
     return {"jobs": jobs, "total": rows.count(), "limit": limit, "offset": offset}
 
 

@@ -6,15 +6,17 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
+from observations import tenants
 from observations.admin.filters import ProjectFilter
 from observations.admin.reach import Scoped, projects, reach
-from observations.models import Project
+from observations.models import Project, Team
 from queueing.admin.lanes import BusyFilter, LaneAdmin
 from queueing.admin.pauses import PauseAdmin
 from queueing.models import Lane, Pause
+from queueing.pauses import Subject
 
 
 class MemoryLaneAdmin(LaneAdmin, Scoped[Lane]):
@@ -54,7 +56,20 @@ class MemoryLaneAdmin(LaneAdmin, Scoped[Lane]):
 
 
 class MemoryPauseAdmin(PauseAdmin):
-    """A pause concerns everybody: members see it, superusers end it."""
+    """The queue's own page of pauses, with the names of teams.
+
+    A provider's or a queue's pause concerns everybody: members see it, superusers make and end it.
+    A team's is seen by its members, and made and ended by its admins.
+    """
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Pause]:
+        """Pauses of what is shared, and of teams within reach."""
+        rows = super().get_queryset(request)
+        sees = reach(request).sees
+        if sees.ids is None:
+            return rows
+        of_teams = [str(Subject("team", team)) for team in sees.ids]
+        return rows.filter(Q(subject__in=of_teams) | ~Q(subject__startswith="team:"))
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Whoever is in a team may wonder why nothing happens."""
@@ -65,8 +80,38 @@ class MemoryPauseAdmin(PauseAdmin):
         return bool(reach(request).sees)
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Who may act for a team pauses and resumes it."""
+        return bool(reach(request).acts)
+
+    def has_provider_permission(self, request: HttpRequest) -> bool:
         """Only who sees all teams tries for all of them."""
         return reach(request).is_whole
+
+    def may_resume(self, request: HttpRequest, subject: Subject) -> bool:
+        """Teams in whose name the user may act; what is shared only for who sees all teams."""
+        if subject.kind == "team":
+            return subject.name in reach(request).acts
+        return reach(request).is_whole
+
+    def choices(self, request: HttpRequest) -> list[tuple[str, str]]:
+        """What is shared, for who sees all teams, and the teams in whose name the user may act."""
+        shared = super().choices(request) if reach(request).is_whole else []
+        teams = reach(request).acts.narrow(Team.objects.order_by("name"), "pk")
+        named = teams.values_list("pk", "name")
+        return [*shared, *((str(Subject("team", pk)), f"the team {name}") for pk, name in named)]
+
+    def accompany(self, rows: list[Pause]) -> None:
+        """The names of the teams that are paused."""
+        super().accompany(rows)
+        names = tenants.names(Subject.parse(row.subject) for row in rows)
+        for row in rows:
+            vars(row)["called"] = names[Subject.parse(row.subject)]
+
+    def called(self, pause: Pause) -> str:
+        """A team by its name; its id if it is gone."""
+        if "called" not in vars(pause):
+            self.accompany([pause])
+        return str(vars(pause)["called"])
 
 
 admin.site.unregister(Lane)

@@ -8,6 +8,7 @@ from django.db.models import Count, F, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from observations import tenants
 from observations.admin.gist import called
 from observations.admin.reach import Reach, latest_projects, reach
 from observations.admin.said import subjects
@@ -15,6 +16,7 @@ from observations.models import Event, Observation, Project, Session
 from queueing import pauses, states
 from queueing.browsing import AtLeast, earliest_id
 from queueing.models import GenerationJob, Lane
+from queueing.pauses import Hold
 
 # Counting stops there: a figure is to be taken in at a glance.
 MOST_COUNTED = 10_000
@@ -45,6 +47,7 @@ def facts(request: HttpRequest) -> dict[str, Any]:
         "failed": _count(jobs.filter(state=states.FAILED), whose),
         "waiting": _waiting(whose),
         "pause": pauses.current(),
+        "holds": _holds(whose),
         "failures": _named(_failures(whose)),
         "sessions": _sessions(request),
         "in_no_team": not whose.sees,
@@ -58,6 +61,16 @@ def _count(rows: "QuerySet[Any]", whose: Reach) -> int:
     seen = some.aggregate(looked=Count("pk"), ours=Count("pk", filter=ours))
     found: int = seen["ours"]
     return AtLeast(min(found, MOST_COUNTED)) if seen["looked"] > MOST_COUNTED else found
+
+
+def _holds(whose: Reach) -> list[tuple[str, Hold]]:
+    """What operators paused of what is within reach or shared by all, by its name."""
+    seen = [
+        hold for hold in pauses.held()
+        if hold.subject.kind != "team" or hold.subject.name in whose.sees
+    ]  # fmt: skip
+    names = tenants.names(hold.subject for hold in seen)
+    return [(names[hold.subject], hold) for hold in seen]
 
 
 def _waiting(whose: Reach) -> Waiting | None:

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from queueing import kinds, states
+from queueing import kinds, pauses, states
 from queueing.admin.lanes import LanePin, heads_of
 from queueing.admin.operating import CANCEL, RETRY, ask_or_do
 from queueing.browsing import (
@@ -218,7 +218,7 @@ class JobAdmin(ReadOnly[GenerationJob]):
             return "It waits no more."
         before = list(_before(job).values_list("pk", flat=True)[: MOST_AHEAD + 1])
         if not before:
-            return "At the head: it is its turn."
+            return _held(job) or "At the head: it is its turn."
         return f"{AtLeast(MOST_AHEAD) if len(before) > MOST_AHEAD else len(before)} before it"
 
     @admin.display(description="ahead of it")
@@ -257,6 +257,13 @@ class JobAdmin(ReadOnly[GenerationJob]):
             states.CANCELLED: job.cancelled_at,
         }.get(job.state)
         return f"{at:%Y-%m-%d %H:%M:%S}" if at else NOTHING
+
+
+def _held(job: GenerationJob) -> str:
+    """That an operator holds it, and why."""
+    found = [hold for hold in pauses.held() if hold.subject.covers(job.kind, job.team_id)]
+    told = "; ".join(f"{hold.subject.kind} ({hold.reason or 'no reason given'})" for hold in found)
+    return f"At the head, but paused by an operator: {told}." if told else ""
 
 
 def _before(job: GenerationJob) -> QuerySet[GenerationJob]:

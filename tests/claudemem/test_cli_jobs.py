@@ -11,7 +11,9 @@ from django.conf import LazySettings
 from django.db import connection, transaction
 from django.utils import timezone
 
+from claudemem import standing
 from claudemem.cli import cli
+from claudemem.commands import status
 from observations import sessions
 from observations.models import AuditEntry, Project, Team
 from observations.sessions import NewSession
@@ -294,6 +296,17 @@ def test_the_database_engine_has_nothing_to_differ_from(
     report = told("status", "--team", "team", "--json")
     assert report["queues"]["event"]["heads"] == 1
     assert report["divergence"]["reason"] == "database_engine"
+
+
+def test_the_status_of_the_server_tells_what_is_paused_and_how_it_goes_on(team: Team) -> None:
+    pauses.hold(Subject("team", team.pk), "maintenance", by={"actor_id": "user:mia"})
+    pauses.hold(Subject("team", "gone"), "")
+    gone, ours = sorted(status.paused(standing.held(pauses.held()))[::2], key=len)
+    assert "team:gone, since" in gone
+    assert ours.startswith("paused        team team, since")
+    assert ours.endswith(" by user:mia: maintenance")
+    goes_on = status.paused(standing.held(pauses.held()))[1::2]
+    assert f"goes on with `claudemem jobs resume team:{team.pk}`" in " ".join(goes_on)
 
 
 # --- inspect --------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from claudemem import verdicts
 from claudemem.verdicts import Check, Limits, Readings, Store
 from queueing.canaries import QUEUES, Canary
 from queueing.depths import Heads, Held, Table
-from queueing.pauses import Paused
+from queueing.pauses import Hold, Paused, Subject
 
 pytestmark = pytest.mark.once
 
@@ -67,6 +67,7 @@ def test_where_all_is_well_it_is_said_of_every_part() -> None:
         "database", "queueStore", "lag", "lastSuccess", "beat", "workers",
         *(f"canaries {queue}" for queue in QUEUES),
         "queues event", "queues summary", "queues event-batch", "provider",
+        "pauses",
     ]  # fmt: skip
 
 
@@ -164,6 +165,39 @@ def test_a_pause_is_late_and_no_failure() -> None:
     assert "auth_invalid" in provider.reason
     # What a provider said may name an account.
     assert "sk-" not in provider.reason
+
+
+def hold(text: str) -> Hold:
+    return Hold(Subject.parse(text), "why is told to those who may know", datetime.now(UTC))
+
+
+def told_of(part: str, seen: Readings) -> str:
+    return next(each.reason for each in verdicts.checks(seen, LIMITS) if each.name == part)
+
+
+def test_what_an_operator_paused_is_told_and_is_no_fault_however_much_waits() -> None:
+    waits = [Heads("event", all=9, due=0, lacking=0, oldest=0, paused=9)]
+    rows: Counter[tuple[str, str]] = Counter({("event", "queued"): 10**6})
+    holds = (hold("team:acme"), hold("team:other"), hold("queue:event"))
+    seen = readings(table(heads=waits, open=rows, holds=holds, done_age=10**6))
+    assert bad(seen) == {"pauses": "off"}
+    assert verdicts.overall(verdicts.checks(seen, LIMITS)) == "ok"
+    # Whoever asks needs no key: no team is named, and nobody's reason.
+    assert told_of("pauses", seen) == "paused by an operator: queue:event, 2 teams"
+    assert told_of("lag", seen) == "nothing waits but what an operator paused"
+    assert told_of("queues", seen) == "1000000 jobs wait or are worked; 9 lanes are paused"
+
+
+def test_a_provider_that_an_operator_paused_is_off_whatever_it_said_itself() -> None:
+    own = Paused("a key was refused", "auth_invalid", 2, 12.0)
+    seen = readings(table(holds=(hold("provider"),), pause=own))
+    assert bad(seen) == {"provider": "off", "pauses": "off"}
+
+
+def test_what_is_not_paused_is_late_beside_what_is() -> None:
+    waits = [Heads("event", all=9, due=1, lacking=1, oldest=301, paused=8)]
+    seen = readings(table(heads=waits, holds=(hold("team:acme"),)))
+    assert bad(seen) == {"lag": "late", "queues event": "late", "pauses": "off"}
 
 
 def test_a_provider_that_there_is_not_has_failed() -> None:

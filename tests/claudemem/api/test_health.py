@@ -13,6 +13,7 @@ from observations.models import Project, Team
 from queueing import broker, canaries, pauses
 from queueing.errors import QueueStoreAway
 from queueing.models import GenerationJob
+from queueing.pauses import Subject
 from tests.claudemem.api.conftest import Api, RawKey, refused, told
 from tests.postgres import on_postgresql
 
@@ -20,7 +21,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 PARTS = [
     "database", "queueStore", "lag", "lastSuccess", "beat", "workers", "canaries", "queues",
-    "provider",
+    "provider", "pauses",
 ]  # fmt: skip
 QUEUES = ["event", "summary", "event-batch"]
 
@@ -66,7 +67,7 @@ def test_health_counts_what_waits_and_names_nobody(
     parts = checks()
     assert parts["queues"][0] | {"reason": ""} == {
         "verdict": "ok", "reason": "", "jobs": 3, "limit": 10_000, "queue": "event",
-        "rows": {"queued": 3}, "heads": 3, "messages": 3, "missing": 0,
+        "rows": {"queued": 3}, "heads": 3, "paused": 0, "messages": 3, "missing": 0,
     }  # fmt: skip
     assert parts["lag"]["seconds"] > 0
     body = Api().get("/v1/health").content
@@ -104,6 +105,21 @@ def test_a_paused_provider_is_late_and_events_are_accepted_all_the_same(
     assert checks("late")["provider"]["verdict"] == "late"
     assert b"sk-1" not in Api().get("/v1/health").content
     assert told(Api().get("/readyz"), 200) == {"status": "ready"}
+
+
+def test_what_an_operator_paused_is_no_fault_and_nobodys_words_are_told(
+    messages: dict[str, int], team: Team
+) -> None:
+    pauses.hold(pauses.PROVIDER, "sk-1 is changed")
+    pauses.hold(Subject("team", team.pk), "for acme")
+    parts = checks("ok")
+    assert (parts["provider"]["verdict"], parts["pauses"]["verdict"]) == ("off", "off")
+    assert parts["pauses"]["reason"] == "paused by an operator: provider, 1 team"
+    provider = told(Api().get("/v1/info"), 200)["boundaries"]["providerRegistry"]
+    assert provider["status"] == "disabled"
+    for path in ("/v1/health", "/v1/info", "/api/health"):
+        said = Api().get(path).content.decode()
+        assert not [each for each in ("sk-1", "acme", team.pk) if each in said]
 
 
 def test_the_limits_are_settings(
