@@ -21,8 +21,8 @@ _SUBJECT = "team:ID|NAME, queue:NAME or provider"
 
 @click.command(short_help="Let nothing of a team, a queue or the provider begin.")
 @click.argument("subject", metavar="SUBJECT")
-@click.option("--reason", default="", help="Told to whoever asks why.")
-def pause(subject: str, reason: str) -> None:
+@click.option("--reason", help="Told to whoever asks why.")
+def pause(subject: str, reason: str | None) -> None:
     """Pause SUBJECT: team:ID|NAME, queue:NAME or provider.
 
     Nothing of it begins until it is resumed; what is in hand is finished. Events are accepted as
@@ -31,8 +31,8 @@ def pause(subject: str, reason: str) -> None:
     from queueing import pauses
 
     meant = _subject(subject)
-    pauses.hold(meant, reason, by=BY_OPERATOR)
-    _show({"action": "pause", "subject": str(meant), "reason": reason})
+    pauses.hold(meant, reason or "", by=BY_OPERATOR)
+    _show({"action": "pause", "subject": str(meant), "reason": reason or ""})
 
 
 @click.command(short_help="Let what was paused go on at once.")

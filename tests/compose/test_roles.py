@@ -128,7 +128,8 @@ def test_whoever_looks_from_within_a_container_sees_what_all_of_them_share(team:
     told = json.loads(team.host.execute(team.web, "web", "status", "--json"))
     assert (told["healthy"], told["jobs"]["completed"]) == (True, team.completed())
     assert "supervisor" not in team.host.execute(team.web, "web", "status")
-    assert "jobs" in team.host.execute(team.web, "web", "jobs", "list", "--limit", "1")
+    listed = team.host.execute(team.web, "web", "jobs", "list", "--team", "default", "--limit", "1")
+    assert "jobs" in listed
     assert "#" in team.host.execute(team.web, "web", "search", "retry")
 
 

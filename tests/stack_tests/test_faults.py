@@ -94,10 +94,16 @@ def test_an_operators_cancel_and_retry_from_the_command_line_reach_the_worker(
     with recovered.frozen("beat") if "beat" in recovered.pids() else nullcontext():
         with recovered.frozen("worker"):
             job = recovered.post(HOOK, tool_calls(1)[0]).headers["X-Job-Id"]
-            assert json.loads(recovered.cli("jobs", "cancel", job))["outcome"] == "cancelled"
+            assert (
+                json.loads(recovered.cli("jobs", "cancel", job, "--team", "default"))["outcome"]
+                == "cancelled"
+            )
         # Its message stands behind that of the cancelled job.
         send_hooks(recovered, 1)
         recovered.wait_settled()
-        assert json.loads(recovered.cli("jobs", "retry", job))["outcome"] == "requeued"
+        assert (
+            json.loads(recovered.cli("jobs", "retry", job, "--team", "default"))["outcome"]
+            == "requeued"
+        )
         until(lambda: recovered.jobs(f"state = 'completed' AND id = '{job}'") == 1)
     prove(recovered)

@@ -150,7 +150,7 @@ def test_rubbish_is_a_dead_letter_that_says_why_and_what_stands_behind_it_goes_o
     why = job(modelled, bad)["lastError"]
     assert why["classification"] == "parse_error"
     assert "cannot be read, and another when asked to repair it" in why["reason"]
-    assert why["reason"] in modelled.cli("jobs", "list", "--status", "failed", "--limit", "1")
+    assert why["reason"] in modelled.cli("jobs", "failed", "--team", "default", "--limit", "1")
     done = modelled.sql(
         """SELECT history.job_id FROM queueing_generationjobevent history
         WHERE history.event = 'completed' AND history.job_id IN (?, ?, ?) ORDER BY history.id""",
