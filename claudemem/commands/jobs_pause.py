@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS = 0.25
 _TELL_SECONDS = 5.0
-_SUBJECT = "team:ID|NAME, queue:NAME or provider"
+_NAMED = ("a team's id or name", "team:{}")
 
 
 @click.command(short_help="Let nothing of a team, a queue or the provider begin.")
@@ -28,9 +28,9 @@ def pause(subject: str, reason: str | None) -> None:
     Nothing of it begins until it is resumed; what is in hand is finished. Events are accepted as
     ever, and no job loses an attempt.
     """
+    meant = _subject(subject)
     from queueing import pauses
 
-    meant = _subject(subject)
     pauses.hold(meant, reason or "", by=BY_OPERATOR)
     _show({"action": "pause", "subject": str(meant), "reason": reason or ""})
 
@@ -39,9 +39,9 @@ def pause(subject: str, reason: str | None) -> None:
 @click.argument("subject", metavar="SUBJECT")
 def resume(subject: str) -> None:
     """Resume SUBJECT: team:ID|NAME, queue:NAME or provider. What waits goes on at once."""
+    meant = _subject(subject)
     from queueing import pauses
 
-    meant = _subject(subject)
     if not pauses.resume(meant, by=BY_OPERATOR):
         raise click.ClickException(f"no operator paused {meant}{_instead(meant)}")
     _show({"action": "resume", "subject": str(meant)})
@@ -63,9 +63,9 @@ def drain(team: str | None, until_empty: bool, timeout: float, reason: str) -> N
     it is resumed. Who has what meanwhile is told every few seconds. Exits with 1 if that takes
     longer than --timeout; what was paused by then stays paused.
     """
+    meant = _subject(f"team:{team}" if team else "provider", "--team", "--team {}")
     from queueing import pauses
 
-    meant = _subject(f"team:{team}" if team else "provider")
     began = time.monotonic()
     until = began + timeout
     if until_empty:
@@ -78,7 +78,7 @@ def drain(team: str | None, until_empty: bool, timeout: float, reason: str) -> N
     _show({**told, "waiting": left.waiting})
 
 
-def _subject(text: str) -> "Subject":
+def _subject(text: str, *named: str) -> "Subject":
     """What is meant. Whoever names a team has named the scope; all else concerns all teams."""
     load_django(existing=True)
     # Celery's app must exist before anything publishes.
@@ -87,7 +87,7 @@ def _subject(text: str) -> "Subject":
 
     meant = tenants.subject(text)
     if meant.kind != "team":
-        allow(f"{meant} is shared by all teams")
+        allow(f"{meant} is shared by all teams", *(named or _NAMED))
     return meant
 
 

@@ -145,9 +145,11 @@ def _of_kind(counted: "Counts", name: str) -> dict[str, int]:
 
 
 def _text(report: dict[str, Any]) -> str:
-    head = f"{'queue':<{_NAME}}" + "".join(f"{name:>{width}}" for name, width in _NUMBERS)
-    lines = [head + f"{'lanes':>7}{'paused':>8}{'messages':>10}"]
-    lines += [_line(name, queue) for name, queue in report["queues"].items()]
+    queues = report["queues"].items()
+    lines = [f"{'queue':<{_NAME}}" + "".join(f"{name:>{width}}" for name, width in _NUMBERS)]
+    lines += [_rows(name, queue) for name, queue in queues]
+    lines += ["", f"{'of all teams':<{_NAME}}{'may run':>9}{'paused':>8}{'messages':>10}"]
+    lines += [_lanes(name, queue) for name, queue in queues]
     divergence = report["divergence"]
     for name, each in divergence.get("queues", {}).items():
         lines.append(f"divergence   {name}: {each['message']}")
@@ -158,10 +160,13 @@ def _text(report: dict[str, Any]) -> str:
     return "\n".join([*lines, *(_paused(hold) for hold in report["pauses"])])
 
 
-def _line(name: str, queue: Mapping[str, Any]) -> str:
-    numbers = "".join(f"{queue[state]:>{width}}" for state, width in _NUMBERS)
+def _rows(name: str, queue: Mapping[str, Any]) -> str:
+    return f"{name:<{_NAME}}" + "".join(f"{queue[state]:>{width}}" for state, width in _NUMBERS)
+
+
+def _lanes(name: str, queue: Mapping[str, Any]) -> str:
     messages = "-" if queue["messages"] is None else queue["messages"]
-    return f"{name:<{_NAME}}{numbers}{queue['heads']:>7}{queue['paused']:>8}{messages:>10}"
+    return f"{name:<{_NAME}}{queue['heads']:>9}{queue['paused']:>8}{messages:>10}"
 
 
 def _paused(hold: Mapping[str, str]) -> str:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _UNSCOPED = (
-    "Refusing to run unscoped: {what}. Name whose with --team or --project; an operator of the "
-    "whole server sets CLAUDE_MEM_SERVER_ADMIN=1, for this call or in settings.json{known}"
+    "Refusing to run unscoped: {what}. Name whose with {options}; an operator of the whole server "
+    "sets CLAUDE_MEM_SERVER_ADMIN=1, for this call or in settings.json{known}"
 )
 
 
@@ -33,15 +33,17 @@ def scoped(command: Command) -> Command:
     return asked  # type: ignore[return-value]
 
 
-def allow(what: str) -> None:
+def allow(what: str, options: str, example: str) -> None:
     """Let nobody on but an operator of the whole server; `what` says what concerns all teams.
 
-    Raises ClickException.
+    `options` and `example`, which has a place for a team's name, say how one team is named. Raises
+    ClickException.
     """
     from django.conf import settings
 
     if not settings.SERVER_ADMIN:
-        raise click.ClickException(_UNSCOPED.format(what=what, known=_teams()))
+        known = _only_team(example)
+        raise click.ClickException(_UNSCOPED.format(what=what, options=options, known=known))
 
 
 def told(tenant: "Tenant") -> dict[str, str | None]:
@@ -66,13 +68,13 @@ def _tenant(team: str | None, project: str | None) -> "Tenant":
     from observations import tenants
 
     if not (team or project):
-        allow("this concerns the jobs of all teams")
+        allow("this concerns the jobs of all teams", "--team or --project", "--team {}")
     return tenants.tenant(team, project)
 
 
-def _teams() -> str:
+def _only_team(example: str) -> str:
     """The teams there are, for whoever has only one and never named it."""
     from observations.models import Team
 
     names = list(Team.objects.order_by("name").values_list("name", flat=True)[:2])
-    return f". The only team here is {names[0]}: --team {names[0]}" if len(names) == 1 else "."
+    return f". There is one team here: {example.format(names[0])}" if len(names) == 1 else "."

@@ -87,23 +87,28 @@ def at_work_frozen(stack: Stack) -> Iterator[None]:
                 return
 
 
-def test_an_operators_cancel_and_retry_from_the_command_line_reach_the_worker(
+def operated(stack: Stack, *arguments: str) -> dict[str, Any]:
+    """What came of an operator's deed within the default team."""
+    told: dict[str, Any] = json.loads(stack.cli("jobs", *arguments, "--team", "default"))
+    return told
+
+
+def test_what_an_operator_does_on_the_command_line_reaches_the_worker(
     recovered: Stack,
 ) -> None:
+    """It cancels and retries, pauses and resumes."""
     # Without beat nothing but the command itself nudges the worker of the Celery engine.
     with recovered.frozen("beat") if "beat" in recovered.pids() else nullcontext():
         with recovered.frozen("worker"):
             job = recovered.post(HOOK, tool_calls(1)[0]).headers["X-Job-Id"]
-            assert (
-                json.loads(recovered.cli("jobs", "cancel", job, "--team", "default"))["outcome"]
-                == "cancelled"
-            )
+            assert operated(recovered, "cancel", job)["outcome"] == "cancelled"
         # Its message stands behind that of the cancelled job.
         send_hooks(recovered, 1)
         recovered.wait_settled()
-        assert (
-            json.loads(recovered.cli("jobs", "retry", job, "--team", "default"))["outcome"]
-            == "requeued"
-        )
+        operated(recovered, "drain")
+        assert operated(recovered, "retry", job)["outcome"] == "requeued"
+        waits = json.loads(recovered.cli("jobs", "inspect", job, "--team", "default", "--json"))
+        assert waits["waitsFor"] == f"an operator, who paused team:{waits['teamId']}"
+        recovered.cli("jobs", "resume", "team:default")
         until(lambda: recovered.jobs(f"state = 'completed' AND id = '{job}'") == 1)
     prove(recovered)
