@@ -137,7 +137,7 @@ class Poller:
     def _look(self, pool: ThreadPoolExecutor) -> None:
         """Begin with what is due, as far as there are threads."""
         self._next_look = time.monotonic() + LOOK_SECONDS
-        due = shares.due(self._kinds, WINDOW * self._threads)
+        due = shares.due(self._kinds, self._threads + 1, WINDOW * self._threads)
         if self._failing:
             log.info("the database answers again")
             self._failing = False

@@ -19,8 +19,11 @@ from queueing.outbox import Head
 from queueing.statements import fetch
 from queueing.turns import Turns
 
-# A process looks who waits at most so often, unless what it saw turned out to be no longer true.
+# A process looks who waits at most so often, unless what it saw turned out to be no longer true;
+# less often where a look takes long, that looking never becomes the work, but once a second.
 LOOK_SECONDS = 0.1
+RARITY = 10
+SELDOM_SECONDS = 1.0
 # Where many workers want the same head, only one gets it; the others try so often.
 TRIES = 4
 # They then choose among so many.
@@ -53,12 +56,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Who waits, and what may be done about it, as a look at the rows saw it at a moment."""
+    """Who waits, and what may be done about it, as a look saw it; worth something until then."""
 
     lines: tuple[Line, ...] = ()
     shares: Mapping[tuple[str, str], Share] = field(default_factory=dict)
     in_flight: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    at: float = float("-inf")
+    until: float = float("-inf")
 
     @property
     def is_plain(self) -> bool:
@@ -144,7 +147,7 @@ class Desk:
 
     @property
     def is_fresh(self) -> bool:
-        return time.monotonic() < self._view.at + LOOK_SECONDS
+        return time.monotonic() < self._view.until
 
     def next(self, lines: Sequence[Line]) -> Line:
         """Which of the lines has the turn. There must be one."""
@@ -251,8 +254,11 @@ def unasked(depths: Mapping[str, int]) -> list[Head]:
     return found
 
 
-def due(names: Sequence[str], most: int) -> list[Head]:
-    """Heads of these kinds that may be begun, by turns; of each kind and project `most` at most."""
+def due(names: Sequence[str], most: int, window: int) -> list[Head]:
+    """Heads of these kinds that may be begun, by turns: `most` of each kind at most.
+
+    Where a project has a `window` of them or more, they are any of the first so many.
+    """
     view = _desk.view(anew=True)
     by_kind: dict[str, list[Line]] = defaultdict(list)
     for line in view.open(names):
@@ -260,7 +266,7 @@ def due(names: Sequence[str], most: int) -> list[Head]:
     found = _forsaken(names, most) if view.is_limited else []
     for lines in by_kind.values():
         _desk.next(lines)
-        found += _in_turn(lines, view, most)
+        found += _in_turn(lines, view, most, window)
     return list(dict.fromkeys(found))
 
 
@@ -269,17 +275,16 @@ def _forsaken(names: Sequence[str], most: int) -> list[Head]:
     return [Head(*row) for row in fetch("forsaken", [*wanted, most], items=len(wanted))]
 
 
-def _in_turn(lines: Sequence[Line], view: View, most: int) -> Iterator[Head]:
+def _in_turn(lines: Sequence[Line], view: View, most: int, window: int) -> Iterator[Head]:
     """Heads of one kind, by turns."""
-    order, waiting = _desk.fork(), {}
-    left = list(lines)
+    order, left = _desk.fork(), list(lines)
+    waiting: dict[Line, list[str]] = {}
     for _ in range(most):
         if not left:
             return
         line = order.next(left, view)
         if line not in waiting:
-            room = view.room(*line.whose)
-            waiting[line] = _some(line, most if room is None else min(most, room))
+            waiting[line] = _some(line, window)[: view.room(*line.whose)]
         if waiting[line]:
             yield Head(waiting[line].pop(0), line.kind)
             order.serve(*line.whose, view)
@@ -287,9 +292,9 @@ def _in_turn(lines: Sequence[Line], view: View, most: int) -> Iterator[Head]:
             left.remove(line)
 
 
-def _some(line: Line, most: int) -> list[str]:
-    heads = _firsts(line, most)
-    if len(heads) == most:
+def _some(line: Line, window: int) -> list[str]:
+    heads = _firsts(line, window)
+    if len(heads) == window:
         # Any of so many may be next: workers that all began with the first would want the same.
         random.shuffle(heads)
     return heads
@@ -305,10 +310,12 @@ def _firsts(line: Line, most: int) -> list[str]:
 
 
 def _seen() -> View:
-    at = time.monotonic()
+    began = time.monotonic()
     lines = fetch("lines_nudged" if broker.can_lose() else "lines", [])
     shares = {(team, project): Share(*said) for team, project, *said in fetch("shares", [])}
     limited = any(share.most is not None for share in shares.values())
     rows = fetch("in_flight", []) if limited else []
     in_flight = Counter({(team, project): n for team, project, n in rows})
-    return View(tuple(Line(*row) for row in lines), shares, in_flight, at)
+    ended = time.monotonic()
+    rest = LOOK_SECONDS and min(max(LOOK_SECONDS, RARITY * (ended - began)), SELDOM_SECONDS)
+    return View(tuple(Line(*row) for row in lines), shares, in_flight, ended + rest)
