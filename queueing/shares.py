@@ -284,7 +284,8 @@ def _in_turn(lines: Sequence[Line], view: View, most: int, window: int) -> Itera
             return
         line = order.next(left, view)
         if line not in waiting:
-            waiting[line] = _some(line, window)[: view.room(*line.whose)]
+            room = view.room(*line.whose)
+            waiting[line] = _some(line, window if room is None else min(window, room))
         if waiting[line]:
             yield Head(waiting[line].pop(0), line.kind)
             order.serve(*line.whose, view)
