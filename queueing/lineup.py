@@ -39,7 +39,7 @@ TEXTS = {
     "heads_unnudged": _FIRST.replace("{more}", "lane.woken_at IS NULL"),
     # Heads that a worker fell silent with: by the index of states, of those that are worked.
     "forsaken": """
-        SELECT job.id, job.kind FROM queueing_generationjob job
+        SELECT job.id, job.kind FROM queueing_generationjob job {by_state}
             JOIN queueing_lane lane ON lane.id = job.lane_id AND lane.head = job.seq
         WHERE job.state = 'processing' AND job.lease_until < {now}
             AND job.attempts < job.max_attempts AND job.kind IN ({list})
@@ -48,7 +48,7 @@ TEXTS = {
     "whose": "SELECT kind, state FROM queueing_generationjob WHERE id = %s",
     # All that are worked, also by who fell silent: that one may be calling still.
     "in_flight": """
-        SELECT team_id, project_id, count(DISTINCT lane_id) FROM queueing_generationjob
+        SELECT team_id, project_id, count(DISTINCT lane_id) FROM queueing_generationjob {by_state}
         WHERE state = 'processing' GROUP BY team_id, project_id""",
     # Before any job is: whoever has jobs locked waits for no share.
     "lock_limits": """
@@ -58,6 +58,6 @@ TEXTS = {
         WHERE job.id = %s AND share.max_in_flight IS NOT NULL
         ORDER BY share.project_id {for_share}""",
     "others_in_flight": """
-        SELECT project_id, count(DISTINCT lane_id) FROM queueing_generationjob
+        SELECT project_id, count(DISTINCT lane_id) FROM queueing_generationjob {by_state}
         WHERE state = 'processing' AND team_id = %s AND lane_id <> %s GROUP BY project_id""",
 }

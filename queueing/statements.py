@@ -27,6 +27,8 @@ _REMOVABLE = {"sqlite": "", "postgresql": "FOR UPDATE SKIP LOCKED"}
 _UNLOCKED = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE SKIP LOCKED"}
 _JOB_UNLOCKED = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE OF job SKIP LOCKED"}
 _FOR_SHARE = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE OF share"}
+# SQLite knows how many jobs a state has on average, and not that few are processing.
+_BY_STATE = {"sqlite": "INDEXED BY job_state_kind", "postgresql": ""}
 _SKIP_LOCKED = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE OF lane SKIP LOCKED"}
 
 # A lane's jobs are found by a range of the index of places, whatever a planner thinks of the table.
@@ -378,6 +380,7 @@ def _template(name: str, vendor: str) -> str:
         ("{skip_locked}", _SKIP_LOCKED[vendor]),
         ("{unlocked}", _UNLOCKED[vendor]),
         ("{job_unlocked}", _JOB_UNLOCKED[vendor]),
+        ("{by_state}", _BY_STATE[vendor]),
         ("{for_share}", _FOR_SHARE[vendor]),
         ("{for_removal}", _FOR_REMOVAL[vendor]),
         ("{removable}", _REMOVABLE[vendor]),
