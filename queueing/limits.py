@@ -17,7 +17,7 @@ def admit(job_id: str) -> bool:
     if not limits:
         return True
     team_id, _, _, lane_id = limits[0]
-    worked: dict[str, int] = dict(fetch("others_in_flight", [team_id, lane_id]))  # type: ignore[arg-type]
+    worked: dict[str, int] = dict(fetch("others_in_flight", [team_id, lane_id]))
     return all(
         (worked.get(project_id, 0) if project_id else sum(worked.values())) < most
         for _, project_id, most, _ in limits

@@ -17,13 +17,13 @@ _FIRSTS = """
                 ORDER BY kind, team_id, project_id LIMIT 1)
         FROM line JOIN queueing_lane here ON here.id = line.id)"""
 
-_LINES = f"""
-    {_FIRSTS}
+_LINES = """
+    {firsts}
     SELECT here.kind, here.team_id, here.project_id
     FROM line JOIN queueing_lane here ON here.id = line.id
-    WHERE EXISTS (SELECT 1 FROM {{heads}}
-        WHERE {{ready}} AND lane.kind = here.kind AND lane.team_id = here.team_id
-            AND lane.project_id = here.project_id AND {{more}})"""
+    WHERE EXISTS (SELECT 1 FROM {heads}
+        WHERE {ready} AND lane.kind = here.kind AND lane.team_id = here.team_id
+            AND lane.project_id = here.project_id AND {more})""".replace("{firsts}", _FIRSTS)
 
 _FIRST = """
     SELECT job.id FROM {heads}

@@ -106,7 +106,9 @@ def _pass_on(ended: Job, head: Head | None) -> None:
     try:
         outbox.publish(shares.passed_on(ended, head))
     except (OperationalError, InterfaceError) as error:
-        log.warning("nothing was sent when job %s was done, the database failed: %s", ended.id, error)
+        log.warning(
+            "nothing was sent when job %s was done, the database failed: %s", ended.id, error
+        )
         close_old_connections()
 
 

@@ -27,8 +27,13 @@ def enqueue(db: None) -> Enqueue:
     numbers = count()
 
     def _enqueue(
-        lane: str = "lane", jobs: int = 1, *, kind: Kind = kinds.EVENT, size: int = 0,
-        team: str = "team", project: str = "project",
+        lane: str = "lane",
+        jobs: int = 1,
+        *,
+        kind: Kind = kinds.EVENT,
+        size: int = 0,
+        team: str = "team",
+        project: str = "project",
     ) -> list[Enqueued]:
         new = [
             NewJob(kind, lane, kind.job_id(lane, str(next(numbers))), f"source-{n}", team,

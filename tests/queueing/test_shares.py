@@ -224,7 +224,7 @@ def test_a_limit_is_kept_and_whoever_is_done_lets_the_next_one_in(
         in_flight = GenerationJob.objects.filter(state="processing")
         assert in_flight.count() == 1
 
-    calls.during = {n: try_another for n in range(1, 11)}
+    calls.during = dict.fromkeys(range(1, 11), try_another)
     worker.work(1000)
     assert len(calls.teams) == 10
     assert not GenerationJob.objects.exclude(state="completed").exists()

@@ -34,9 +34,7 @@ def test_those_who_always_wait_are_served_by_their_weights(
 
 
 @given(weights, st.integers(len(NAMES), 200), st.integers(1, 9))
-def test_whoever_comes_has_the_next_turn(
-    waiting: dict[str, int], before: int, weight: int
-) -> None:
+def test_whoever_comes_has_the_next_turn(waiting: dict[str, int], before: int, weight: int) -> None:
     turns = Turns()
     served(turns, waiting, before)
     assert turns.next({**waiting, "newcomer": weight}) == "newcomer"
