@@ -80,7 +80,7 @@ def _waited(call: float) -> float:
     """Enqueue a single job of another team; the seconds from its commit to its claim."""
     from queueing.models import GenerationJobEvent
 
-    time.sleep(call * (1 + random.random()))  # noqa: S311 - at any moment of a call
+    time.sleep(call * (1 + random.random()))
     (job,) = _enqueue("small", 1, 1)
     history = GenerationJobEvent.objects.filter(job_id=job)
     until(lambda: history.filter(event="processing").exists(), PATIENCE)
