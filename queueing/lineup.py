@@ -5,16 +5,21 @@ from one (kind, team, project) to the next, or along one of them to the first he
 never reads all that wait. On its way it meets lanes that are being worked, of which there are few.
 """
 
-# The first busy lane of each (kind, team, project): what SQLite lacks to say it otherwise, a row
-# can be named by.
+# The first busy lane of each (kind, team, project). SQLite would compare all three at once by the
+# first of them alone.
 _FIRSTS = """
     WITH RECURSIVE line(id) AS (
         SELECT (SELECT id FROM queueing_lane WHERE head <= tail
                 ORDER BY kind, team_id, project_id LIMIT 1)
         UNION ALL
-        SELECT (SELECT id FROM queueing_lane WHERE head <= tail
-                AND (kind, team_id, project_id) > (here.kind, here.team_id, here.project_id)
-                ORDER BY kind, team_id, project_id LIMIT 1)
+        SELECT COALESCE(
+            (SELECT id FROM queueing_lane WHERE head <= tail AND kind = here.kind
+                AND team_id = here.team_id AND project_id > here.project_id
+                ORDER BY kind, team_id, project_id LIMIT 1),
+            (SELECT id FROM queueing_lane WHERE head <= tail AND kind = here.kind
+                AND team_id > here.team_id ORDER BY kind, team_id, project_id LIMIT 1),
+            (SELECT id FROM queueing_lane WHERE head <= tail AND kind > here.kind
+                ORDER BY kind, team_id, project_id LIMIT 1))
         FROM line JOIN queueing_lane here ON here.id = line.id)"""
 
 _LINES = """

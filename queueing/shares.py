@@ -136,18 +136,27 @@ class Desk:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._looking = threading.Lock()
         self._order = Order()
         self._view = View()
 
     def view(self, *, anew: bool = False) -> View:
         """What was seen a moment ago, or is now."""
-        if anew or not self.is_fresh:
+        if anew:
             self._view = _seen()
+        else:
+            self.refreshed()
         return self._view
 
-    @property
-    def is_fresh(self) -> bool:
-        return time.monotonic() < self._view.until
+    def refreshed(self) -> bool:
+        """Look if it is time to, unless another thread does so just now; whether this one did."""
+        if time.monotonic() < self._view.until or not self._looking.acquire(blocking=False):
+            return False
+        try:
+            self._view = _seen()
+        finally:
+            self._looking.release()
+        return True
 
     def next(self, lines: Sequence[Line]) -> Line:
         """Which of the lines has the turn. There must be one."""
@@ -213,9 +222,9 @@ def may_go_on(job: Job) -> bool:
 
     Asked at most every LOOK_SECONDS; whoever is quicker than that makes nobody wait.
     """
-    if _desk.is_fresh:
+    if not _desk.refreshed():
         return True
-    view = _desk.view(anew=True)
+    view = _desk.view()
     own = Line(job.kind, job.team_id, job.project_id)
     others = [each for each in view.open(kinds.BY_NAME) if each.whose != own.whose]
     return not others or _desk.next([*others, own]) is own
