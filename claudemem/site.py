@@ -43,6 +43,7 @@ GROUPS = (
             Way("Jobs", "work_history", "queueing_generationjob"),
             Way("Lanes", "low_priority", "queueing_lane"),
             Way("Pauses", "pause_circle", "queueing_pause"),
+            Way("Shares", "balance", "queueing_share"),
         ),
     ),
     (

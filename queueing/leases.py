@@ -13,7 +13,7 @@ import orjson
 from django.conf import settings
 from django.db import transaction
 
-from queueing import direct, kinds, states, witness
+from queueing import direct, kinds, limits, states, witness
 from queueing.errors import LeaseLost
 from queueing.outbox import Head
 from queueing.statements import execute_many, fetch, seconds
@@ -74,13 +74,17 @@ class Settled:
     head: Head | None = None
 
 
-def claim(job_id: str, worker: str, *, task: str = "") -> Lease | None:
+def claim(job_id: str, worker: str, *, task: str = "", limited: bool = True) -> Lease | None:
     """Take the job if it is due, unleased and at the head of its lane; None if it is not.
 
     Queued jobs of the same kind behind it come along, up to the kind's limits. None is the normal
-    answer to a duplicate or late message. `task` is the id of that message, for the history.
+    answer to a duplicate or late message, and to one for a team or project of which as many lanes
+    are worked as may be; who knows that there are no such limits says that it is not `limited`.
+    `task` is the id of that message, for the history.
     """
     with transaction.atomic():
+        if limited and not limits.admit(job_id):
+            return None
         return _claim(job_id, worker, task)
 
 
@@ -240,7 +244,7 @@ def _advanced(lane_id: int, head: int) -> list[tuple[Any, ...]]:
     """The lane's new head, if it has one."""
     if direct.vendor() == "postgresql":
         return fetch("advance_to", [lane_id, head, lane_id])
-    ((head, tail),) = fetch("advance", [lane_id, head, lane_id])
+    ((head, tail),) = fetch("advance", [lane_id, head, lane_id, head, lane_id])
     return fetch("head_job", [lane_id, head]) if head <= tail else []
 
 

@@ -20,10 +20,13 @@ class Lane(models.Model):
     """The strict first-in-first-out line of one session's jobs.
 
     Jobs take consecutive `seq` from `tail` under this row's lock. The only job that may run is the
-    one at `head`; the lane is idle when `head = tail + 1`.
+    one at `head`; the lane is idle when `head = tail + 1`. `kind` is the head's: whoever moves the
+    head writes it.
     """
 
     key = models.CharField(max_length=200, unique=True)
+    kind = models.CharField(max_length=20, default="")
+    team_id = models.CharField(max_length=36, default="")
     project_id = models.CharField(max_length=36, db_index=True)
     head = models.BigIntegerField(default=1)
     tail = models.BigIntegerField(default=0)
@@ -36,8 +39,12 @@ class Lane(models.Model):
             ),
         ]
         indexes = [
-            # By id, not by time: only becoming busy or idle writes it, not every nudge.
-            models.Index(fields=["id"], name="lane_busy", condition=Q(head__lte=F("tail"))),
+            # Busy lanes as fairness looks at them: whose they are, and which was nudged first.
+            models.Index(
+                fields=["kind", "team_id", "project_id", "woken_at"],
+                name="lane_in_line",
+                condition=Q(head__lte=F("tail")),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -135,6 +142,34 @@ class Pause(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject} paused"
+
+
+class Share(models.Model):
+    """What a team, or one of its projects, has of the workers; no row, a weight of 1 and no limit.
+
+    `max_in_flight` bounds how many of its lanes are worked at once, which is how many calls of the
+    provider are made for it.
+    """
+
+    team_id = models.CharField(max_length=36)
+    project_id = models.CharField(max_length=36, default="", blank=True)
+    weight = models.PositiveIntegerField(default=1)
+    max_in_flight = models.PositiveIntegerField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["team_id", "project_id"], name="share_of_one"),
+            models.CheckConstraint(
+                condition=Q(weight__gte=1) & Q(weight__lte=1000), name="share_weight_in_range"
+            ),
+            models.CheckConstraint(
+                condition=Q(max_in_flight__isnull=True) | Q(max_in_flight__gte=1),
+                name="share_limit_lets_something_through",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project_id or self.team_id}: weight {self.weight}"
 
 
 class Canary(models.Model):

@@ -137,7 +137,8 @@ def _head_if_first(job: GenerationJob) -> Head | None:
 
 
 def _requeue(job: GenerationJob, by: Origin) -> Head | None:
-    ((_, head, tail, _),) = fetch("take_numbers", [job.lane.key, job.project_id, 1])
+    whose = [job.kind, job.team_id, job.project_id]
+    ((_, head, tail, _),) = fetch("take_numbers", [job.lane.key, *whose, 1])
     for (count,) in fetch("requeue", [tail, job.id]):
         _record(job.id, states.RETRIED, states.QUEUED, count, by)
     return Head(job.id, job.kind) if head == tail else None

@@ -123,7 +123,8 @@ def placed(job: NewJob, session_id: str | None, covers: int, lane_key: str) -> N
 
 
 def _append(lane_key: str, jobs: list[NewJob]) -> list[Enqueued]:
-    ((lane_id, head, tail, now),) = fetch("take_numbers", [lane_key, jobs[0].project_id, len(jobs)])
+    of_first = [jobs[0].kind.name, jobs[0].team_id, jobs[0].project_id]
+    ((lane_id, head, tail, now),) = fetch("take_numbers", [lane_key, *of_first, len(jobs)])
     first = tail - len(jobs) + 1
     rows = [
         Enqueued(new_id(), job, first + index, first + index == head, moment(now))

@@ -6,7 +6,6 @@ is only a guess, for other workers look too: the claim decides who works what.
 """
 
 import logging
-import random
 import selectors
 import socket
 import time
@@ -18,10 +17,9 @@ from itertools import zip_longest
 
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
-from queueing import kinds, pauses
+from queueing import kinds, pauses, shares
 from queueing.outbox import Head
 from queueing.pauses import Gate
-from queueing.statements import fetch
 from queueing.wakes import Ear
 
 log = logging.getLogger(__name__)
@@ -139,15 +137,11 @@ class Poller:
     def _look(self, pool: ThreadPoolExecutor) -> None:
         """Begin with what is due, as far as there are threads."""
         self._next_look = time.monotonic() + LOOK_SECONDS
-        wanted = self._kinds + [""] * (len(kinds.ALL) - len(self._kinds))
-        room = WINDOW * self._threads
-        due = [Head(*row) for row in fetch("due", [*wanted, room], items=len(wanted))]
+        due = shares.due(self._kinds, self._threads + 1, WINDOW * self._threads)
         if self._failing:
             log.info("the database answers again")
             self._failing = False
         free = self._free
-        if len(due) == room:
-            random.shuffle(due)
         heads = chosen(due, self._in_hand, free + 1, self._last) if due else []
         if heads:
             gate = pauses.gate()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from django.db import InterfaceError, OperationalError, transaction
 
-from queueing import broker, canaries, kinds, leases, outbox, pauses
+from queueing import broker, canaries, kinds, leases, outbox, pauses, shares
 from queueing.errors import QueueStoreAway
 from queueing.outbox import Head
 from queueing.pauses import Gate
@@ -82,7 +82,8 @@ def _spent() -> list[tuple[Head, bool]]:
 def _wanting() -> list[tuple[Head, bool]]:
     # Counted before the messages are: those that are sent meanwhile must not seem to be missing.
     nudged = _nudged()
-    lacking = _lacking(nudged, broker.depths())
+    depths = broker.depths()
+    lacking = _lacking(nudged, depths)
     gate = pauses.gate()
     if gate is Gate.SHUT:
         return []
@@ -96,7 +97,9 @@ def _wanting() -> list[tuple[Head, bool]]:
         )
         if rows:
             fetch("woken", [row[0] for row in rows], items=len(rows))
-    return [(Head(job_id, kind), bool(spent)) for _, job_id, kind, spent in rows]
+    named = [(Head(job_id, kind), bool(spent)) for _, job_id, kind, spent in rows]
+    more = shares.unasked(depths) if gate is Gate.OPEN else []
+    return named + [(head, False) for head in more]
 
 
 def _named(names: list[str]) -> list[str]:

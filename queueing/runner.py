@@ -16,10 +16,11 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from queueing import kinds, leases, outbox, pauses, retry
+from queueing import kinds, leases, outbox, pauses, retry, shares
 from queueing.errors import JobFailed, LeaseLost
 from queueing.heartbeat import heartbeat
 from queueing.leases import Details, Job, Lease, Settled
+from queueing.outbox import Head
 from queueing.pauses import Gate
 
 log = logging.getLogger(__name__)
@@ -92,10 +93,23 @@ def _run(job_id: str, handler: Handler, task: str) -> int:
     while lease:
         outcome = _step(lease, handler, quantum)
         settled += len(lease.jobs)
-        if outcome.head:
-            outbox.publish([outcome.head])
+        if outcome.lease:
+            shares.begun(outcome.lease.head)
+        else:
+            _pass_on(lease.head, outcome.head)
         lease = outcome.lease
     return settled
+
+
+def _pass_on(ended: Job, head: Head | None) -> None:
+    """Let others know of what may run since the lease ended. Reconcile makes up for failures."""
+    try:
+        outbox.publish(shares.passed_on(ended, head))
+    except (OperationalError, InterfaceError) as error:
+        log.warning(
+            "nothing was sent when job %s was done, the database failed: %s", ended.id, error
+        )
+        close_old_connections()
 
 
 def _begin(job_id: str, quantum: _Quantum) -> Lease | None:
@@ -103,10 +117,20 @@ def _begin(job_id: str, quantum: _Quantum) -> Lease | None:
     gate = pauses.gate()
     if gate is Gate.SHUT:
         return None
-    lease = leases.claim(job_id, WORKER, task=quantum.task)
+    lease = _claimed(job_id, quantum)
     if lease and gate is Gate.PROBE and not _is_the_probe(lease, quantum):
         return None
     return lease
+
+
+def _claimed(job_id: str, quantum: _Quantum) -> Lease | None:
+    """A lease of the head whose turn it is, if there is one to be had."""
+    for head in shares.candidates(job_id):
+        lease = leases.claim(head, WORKER, task=quantum.task, limited=shares.is_limited())
+        if lease:
+            shares.begun(lease.head)
+            return lease
+    return None
 
 
 def _is_the_probe(lease: Lease, quantum: _Quantum) -> bool:
@@ -171,7 +195,7 @@ def _work(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
             lambda: handler.store(lease.jobs, result),
             worker=WORKER,
             task=quantum.task,
-            go_on=go_on,
+            go_on=go_on and shares.may_go_on(lease.head),
         )
 
 

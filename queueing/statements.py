@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
-from queueing import direct, states
+from queueing import direct, lineup, states
 
 _CLOCK = {
     # Six digits, as Django writes them: times are compared as text.
@@ -16,8 +16,9 @@ _CLOCK = {
                "strftime('%%Y-%%m-%%d %%H:%%M:%%f000', 'now', %s || ' seconds')"),
     "postgresql": ("clock_timestamp()", "clock_timestamp() + make_interval(secs => %s)"),
 }  # fmt: skip
-# Locks are taken in one order: jobs, then whatever they are about, then their lane. Where a job is
-# wanted while its lane may be held already, or many at once, one that another has is passed over.
+# Locks are taken in one order: shares, jobs, then whatever these are about, then their lane. Where
+# a job is wanted while its lane may be held already, or many at once, one that another has is
+# passed over.
 _FOR_UPDATE = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE"}
 _FOR_REMOVAL = {"sqlite": "", "postgresql": "FOR UPDATE"}
 # As Python sorts, whatever the database's language.
@@ -26,6 +27,9 @@ _REMOVABLE = {"sqlite": "", "postgresql": "FOR UPDATE SKIP LOCKED"}
 _UNLOCKED = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE SKIP LOCKED"}
 _JOB_UNLOCKED = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE OF job SKIP LOCKED"}
 _LANE_FOR_UPDATE = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE OF lane"}
+_FOR_SHARE = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE OF share"}
+# SQLite knows how many jobs a state has on average, and not that few are processing.
+_BY_STATE = {"sqlite": "INDEXED BY job_state_kind", "postgresql": ""}
 _SKIP_LOCKED = {"sqlite": "", "postgresql": "FOR NO KEY UPDATE OF lane SKIP LOCKED"}
 
 # A lane's jobs are found by a range of the index of places, whatever a planner thinks of the table.
@@ -51,11 +55,14 @@ _ASKED = (
 # are sorted, that two statements lock them in one order.
 ENQUEUE = """
     lanes AS (
-        INSERT INTO queueing_lane (key, project_id, head, tail, woken_at)
-        SELECT lane_key, min(project_id), 1, count(*), clock_timestamp()
+        INSERT INTO queueing_lane (key, kind, team_id, project_id, head, tail, woken_at)
+        SELECT lane_key, (array_agg(kind ORDER BY place))[1], min(team_id), min(project_id),
+            1, count(*), clock_timestamp()
         FROM asked GROUP BY lane_key ORDER BY lane_key COLLATE "C"
         ON CONFLICT (key) DO UPDATE SET
-            tail = queueing_lane.tail + excluded.tail,
+            tail = queueing_lane.tail + excluded.tail, team_id = excluded.team_id,
+            kind = CASE WHEN queueing_lane.head > queueing_lane.tail THEN excluded.kind
+                        ELSE queueing_lane.kind END,
             woken_at = CASE WHEN queueing_lane.head > queueing_lane.tail THEN excluded.woken_at
                             ELSE queueing_lane.woken_at END
         RETURNING id, key, head, tail),
@@ -103,16 +110,24 @@ _READY = """
     AND {job_unpaused}
     AND (job.state = 'queued' OR (job.state = 'processing' AND job.lease_until < {now}))"""
 
+# Whether a lane is one of those whose heads wait for others to be done, not for a message.
+_LIMITED = """
+    EXISTS (SELECT 1 FROM queueing_share share WHERE share.team_id = lane.team_id
+        AND share.project_id IN ('', lane.project_id) AND share.max_in_flight IS NOT NULL)"""
+
 _TEXTS = {
+    **lineup.TEXTS,
     "enqueue": """
         WITH asked AS (SELECT * FROM json_to_recordset(%s::json) AS given({asked})), {enqueue}
         SELECT place, seq, seq = head, at FROM placed ORDER BY place""",
     # Make the lane if need be and take the next numbers: the upsert's row lock is what orders jobs.
     "take_numbers": """
-        INSERT INTO queueing_lane (key, project_id, head, tail, woken_at)
-        VALUES (%s, %s, 1, %s, {now})
+        INSERT INTO queueing_lane (key, kind, team_id, project_id, head, tail, woken_at)
+        VALUES (%s, %s, %s, %s, 1, %s, {now})
         ON CONFLICT (key) DO UPDATE SET
-            tail = queueing_lane.tail + excluded.tail,
+            tail = queueing_lane.tail + excluded.tail, team_id = excluded.team_id,
+            kind = CASE WHEN queueing_lane.head > queueing_lane.tail THEN excluded.kind
+                        ELSE queueing_lane.kind END,
             woken_at = CASE WHEN queueing_lane.head > queueing_lane.tail THEN excluded.woken_at
                             ELSE queueing_lane.woken_at END
         RETURNING id, head, tail, {now}""",
@@ -222,22 +237,29 @@ _TEXTS = {
     # look at them with a snapshot older than the job whose enqueuing it waited for.
     "lock_lane": "SELECT head, tail FROM queueing_lane WHERE id = %s {for_update}",
     "advance": """
-        UPDATE queueing_lane SET woken_at = {now}, head = COALESCE(
-            (SELECT min(seq) FROM queueing_generationjob
-             WHERE lane_id = %s AND seq >= %s AND {open}), tail + 1)
+        UPDATE queueing_lane SET woken_at = {now},
+            head = COALESCE(
+                (SELECT min(seq) FROM queueing_generationjob
+                 WHERE lane_id = %s AND seq >= %s AND {open}), tail + 1),
+            kind = COALESCE(
+                (SELECT kind FROM queueing_generationjob
+                 WHERE lane_id = %s AND seq >= %s AND {open}
+                 ORDER BY seq LIMIT 1), kind)
         WHERE id = %s
         RETURNING head, tail""",
     # The same with the new head, if there is one, in one statement.
     "advance_to": """
         WITH moved AS (
-            UPDATE queueing_lane SET woken_at = {now}, head = COALESCE(
-                (SELECT min(seq) FROM queueing_generationjob
-                 WHERE lane_id = %s AND seq >= %s AND {open}), tail + 1)
-            WHERE id = %s
-            RETURNING id, head)
-        SELECT job.id, kind, state = 'queued' AND due_at <= {now} AND {unpaused}
-        FROM moved JOIN queueing_generationjob AS job
-            ON job.lane_id = moved.id AND job.seq = moved.head""",
+            UPDATE queueing_lane SET woken_at = {now}, head = COALESCE(next.seq, tail + 1),
+                kind = COALESCE(next.kind, queueing_lane.kind)
+            FROM (VALUES (1)) AS one LEFT JOIN (
+                SELECT id, seq, kind, state = 'queued' AND due_at <= {now} AND {unpaused} AS ready
+                FROM queueing_generationjob
+                WHERE lane_id = %s AND seq >= %s AND {open}
+                ORDER BY seq LIMIT 1) AS next ON true
+            WHERE queueing_lane.id = %s
+            RETURNING next.id AS job_id, next.kind AS its_kind, next.ready)
+        SELECT job_id, its_kind, ready FROM moved WHERE job_id IS NOT NULL""",
     "head_job": """
         SELECT id, kind, state = 'queued' AND due_at <= {now} AND {unpaused}
         FROM queueing_generationjob
@@ -251,8 +273,9 @@ _TEXTS = {
             AND ((job.state = 'queued' AND job.due_at <= {now})
                  OR (job.state = 'processing' AND job.lease_until < {now}))
             AND (lane.woken_at IS NULL OR lane.woken_at < job.lease_until
-                 OR (lane.woken_at < {later} AND job.kind IN ({list}))
-                 OR (lane.woken_at < {later} AND job.kind IN ({list})))
+                 OR ((lane.woken_at < {later} AND job.kind IN ({list})
+                      OR lane.woken_at < {later} AND job.kind IN ({list}))
+                     AND NOT {limited}))
         ORDER BY lane.woken_at NULLS FIRST LIMIT %s {skip_locked}""",
     # Heads that were started as often as they may be, each time to the end of their worker.
     "spent": """
@@ -270,17 +293,8 @@ _TEXTS = {
             AND ((job.state = 'queued' AND job.due_at <= {now})
                  OR (job.state = 'processing' AND job.lease_until < {now}
                      AND lane.woken_at >= job.lease_until))
+            AND NOT {limited}
         GROUP BY job.kind""",
-    # Heads that a worker may claim, for workers that look for them: those that waited longest
-    # first, but the queues by turns, so that however much of one kind waits the others get on.
-    "due": """
-        SELECT job_id, kind FROM (
-            SELECT job.id AS job_id, job.kind AS kind,
-                row_number() OVER (PARTITION BY job.kind
-                                   ORDER BY lane.woken_at NULLS FIRST, lane.id) AS turn
-            FROM {heads}
-            WHERE {ready} AND job.kind IN ({list})) AS ready
-        ORDER BY turn, kind LIMIT %s""",
     "ready": """
         SELECT job.kind, count(*)
         FROM {heads}
@@ -397,6 +411,7 @@ def _template(name: str, vendor: str) -> str:
         ("{ready}", _READY),
         ("{unpaused}", _unpaused()),
         ("{job_unpaused}", _unpaused("job.")),
+        ("{limited}", _LIMITED),
         ("{heads}", _HEADS[vendor]),
         ("{now}", now),
         ("{later}", later),
@@ -411,6 +426,8 @@ def _template(name: str, vendor: str) -> str:
         ("{skip_locked}", _SKIP_LOCKED[vendor]),
         ("{unlocked}", _UNLOCKED[vendor]),
         ("{job_unlocked}", _JOB_UNLOCKED[vendor]),
+        ("{by_state}", _BY_STATE[vendor]),
+        ("{for_share}", _FOR_SHARE[vendor]),
         ("{for_removal}", _FOR_REMOVAL[vendor]),
         ("{removable}", _REMOVABLE[vendor]),
         ("{bytewise}", _BYTEWISE[vendor]),

@@ -9,9 +9,11 @@ from observations.admin import (
     observations,
     people,
     sessions,
+    shares,
     tenants,
 )
 
 __all__ = [
-    "audit", "events", "jobs", "keys", "lanes", "observations", "people", "sessions", "tenants",
+    "audit", "events", "jobs", "keys", "lanes", "observations", "people", "sessions", "shares",
+    "tenants",
 ]  # fmt: skip

@@ -1,5 +1,5 @@
 """Delivery in the admin. One module a noun."""
 
-from queueing.admin import jobs, lanes, pauses
+from queueing.admin import jobs, lanes, pauses, shares
 
-__all__ = ["jobs", "lanes", "pauses"]
+__all__ = ["jobs", "lanes", "pauses", "shares"]

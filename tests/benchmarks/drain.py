@@ -109,7 +109,7 @@ def _apart(database: str, engine: str) -> int:
 def _measured(given: argparse.Namespace) -> int:
     print(f"\n{given.database}, {given.engine} engine: {given.jobs} jobs, {given.lanes} lanes; "
           f"{os.cpu_count()} shared cores, load {os.getloadavg()[0]:.1f}")  # fmt: skip
-    with _scene(given) as scene:
+    with staged(given) as scene:
         for batch in given.batch or (0, 1):
             _drain(scene, batch)
         with closing(scene.rows.connect()) as database:
@@ -121,7 +121,7 @@ def _measured(given: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _scene(given: argparse.Namespace) -> Iterator[Scene]:
+def staged(given: argparse.Namespace) -> Iterator[Scene]:
     """Everything but the worker runs, and this process is one that can enqueue."""
     with ExitStack() as ending:
         home = Path(tempfile.mkdtemp(prefix="claudemem-drain-"))
@@ -156,7 +156,7 @@ def _become_one_of_ours(settings: dict[str, str]) -> None:
 
 def _drain(scene: Scene, batch: int) -> None:
     """Enqueue while the worker stands still, then have it work, and print what both cost."""
-    with _worker(scene, batch) as worker:
+    with employed(scene, batch) as worker:
         # Until its threads have their connections.
         _publish(_enqueue(_jobs(scene.lanes, scene.lanes)))
         until(lambda: not scene.open_jobs(), PATIENCE)
@@ -180,9 +180,12 @@ def _server(seconds: float, scene: Scene) -> str:
 
 
 @contextmanager
-def _worker(scene: Scene, batch: int) -> Iterator[int]:
-    """A worker process with the tasks of kinds emptied. It ends with this program."""
-    chosen = {"DJANGO_SETTINGS_MODULE": SETTINGS, **({BATCH: str(batch)} if batch else {})}
+def employed(scene: Scene, batch: int, **more: str) -> Iterator[int]:
+    """A worker process with the tasks of kinds emptied, and `more` in its environment; its pid.
+
+    It ends with this program.
+    """
+    chosen = {"DJANGO_SETTINGS_MODULE": SETTINGS, **({BATCH: str(batch)} if batch else {}), **more}
     with (
         (scene.data.logs / "worker.log").open("ab") as log,
         subprocess.Popen(

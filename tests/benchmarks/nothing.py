@@ -2,10 +2,11 @@
 
 `python -m claudemem worker start` is such a worker with
 `DJANGO_SETTINGS_MODULE=tests.benchmarks.nothing_settings`; BATCH says how many jobs of a backlog
-one claim takes along, where that is not what kinds have it.
+one claim takes along, where that is not what kinds have it, and CALL how many seconds a call takes.
 """
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 SETTINGS = "tests.benchmarks.nothing_settings"
 BATCH = "DRAIN_BATCH"
+CALL = "DRAIN_CALL_SECONDS"
 
 
 class Nothing:
@@ -28,7 +30,8 @@ class Nothing:
         """Read nothing."""
 
     def perform(self, work: None, timeout: float) -> None:
-        """Do nothing."""
+        """Do nothing, for as long as a call takes."""
+        time.sleep(float(os.environ.get(CALL, "0")))
 
     def store(self, jobs: "Sequence[Job]", result: None) -> "Details":
         """Write nothing."""

@@ -33,7 +33,7 @@ def test_the_sidebar_is_grouped(browser: Client) -> None:
     assert _sidebar(browser) == {
         "": ["Overview"],
         "Memory": ["Sessions", "Observations", "Events"],
-        "Delivery": ["Jobs", "Lanes", "Pauses"],
+        "Delivery": ["Jobs", "Lanes", "Pauses", "Shares"],
         "Access": ["Teams", "Members", "Projects", "API keys", "Users"],
         "Audit": ["Audit log"],
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.db import transaction
 
-from queueing import broker, kinds, outbox
+from queueing import broker, kinds, outbox, shares
 from queueing.kinds import Kind
 from queueing.outbox import Enqueued, NewJob
 from tests.stores import House
@@ -15,17 +15,29 @@ from tests.stores import House
 Enqueue = Callable[..., list[Enqueued]]
 
 
+@pytest.fixture(autouse=True)
+def fresh_desk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process saw and whom it served is of no concern to the next test."""
+    monkeypatch.setattr(shares, "_desk", shares.Desk())
+
+
 @pytest.fixture
 def enqueue(db: None) -> Enqueue:
-    """enqueue("lane", n, kind=…, size=…): n jobs at the lane's tail, committed."""
+    """enqueue("lane", n, kind=…, size=…, team=…, project=…): n jobs at its tail, committed."""
     numbers = count()
 
     def _enqueue(
-        lane: str = "lane", jobs: int = 1, *, kind: Kind = kinds.EVENT, size: int = 0
+        lane: str = "lane",
+        jobs: int = 1,
+        *,
+        kind: Kind = kinds.EVENT,
+        size: int = 0,
+        team: str = "team",
+        project: str = "project",
     ) -> list[Enqueued]:
         new = [
-            NewJob(kind, lane, kind.job_id(lane, str(next(numbers))), f"source-{n}", "team",
-                   "project", size=size)
+            NewJob(kind, lane, kind.job_id(lane, str(next(numbers))), f"source-{n}", team,
+                   project, size=size)
             for n in range(jobs)
         ]  # fmt: skip
         with transaction.atomic():

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from claudemem.datadir import DataDir
-from queueing import kinds, leases, pauses, polling, wakes
+from queueing import broker, kinds, leases, pauses, polling, shares, wakes
 from queueing.kinds import EVENT, EVENT_BATCH, SUMMARY
 from queueing.models import GenerationJob, Lane
 from queueing.outbox import Head
@@ -92,7 +92,13 @@ class Hand:
 
 
 @pytest.fixture
-def hand(tmp_path: Path, settings: LazySettings) -> Hand:
+def polls(settings: LazySettings) -> None:
+    """This process is a worker that looks."""
+    settings.QUEUE_ENGINE = broker.DATABASE
+
+
+@pytest.fixture
+def hand(tmp_path: Path, settings: LazySettings, polls: None) -> Hand:
     settings.DATA_DIR = DataDir(tmp_path)
     return Hand()
 
@@ -208,7 +214,7 @@ def test_a_database_that_fails_is_asked_again(
             raise failure
         return fetch(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(polling, "fetch", failing)
+    monkeypatch.setattr(shares, "fetch", failing)
     with running(hand):
         assert hand.next() == job.id
     assert caplog.text.count("the database failed") == 1
@@ -227,7 +233,7 @@ def test_a_database_that_failed_is_left_in_peace_whoever_wakes_the_worker(
         asked.put(None)
         raise OperationalError("gone")
 
-    monkeypatch.setattr(polling, "fetch", failing)
+    monkeypatch.setattr(shares, "fetch", failing)
     with running(hand, pulse=lambda: rounds.put(None)):
         asked.get(timeout=30)
 
@@ -304,23 +310,23 @@ def test_kinds_take_turns_from_look_to_look(enqueue: Enqueue, hand: Hand) -> Non
 
 
 def due() -> list[str]:
-    return [row[0] for row in fetch("due", [*QUEUES, 10], items=len(QUEUES))]
+    return [head.job_id for head in shares.due(QUEUES, 10, 10)]
 
 
 @pytest.mark.django_db
 def test_the_longest_waiting_is_the_first_and_no_kind_is_behind_all_of_another(
-    enqueue: Enqueue,
+    enqueue: Enqueue, polls: None
 ) -> None:
     bulk = [enqueue(f"bulk-{n}", kind=EVENT_BATCH)[0].id for n in range(5)]
     (live,) = enqueue("live")
     Lane.objects.filter(key="bulk-3").update(woken_at=None)
-    found = due()
-    assert live.id in found[:2]
-    assert [job for job in found if job != live.id] == [bulk[n] for n in (3, 0, 1, 2, 4)]
+    assert due() == [live.id, *(bulk[n] for n in (3, 0, 1, 2, 4))]
+    begun = [head.job_id for head in chosen(shares.due(QUEUES, 10, 10), (), 2, "")]
+    assert begun == [live.id, bulk[3]]
 
 
 @pytest.mark.django_db
-def test_only_what_a_claim_would_take_is_due(enqueue: Enqueue) -> None:
+def test_only_what_a_claim_would_take_is_due(enqueue: Enqueue, polls: None) -> None:
     first, _behind = enqueue("lane", 2)
     assert due() == [first.id]
     assert leases.claim(first.id, "somebody")

@@ -17,11 +17,16 @@ JOBS = "queueing_generationjob"
 # Each runs for every job or every lease.
 HOT = (
     "claim_head", "claim_next", "followers", "claim_followers", "free_followers", "complete",
-    "reschedule", "release", "bury", "bury_exhausted", "lock_lane", "renew",
+    "reschedule", "release", "bury", "bury_exhausted", "lock_lane", "renew", "whose", "lock_limits",
 )  # fmt: skip
 ADVANCE = {"sqlite": ("advance", "head_job"), "postgresql": ("advance_to",)}
 # Each runs several times a second, for all lanes.
-LOOKS = ("wanting", "nudged", "spent", "due", "ready", "heads")
+LOOKS = (
+    "wanting", "nudged", "spent", "ready", "heads", "lines", "lines_nudged", "heads_nudged",
+    "heads_unnudged",
+)  # fmt: skip
+# These are about what is worked just now, for which the index of states is the shortest way.
+OF_WHAT_IS_WORKED = ("in_flight", "others_in_flight", "forsaken")
 BATCH = 3
 LANES, BACKLOG = 50, 3000
 
@@ -78,6 +83,15 @@ def test_no_statement_of_the_hot_path_and_no_look_reads_the_backlog() -> None:
     direct.fetch("ANALYZE")
     direct.fetch(f"UPDATE {JOBS} SET state = %s", [states.QUEUED])
     assert readers() == {}
+
+
+@pytest.mark.parametrize("name", OF_WHAT_IS_WORKED)
+def test_what_is_worked_is_found_by_its_state(name: str) -> None:
+    fill()
+    direct.fetch("ANALYZE")
+    steps = plan(name)
+    assert [step for step in steps if "job_state_kind" in step]
+    assert not [step for step in steps if f"SCAN {JOBS}" in step or f"Seq Scan on {JOBS}" in step]
 
 
 def test_a_statement_that_would_read_the_backlog_is_found() -> None:
