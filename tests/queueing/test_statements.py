@@ -21,7 +21,7 @@ HOT = (
 )  # fmt: skip
 ADVANCE = {"sqlite": ("advance", "head_job"), "postgresql": ("advance_to",)}
 # Each runs several times a second, for all lanes.
-LOOKS = ("wanting", "nudged", "spent", "due", "ready", "heads")
+LOOKS = ("wanting", "nudged", "spent", "due", "ready", "heads", "unwoken_of", "unwoken_ready")
 BATCH = 3
 LANES, BACKLOG = 50, 3000
 
