@@ -407,6 +407,12 @@ def test_what_is_not_there_is_neither_paused_nor_resumed(
     assert pauses.held() == []
 
 
+def test_the_pause_of_a_team_that_is_gone_can_be_ended(team: Team) -> None:
+    pauses.hold(Subject("team", "gone"), "")
+    assert told("resume", "team:gone")["subject"] == "team:gone"
+    assert "There is no team gone" in refused("resume", "team:gone")
+
+
 @pytest.mark.usefixtures("operator")
 def test_what_is_not_paused_cannot_be_resumed(team: Team) -> None:
     assert "no operator paused provider: nothing is paused" in refused("resume", "provider")
