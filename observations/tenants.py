@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 
 from observations.errors import InvalidInput, NotFound
 from observations.models import Project, Team
+from queueing import pauses
 from queueing.pauses import Subject
 
 # So many are named to whoever named none of them.
@@ -63,12 +64,15 @@ def tenant(team_named: str | None, project_named: str | None) -> Tenant:
 
 
 def subject(text: str) -> Subject:
-    """What can be paused under this name; a team by its id or name.
+    """What can be paused or resumed under this name; a team by its id or name.
 
-    Raises UnknownSubject for what cannot be paused, NotFound for a team that there is not.
+    A team that is gone and still paused is known by its id. Raises UnknownSubject for what cannot
+    be paused, NotFound for a team that there is not.
     """
     meant = Subject.parse(text)
-    return Subject("team", team(meant.name).id) if meant.kind == "team" else meant
+    if meant.kind != "team" or meant in [hold.subject for hold in pauses.held()]:
+        return meant
+    return Subject("team", team(meant.name).id)
 
 
 def names(subjects: Iterable[Subject]) -> dict[Subject, str]:

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from django.db.models import Count, QuerySet
-from django.db.models.functions import Now
 
-from queueing import canaries, kinds, pauses, states
+from queueing import canaries, kinds, pauses, statements, states
 from queueing.canaries import Canary
 from queueing.direct import moment
 from queueing.models import GenerationJob
@@ -145,8 +144,9 @@ def _open() -> Counts:
 
 def _apart(rows: QuerySet[GenerationJob]) -> Counts:
     """How many of the jobs are delayed and how many stalled, by kind."""
-    delayed = rows.filter(state=states.QUEUED, due_at__gt=Now())
-    stalled = rows.filter(state=states.PROCESSING, lease_until__lte=Now())
+    at = statements.now()
+    delayed = rows.filter(state=states.QUEUED, due_at__gt=at)
+    stalled = rows.filter(state=states.PROCESSING, lease_until__lte=at)
     return Counter(
         {
             (kind, word): count

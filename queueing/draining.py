@@ -3,28 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import Count, QuerySet
-from django.db.models.functions import Now
+from django.db.models import Count, Q, QuerySet
 
-from queueing import pauses, states
+from queueing import pauses, statements, states
+from queueing.depths import Held
 from queueing.models import GenerationJob
 from queueing.pauses import Subject
-
-
-@dataclass(frozen=True, slots=True)
-class InHand:
-    """How many jobs of a kind a worker has under leases that are in force."""
-
-    kind: str
-    worker: str
-    jobs: int
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
     """What is in hand, how many jobs wait besides, and how many of those nobody holds."""
 
-    in_hand: Sequence[InHand]
+    in_hand: Sequence[Held]
     waiting: int
     may_run: int
 
@@ -45,10 +36,10 @@ def left(subject: Subject) -> Left:
             rows = rows.filter(team_id=subject.name)
         case "queue":
             rows = rows.filter(kind=subject.name)
-    leased = rows.filter(state=states.PROCESSING, lease_until__gt=Now())
-    hands = leased.values_list("kind", "leased_by").annotate(count=Count("pk"))
-    waiting, may_run = _waiting(rows.exclude(state=states.PROCESSING, lease_until__gt=Now()))
-    return Left([InHand(*row) for row in hands.order_by("leased_by", "kind")], waiting, may_run)
+    in_force = Q(state=states.PROCESSING, lease_until__gt=statements.now())
+    hands = rows.filter(in_force).values_list("kind", "leased_by").annotate(count=Count("pk"))
+    waiting, may_run = _waiting(rows.exclude(in_force))
+    return Left([Held(*row) for row in hands.order_by("leased_by", "kind")], waiting, may_run)
 
 
 def _waiting(rows: QuerySet[GenerationJob]) -> tuple[int, int]:

@@ -5,6 +5,7 @@ transactions make needless. Times are the database's, so that hosts need not agr
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any
 
@@ -117,6 +118,7 @@ _LIMITED = """
 
 _TEXTS = {
     **lineup.TEXTS,
+    "clock": "SELECT {now}",
     "enqueue": """
         WITH asked AS (SELECT * FROM json_to_recordset(%s::json) AS given({asked})), {enqueue}
         SELECT place, seq, seq = head, at FROM placed ORDER BY place""",
@@ -454,6 +456,12 @@ def _text(name: str, vendor: str, items: int) -> str:
 def fetch(name: str, params: Sequence[object], *, items: int = 0) -> list[tuple[Any, ...]]:
     """Run the statement `name` and return its rows."""
     return direct.fetch(sql(name, items=items), params)
+
+
+def now() -> datetime:
+    """The moment that it is by the clock that jobs go by."""
+    ((at,),) = fetch("clock", [])
+    return direct.moment(at)
 
 
 def execute_many(name: str, rows: Iterable[Sequence[object]]) -> None:

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import QuerySet
-from django.db.models.functions import Now
 
-from queueing import pauses, states
+from queueing import pauses, statements, states
 from queueing.errors import JobNotFound
 from queueing.models import GenerationJob
 from queueing.pauses import Hold, Paused
@@ -68,14 +67,14 @@ class Whereabouts:
 def find(job_id: str, among: QuerySet[GenerationJob] | None = None) -> Whereabouts:
     """Where the job with this id is, if it is `among` these. Raises JobNotFound."""
     rows = GenerationJob.objects.all() if among is None else among
-    job = rows.select_related("lane").filter(pk=job_id).annotate(now=Now()).first()
+    job = rows.select_related("lane").filter(pk=job_id).first()
     if job is None:
         raise JobNotFound("Generation job not found")
     before = list(_before(job)[: MOST_AHEAD + 1]) if job.state in states.OPEN else []
     concerned = [hold for hold in pauses.held() if hold.subject.covers(job.kind, job.team_id)]
     return Whereabouts(
         job=job,
-        now=vars(job)["now"],
+        now=statements.now(),
         ahead=len(before),
         first=before[0] if before else None,
         holds=tuple(concerned),

@@ -32,7 +32,7 @@ jobs.add_command(jobs_status.status)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def list_jobs(tenant: "Tenant", status: str | None, limit: int, offset: int, as_json: bool) -> None:
     """List jobs, newest first."""
-    rows = jobs_of(tenant).order_by("-created_at", "-id")
+    rows = jobs_of(tenant).order_by("-id")  # ids are in the order of time
     if status:
         rows = rows.filter(state=status)
     entries = [_entry(row) for row in rows[offset : offset + limit]]

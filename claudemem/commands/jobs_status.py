@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from claudemem.commands.scoping import jobs_of, scoped, told
+from claudemem.commands.scoping import concerning, jobs_of, scoped, told
 
 if TYPE_CHECKING:
     from observations.tenants import Tenant
@@ -61,7 +61,7 @@ def gather(tenant: "Tenant") -> dict[str, Any]:
     from django.conf import settings
 
     from claudemem import standing
-    from queueing import kinds, pauses, states
+    from queueing import kinds, states
 
     counted = _counted(tenant)
     depths, away = _depths()
@@ -76,7 +76,7 @@ def gather(tenant: "Tenant") -> dict[str, Any]:
         "queues": {
             name: {**_of_kind(counted, name), **asdict(depths[name])} for name in kinds.BY_NAME
         },
-        "pauses": [asdict(hold) for hold in standing.held(pauses.held())],
+        "pauses": [asdict(hold) for hold in standing.held(concerning(tenant))],
     }
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from observations.tenants import Tenant
     from queueing.models import GenerationJob
+    from queueing.pauses import Hold
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _UNSCOPED = (
@@ -59,6 +60,18 @@ def jobs_of(tenant: "Tenant") -> "QuerySet[GenerationJob]":
     from queueing.models import GenerationJob
 
     return GenerationJob.objects.filter(**tenant.columns)
+
+
+def concerning(tenant: "Tenant") -> "list[Hold]":
+    """What operators paused, but for other teams."""
+    from queueing import pauses
+
+    team = tenant.team.id if tenant.team else None
+    return [
+        hold
+        for hold in pauses.held()
+        if hold.subject.kind != "team" or team in (None, hold.subject.name)
+    ]
 
 
 def _tenant(team: str | None, project: str | None) -> "Tenant":

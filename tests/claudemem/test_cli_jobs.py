@@ -369,6 +369,7 @@ def test_who_has_a_job_is_said_and_whether_it_still_works(project: Project) -> N
 def test_a_team_is_paused_by_its_name_and_resumed(
     project: Project, messages: dict[str, int]
 ) -> None:
+    Team.objects.create(name="others")
     (job,) = enqueue(project)
     paused = told("pause", "team:team", "--reason", "maintenance")
     assert paused == {
@@ -378,6 +379,7 @@ def test_a_team_is_paused_by_its_name_and_resumed(
     shown = run("status", "--team", "team").stdout
     assert "paused       team team, since" in shown
     assert "by system:server-cli: maintenance" in shown
+    assert "paused" not in run("status", "--team", "others").stdout.partition("messages")[2]
     messages["event"] = 0
     assert told("resume", "team:team")["action"] == "resume"
     assert messages["event"] == 1
@@ -403,6 +405,12 @@ def test_what_is_not_there_is_neither_paused_nor_resumed(
     for deed in ("pause", "resume"):
         assert says in refused(deed, subject)
     assert pauses.held() == []
+
+
+def test_the_pause_of_a_team_that_is_gone_can_be_ended(team: Team) -> None:
+    pauses.hold(Subject("team", "gone"), "")
+    assert told("resume", "team:gone")["subject"] == "team:gone"
+    assert "There is no team gone" in refused("resume", "team:gone")
 
 
 @pytest.mark.usefixtures("operator")

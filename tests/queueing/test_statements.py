@@ -23,7 +23,7 @@ ADVANCE = {"sqlite": ("advance", "head_job"), "postgresql": ("advance_to",)}
 # Each runs several times a second, for all lanes.
 LOOKS = (
     "wanting", "nudged", "spent", "ready", "heads", "lines", "lines_nudged", "heads_nudged",
-    "heads_unnudged",
+    "heads_unnudged", "unwoken_of", "unwoken_ready",
 )  # fmt: skip
 # These are about what is worked just now, for which the index of states is the shortest way.
 OF_WHAT_IS_WORKED = ("in_flight", "others_in_flight", "forsaken")
