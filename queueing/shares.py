@@ -41,7 +41,7 @@ class Share:
 _NOTHING_SAID = Share()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Line:
     """The heads of one kind of one project; of those that can run there is at least one."""
 
@@ -328,4 +328,4 @@ def _seen() -> View:
     in_flight = Counter({(team, project): n for team, project, n in rows})
     ended = time.monotonic()
     rest = LOOK_SECONDS and min(max(LOOK_SECONDS, RARITY * (ended - began)), SELDOM_SECONDS)
-    return View(tuple(Line(*row) for row in lines), shares, in_flight, ended + rest)
+    return View(tuple(sorted(Line(*row) for row in lines)), shares, in_flight, ended + rest)
