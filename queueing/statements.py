@@ -407,7 +407,7 @@ def _text(name: str, vendor: str, items: int) -> str:
 
 def fetch(name: str, params: Sequence[object], *, items: int = 0) -> list[tuple[Any, ...]]:
     """Run the statement `name` and return its rows."""
-    return direct.fetch(sql(name, items=items), params)
+    return direct.fetch(sql(name, items=items), params, anew=name in lineup.WALKS)
 
 
 def execute_many(name: str, rows: Iterable[Sequence[object]]) -> None:
