@@ -24,11 +24,14 @@ def vendor() -> str:
     return connection.vendor
 
 
-def fetch(text: str, params: Params = ()) -> list[tuple[Any, ...]]:
-    """Run the statement and return its rows, if it has any."""
+def fetch(text: str, params: Params = (), *, anew: bool = False) -> list[tuple[Any, ...]]:
+    """Run the statement and return its rows, if it has any.
+
+    PostgreSQL plans it once a connection, or `anew` each time, by how large its tables are then.
+    """
     database = _connected()
     if vendor() == "postgresql":
-        cursor = _prepared(database, text, params)
+        cursor = _prepared(database, text, params, prepare=False if anew else None)
         # Not its `description`, which is made anew for each who asks.
         return cursor.fetchall() if cursor.pgresult.nfields else []
     with database.wrap_database_errors:
@@ -60,7 +63,7 @@ def _connected() -> Any:
     return database
 
 
-def _prepared(database: Any, text: str, params: Params) -> Any:
+def _prepared(database: Any, text: str, params: Params, *, prepare: bool | None = None) -> Any:
     """Run it by a cursor of the driver's own, so that PostgreSQL plans it once; the cursor.
 
     Django's puts values into the text of each statement, which is then new to PostgreSQL.
@@ -69,7 +72,7 @@ def _prepared(database: Any, text: str, params: Params) -> Any:
 
     database.validate_no_broken_transaction()
     with database.wrap_database_errors:
-        return Cursor(database.connection).execute(text, params)
+        return Cursor(database.connection).execute(text, params, prepare=prepare)
 
 
 @lru_cache(maxsize=256)

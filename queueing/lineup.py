@@ -3,6 +3,8 @@
 Busy lanes stand in an index by kind, team, project and last nudge. Each statement steps through it
 from one (kind, team, project) to the next, or along one of them to the first head that may run: it
 never reads all that wait. On its way it meets lanes that are being worked, of which there are few.
+PostgreSQL plans these WALKS each time: of a handful of lanes it would read the table, and go on so
+for minutes when there are thousands.
 """
 
 # The first busy lane of each (kind, team, project). SQLite would compare all three at once by the
@@ -35,13 +37,16 @@ _FIRST = """
     WHERE {ready} AND lane.kind = %s AND lane.team_id = %s AND lane.project_id = %s AND {more}
     ORDER BY lane.woken_at LIMIT %s"""
 
-TEXTS = {
+WALKS = {
     # Where messages are sent, what was not nudged yet will be in a moment: to pass it over spares
     # a walk along all that wait for their next attempt.
     "lines_nudged": _LINES.replace("{more}", "lane.woken_at IS NOT NULL"),
     "lines": _LINES.replace("AND {more}", ""),
     "heads_nudged": _FIRST.replace("{more}", "lane.woken_at IS NOT NULL"),
     "heads_unnudged": _FIRST.replace("{more}", "lane.woken_at IS NULL"),
+}
+TEXTS = {
+    **WALKS,
     # Heads that a worker fell silent with: by the index of states, of those that are worked.
     "forsaken": """
         SELECT job.id, job.kind FROM queueing_generationjob job {by_state}

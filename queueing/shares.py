@@ -20,10 +20,10 @@ from queueing.statements import fetch
 from queueing.turns import Turns
 
 # A process looks who waits at most so often, unless what it saw turned out to be no longer true;
-# less often where a look takes long, that looking never becomes the work, but once a second.
+# somewhat less often where a look takes long, that looking does not become the work.
 LOOK_SECONDS = 0.1
-RARITY = 10
-SELDOM_SECONDS = 1.0
+RARITY = 5
+SELDOM_SECONDS = 0.25
 # Where many workers want the same head, only one gets it; the others try so often.
 TRIES = 4
 # They then choose among so many.
@@ -41,7 +41,7 @@ class Share:
 _NOTHING_SAID = Share()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Line:
     """The heads of one kind of one project; of those that can run there is at least one."""
 
@@ -328,4 +328,4 @@ def _seen() -> View:
     in_flight = Counter({(team, project): n for team, project, n in rows})
     ended = time.monotonic()
     rest = LOOK_SECONDS and min(max(LOOK_SECONDS, RARITY * (ended - began)), SELDOM_SECONDS)
-    return View(tuple(Line(*row) for row in lines), shares, in_flight, ended + rest)
+    return View(tuple(sorted(Line(*row) for row in lines)), shares, in_flight, ended + rest)

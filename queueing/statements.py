@@ -455,7 +455,7 @@ def _text(name: str, vendor: str, items: int) -> str:
 
 def fetch(name: str, params: Sequence[object], *, items: int = 0) -> list[tuple[Any, ...]]:
     """Run the statement `name` and return its rows."""
-    return direct.fetch(sql(name, items=items), params)
+    return direct.fetch(sql(name, items=items), params, anew=name in lineup.WALKS)
 
 
 def now() -> datetime:

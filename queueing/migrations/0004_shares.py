@@ -4,7 +4,7 @@ from django.db import migrations, models
 from django.db.models import F, Q
 
 # Of a busy lane what its head says, of an idle one what its last job does, if that is kept still.
-_TELL = """
+TELL = """
     UPDATE queueing_lane SET
         team_id = COALESCE((SELECT job.team_id FROM queueing_generationjob job
             WHERE job.lane_id = queueing_lane.id
@@ -62,7 +62,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="lane", name="team_id", field=models.CharField(default="", max_length=36)
         ),
-        migrations.RunSQL(_TELL, migrations.RunSQL.noop),
+        migrations.RunSQL(TELL, migrations.RunSQL.noop),
         migrations.AddIndex(
             model_name="lane",
             index=models.Index(

@@ -9,10 +9,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.db import connection
 from django.utils import timezone
 
 from queueing import broker, kinds, leases, polling, reconcile, runner, shares
@@ -341,3 +343,34 @@ def test_whoever_fell_silent_holds_the_place_until_another_takes_the_job_over(
     worker.messages.put(jobs[0], "summary")
     worker.work(1000)
     assert len(calls.teams) == 3
+
+
+def test_lanes_that_were_there_before_are_told_whose_they_are(enqueue: Enqueue) -> None:
+    busy, _ = enqueue("busy", 2, kind=SUMMARY, team="one")
+    enqueue("busy", kind=EVENT, team="one")
+    settled(claimed(busy.id))
+    (done,) = enqueue("idle", kind=EVENT, team="two")
+    settled(claimed(done.id))
+    Lane.objects.create(key="empty", project_id="p")
+    known = set(Lane.objects.values_list("key", "kind", "team_id"))
+    assert known == {("busy", "summary", "one"), ("idle", "event", "two"), ("empty", "", "")}
+    Lane.objects.update(kind="", team_id="")
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("queueing.migrations.0004_shares").TELL)
+    assert set(Lane.objects.values_list("key", "kind", "team_id")) == known
+
+
+def test_a_lane_knows_the_kind_of_its_head(enqueue: Enqueue) -> None:
+    first, second = enqueue("lane", kind=SUMMARY) + enqueue("lane", kind=EVENT)
+
+    def kind() -> str:
+        return Lane.objects.values_list("kind", flat=True).get()
+
+    assert kind() == "summary"
+    lease = claimed(first.id)
+    settled(lease)
+    assert kind() == "event"
+    settled(claimed(second.id))
+    enqueue("lane", kind=SUMMARY)
+    enqueue("lane", kind=EVENT)
+    assert kind() == "summary"
