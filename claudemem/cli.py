@@ -25,6 +25,7 @@ COMMANDS = {
     "demo": "claudemem.commands.demo:demo",
     "search": "claudemem.commands.search:search",
     "jobs": "claudemem.commands.jobs:jobs",
+    "prune": "claudemem.commands.prune:prune",
     "replay": "claudemem.commands.replay:replay",
     "api-key": "claudemem.commands.keys:api_key",
     "createadmin": "claudemem.commands.first_run:createadmin",

@@ -1,0 +1,98 @@
+"""What is not memory goes after its time: jobs that ended, the audit's oldest entries, what nobody
+takes from the queue store any more. Observations and events stay, whatever their age.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+
+from queueing import direct, leftovers, retention
+from queueing.direct import stored
+from queueing.errors import QueueStoreAway
+from queueing.retention import PASS_SECONDS
+
+log = logging.getLogger(__name__)
+
+ALL, AUDIT = "all", "audit"
+# So many entries go in one transaction.
+PORTION = 1000
+
+_COUNT = "SELECT count(*) FROM observations_auditentry WHERE created_at < %s"
+# Their numbers are in the order of time, near enough: those of reads may be entered a while later.
+_DELETE = """
+    DELETE FROM observations_auditentry WHERE created_at < %s AND id IN
+        (SELECT id FROM observations_auditentry ORDER BY id LIMIT %s)
+    RETURNING id"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many rows went, or would go; `keys` of the queue store are named. `store`: why none."""
+
+    jobs: int
+    audit: int
+    keys: tuple[str, ...]
+    store: str = ""
+
+    @property
+    def all(self) -> int:
+        """How much it is together."""
+        return self.jobs + self.audit + len(self.keys)
+
+
+def prune_if_due() -> Pruned | None:
+    """As `prune`, if nobody did within the last hour; None if somebody did."""
+    if not retention.take_turn(ALL, settings.PRUNE_SECONDS):
+        return None
+    pruned = prune()
+    if pruned.all:
+        log.info(
+            "pruned: %d jobs, %d audit entries, %d keys", pruned.jobs, pruned.audit,
+            len(pruned.keys),
+        )  # fmt: skip
+    return pruned
+
+
+def prune(*, seconds: float = PASS_SECONDS) -> Pruned:
+    """Delete what the settings keep no longer; for about so many seconds each of jobs and audit.
+
+    May run any number of times at once. Must not be called inside a transaction.
+    """
+    at = retention.now()
+    jobs = retention.prune(retention.cutoffs(at), seconds=seconds)
+    audit = _prune_audit(retention.before(settings.RETAIN_AUDIT_DAYS, at), seconds)
+    keys, away = _keys(remove=True)
+    pruned = Pruned(jobs, audit, keys, away)
+    retention.note(ALL, pruned.all)
+    return pruned
+
+
+def look() -> Pruned:
+    """What `prune` would delete."""
+    at = retention.now()
+    before = retention.before(settings.RETAIN_AUDIT_DAYS, at)
+    audit = int(direct.fetch(_COUNT, [stored(before)])[0][0]) if before else 0
+    keys, away = _keys(remove=False)
+    return Pruned(retention.over(retention.cutoffs(at)), audit, keys, away)
+
+
+def _prune_audit(before: datetime | None, seconds: float) -> int:
+    removed, until = 0, time.monotonic() + seconds
+    while before is not None:
+        with retention.turn():
+            gone = len(direct.fetch(_DELETE, [stored(before), PORTION]))
+        removed += gone
+        if not gone or time.monotonic() > until:
+            break
+    return removed
+
+
+def _keys(*, remove: bool) -> tuple[tuple[str, ...], str]:
+    """Keys of ours that nobody uses any more, and why they are not known."""
+    try:
+        return (leftovers.remove() if remove else leftovers.find()), ""
+    except QueueStoreAway as error:
+        return (), str(error)
