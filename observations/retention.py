@@ -56,12 +56,13 @@ def prune_if_due() -> Pruned | None:
     return pruned
 
 
-def prune(*, seconds: float = PASS_SECONDS) -> Pruned:
+def prune(*, seconds: float = PASS_SECONDS, at: datetime | None = None) -> Pruned:
     """Delete what the settings keep no longer; for about so many seconds each of jobs and audit.
 
-    May run any number of times at once. Must not be called inside a transaction.
+    `at` is the moment from which is counted, by default now. May run any number of times at once.
+    Must not be called inside a transaction.
     """
-    at = retention.now()
+    at = at or retention.now()
     jobs = retention.prune(retention.cutoffs(at), seconds=seconds)
     audit = _prune_audit(retention.before(settings.RETAIN_AUDIT_DAYS, at), seconds)
     keys, away = _keys(remove=True)
