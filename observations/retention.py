@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.db import transaction
 
+from observations import audit, entries
+from observations.entries import BY_PROGRAM, Origin
 from queueing import direct, leftovers, retention
 from queueing.direct import stored
 from queueing.errors import QueueStoreAway
@@ -56,28 +59,38 @@ def prune_if_due() -> Pruned | None:
     return pruned
 
 
-def prune(*, seconds: float = PASS_SECONDS, at: datetime | None = None) -> Pruned:
+def prune(
+    *, seconds: float = PASS_SECONDS, at: datetime | None = None, by: Origin = BY_PROGRAM
+) -> Pruned:
     """Delete what the settings keep no longer; for about so many seconds each of jobs and audit.
 
-    `at` is the moment from which is counted, by default now. May run any number of times at once.
-    Must not be called inside a transaction.
+    `at` is the moment from which is counted, by default now; `by` is who asks. May run any number
+    of times at once. Must not be called inside a transaction.
     """
     at = at or retention.now()
     jobs = retention.prune(retention.cutoffs(at), seconds=seconds)
-    audit = _prune_audit(retention.before(settings.RETAIN_AUDIT_DAYS, at), seconds)
+    gone = _prune_audit(retention.before(settings.RETAIN_AUDIT_DAYS, at), seconds)
     keys, away = _keys(remove=True)
-    pruned = Pruned(jobs, audit, keys, away)
-    retention.note(ALL, pruned.all)
+    pruned = Pruned(jobs, gone, keys, away)
+    with transaction.atomic():
+        retention.note(ALL, pruned.all)
+        audit.write([entries.pruned(jobs, gone, by)] if jobs or gone else [])
     return pruned
+
+
+def pruned_ago() -> float | None:
+    """How many seconds ago `prune` was done; None if never."""
+    ran_at = retention.ran_at(ALL)
+    return (retention.now() - ran_at).total_seconds() if ran_at else None
 
 
 def look() -> Pruned:
     """What `prune` would delete."""
     at = retention.now()
     before = retention.before(settings.RETAIN_AUDIT_DAYS, at)
-    audit = int(direct.fetch(_COUNT, [stored(before)])[0][0]) if before else 0
+    old = int(direct.fetch(_COUNT, [stored(before)])[0][0]) if before else 0
     keys, away = _keys(remove=False)
-    return Pruned(retention.over(retention.cutoffs(at)), audit, keys, away)
+    return Pruned(retention.over(retention.cutoffs(at)), old, keys, away)
 
 
 def _prune_audit(before: datetime | None, seconds: float) -> int:

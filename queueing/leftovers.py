@@ -1,21 +1,18 @@
 """Keys of ours in the queue store that nobody uses any more.
 
-A monitor that was killed leaves a list behind into which workers go on writing what they do; other
-versions and other clients leave bookkeeping. Only names that Celery and kombu give, below our own
-prefix, are looked at: whatever else is there belongs to somebody else, or is a message. In a store
-that we run for ourselves there is nobody else, so there the same names below another prefix, one
-that was in use before, are ours as well.
+Workers that were killed, other versions and other clients leave bookkeeping behind: of replies, of
+who listened to what, of messages that were taken. Only names that Celery and kombu give, below our
+own prefix, are looked at: whatever else is there belongs to somebody else, or is a message. In a
+store that we run for ourselves there is nobody else, so there the same names below another prefix,
+one that was in use before, are ours as well, and so are the messages below it.
 """
 
-import base64
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from django.conf import settings
 
 from queueing import kinds
@@ -23,19 +20,15 @@ from queueing.errors import QueueStoreAway
 
 _TIMEOUT = 1.0
 _AT_ONCE = 1000
-# Whoever follows events takes each within moments: a list whose oldest is so old (s) has nobody.
-FOLLOWED_SECONDS = 3600.0
 _A_DAY = 86_400
-_EVENTS = re.compile(r"celeryev\.[0-9a-f-]{36}")
 _QUEUES = (*kinds.BY_NAME, kinds.UPKEEP)
-# Of messages that were taken and not done, of replies, of who listens to what.
+# Of messages that were taken and not done, of replies, of events, of who listens to what.
 _KEEPING = re.compile(
-    r"unacked(_index|_mutex)?|[0-9a-f-]{36}\.reply\.celery\.pidbox|_kombu\.binding(_\w+)?(\..+)?"
+    r"unacked(_index|_mutex)?|[0-9a-f-]{36}\.reply\.celery\.pidbox|celeryev\.[0-9a-f-]{36}"
+    r"|_kombu\.binding(_\w+)?(\..+)?"
 )
 _MESSAGES = re.compile(rf"(?:{'|'.join(map(re.escape, _QUEUES))})(?:\x06\x16\d+)?")
 _PREFIXED = re.compile(r"([A-Za-z0-9_-]+):(.+)", re.DOTALL)
-_BINDINGS = "_kombu.binding.celeryev", "_kombu.binding_permanent.celeryev"
-_SEPARATOR = "\x06\x16"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +59,10 @@ def remove() -> tuple[str, ...]:
     if not _wanted():
         return ()
     with _client() as client:
-        keys = sorted(found(client, _limits()))
-        for key in keys:
-            _remove(client, key)
-    return tuple(keys)
+        keys = tuple(sorted(found(client, _limits())))
+        for start in range(0, len(keys), _AT_ONCE):
+            client.delete(*keys[start : start + _AT_ONCE])
+    return keys
 
 
 def found(client: Any, limits: Limits) -> Iterator[str]:
@@ -87,31 +80,11 @@ def _is_over(client: Any, key: str, prefix: str, name: str, limits: Limits) -> b
     ours = prefix == limits.prefix
     if not ours and not limits.alone:
         return False
-    if _EVENTS.fullmatch(name):
-        return _is_unfollowed(client, key)
     if ours and name.rpartition(".")[2] in _QUEUES:
         return False  # who takes our messages
     if _KEEPING.fullmatch(name) or (not ours and _MESSAGES.fullmatch(name)):
         return _idle(client, key) > limits.idle
     return False
-
-
-def _is_unfollowed(client: Any, key: str) -> bool:
-    """Whether its oldest event has waited for long."""
-    if client.type(key) != b"list":
-        return False
-    oldest = client.lindex(key, -1)
-    said = _said(oldest) if oldest else None
-    return said is not None and time.time() - said > FOLLOWED_SECONDS
-
-
-def _said(message: bytes) -> float | None:
-    """When the event was told, by its own words; None if these are not an event's."""
-    try:
-        told = orjson.loads(base64.b64decode(orjson.loads(message)["body"]))
-        return float((told[0] if isinstance(told, list) else told)["timestamp"])
-    except (ValueError, KeyError, TypeError, IndexError):
-        return None
 
 
 def _idle(client: Any, key: str) -> float:
@@ -122,17 +95,6 @@ def _idle(client: Any, key: str) -> float:
         return float(client.object("IDLETIME", key) or 0)
     except ResponseError:
         return 0.0
-
-
-def _remove(client: Any, key: str) -> None:
-    prefix, _, name = key.partition(":")
-    if _EVENTS.fullmatch(name):
-        for table in (f"{prefix}:{binding}" for binding in _BINDINGS):
-            # First, so that nobody writes into the list any more.
-            ended = [each for each in client.smembers(table) if each.decode().endswith(name)]
-            if ended:
-                client.srem(table, *ended)
-    client.delete(key)
 
 
 def _wanted() -> bool:

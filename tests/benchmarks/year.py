@@ -11,6 +11,7 @@ is written to as idle workers do in a day, and the largest its files became is t
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 from hashlib import sha256
-from itertools import count, cycle
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -41,6 +42,7 @@ A_LOG = 10_000
 # Workers and beat that have nothing to do let the append-only file grow so fast (bytes a second).
 IDLE_RATE = 2_500
 
+_PROGRAM = (sys.executable, "-m", "tests.benchmarks.year")
 Row = tuple[Any, ...]
 # Each table with the columns that are ids of ours, keys, and numbers, in the order of insertion.
 TABLES = (
@@ -56,7 +58,6 @@ NUMBERED = {
     "queueing_lane": {"id": "queueing_lane"},
     "queueing_generationjob": {"lane_id": "queueing_lane"},
     "queueing_generationjobevent": {"id": "queueing_generationjobevent"},
-    "observations_auditentry": {"id": "observations_auditentry"},
     "observations_observation": {"number": "observations_observation"},
     "observations_observationsource": {"observation_id": "observations_observation"},
 }
@@ -98,7 +99,7 @@ def _run(asked: argparse.Namespace, database: str, keep: str) -> None:
         told = ("--events", str(asked.events), "--days", str(asked.days), "--step", str(asked.step))
         try:
             subprocess.run(
-                [sys.executable, "-m", "tests.benchmarks.year", "--url", url, "--keep", keep, *told],
+                [*_PROGRAM, "--url", url, "--keep", keep, *told],
                 cwd=ROOT, env=environment(variables), check=True,
             )  # fmt: skip
         finally:
@@ -132,7 +133,9 @@ def _simulate(asked: argparse.Namespace) -> None:
         if day in TOLD or day == asked.days:
             _tell(day)
     print(f"  the longest pass of pruning took {slowest:.1f} s")
-    if asked.keep == "defaults" and _vendor() == "sqlite":
+    if asked.keep == "all":
+        _capture_while_all_is_pruned()
+    elif _vendor() == "sqlite":
         _compact()
         _store()
 
@@ -176,29 +179,28 @@ def _first_day(events: int) -> None:
 
 def _told(events: int) -> Iterator[dict[str, Any]]:
     """The recordings over and over, each time as other sessions with other ids."""
-    run, sent = "", 0
-    recorded = payloads()
-    for number, payload in zip(count(), cycle(recorded), strict=False):
-        if sent == events:
-            return
+    run, recorded = "", payloads()
+    for number, payload in zip(range(events), cycle(recorded), strict=False):
         run = uuid4().hex if number % len(recorded) == 0 else run
         fresh = {**payload, "session_id": f"{run}-{payload['session_id']}"}
         if "tool_use_id" in payload:
             fresh["tool_use_id"] = f"{run}-{payload['tool_use_id']}"
         fresh.pop("timestamp", None)
-        sent += 1
         yield fresh
 
 
 def _read(table: str) -> tuple[list[str], list[Row]]:
     """The columns of a table, and its rows as they are stored."""
     from django.db import connection
-    from psycopg.rows import tuple_row  # noqa: F401 - the driver is there
 
     connection.ensure_connection()
     cursor = connection.connection.cursor()
     cursor.execute(f"SELECT * FROM {table}")
-    return [each[0] for each in cursor.description], list(cursor.fetchall())
+    columns = [each[0] for each in cursor.description]
+    rows = list(cursor.fetchall())
+    if table == "observations_auditentry":  # pruning makes entries too: their numbers are its own
+        return columns[1:], [row[1:] for row in rows]
+    return columns, rows
 
 
 def _copy(rows: dict[str, tuple[list[str], list[Row]]], day: int, offset: int) -> None:
@@ -209,7 +211,7 @@ def _copy(rows: dict[str, tuple[list[str], list[Row]]], day: int, offset: int) -
         owner: max((row[rows[owner][0].index(name)] for row in rows[owner][1]), default=0)
         for owner, name in (
             ("queueing_lane", "id"), ("queueing_generationjobevent", "id"),
-            ("observations_auditentry", "id"), ("observations_observation", "number"),
+            ("observations_observation", "number"),
         )
     }  # fmt: skip
     with transaction.atomic():
@@ -345,13 +347,56 @@ def _tables() -> list[Row]:
 
 
 def _compact() -> None:
-    from claudemem.commands.prune import _compacted
-    from claudemem import settings
+    from claudemem.commands.prune import compacted
 
     started = time.monotonic()
-    freed = _compacted(settings.DATA_DIR.database)
+    freed = compacted()
     took = time.monotonic() - started
     print(f"  claudemem prune --compact frees {freed / 1e6:.0f} MB in {took:.1f} s")
+
+
+def _capture_while_all_is_pruned() -> None:
+    """What a capture takes while another process prunes the year at once, and before."""
+    for table, numbers in NUMBERED.items() if _vendor() == "postgresql" else ():
+        for column in [name for name, owner in numbers.items() if owner == table]:
+            _execute(f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), "
+                     f"(SELECT max({column}) FROM {table}))")  # fmt: skip
+    variables = {k: v for k, v in os.environ.items() if not k.startswith("CLAUDE_MEM_RETAIN_")}
+    before = time.monotonic() + 10.0
+    quiet = _captures(lambda: time.monotonic() < before)
+    started = time.monotonic()
+    with subprocess.Popen(
+        [sys.executable, "-m", "claudemem", "prune", "--json"], cwd=ROOT, env=variables,
+        stdout=subprocess.PIPE,
+    ) as program:  # fmt: skip
+        busy = _captures(lambda: program.poll() is None)
+        assert program.stdout
+        told = json.loads(program.stdout.read())
+    print(f"  {told['jobs']} jobs and {told['auditEntries']} entries were pruned at once in "
+          f"{time.monotonic() - started:.0f} s")  # fmt: skip
+    for name, took in (("before", quiet), ("meanwhile", busy)):
+        took = sorted(took)
+        print(
+            f"    a capture {name}: median {took[len(took) // 2] * 1e3:.1f} ms, "
+            f"p99 {took[len(took) * 99 // 100] * 1e3:.1f} ms, most {took[-1] * 1e3:.1f} ms"
+        )
+
+
+def _captures(going_on: Callable[[], bool]) -> list[float]:
+    """How long each of some fifty captures a second took (s)."""
+    from observations import ingest
+    from observations.models import Project
+
+    project = Project.objects.get()
+    took = []
+    for payload in _told(1_000_000):
+        if not going_on():
+            break
+        started = time.monotonic()
+        ingest.capture_hook(project.team_id, project.pk, payload, origin={"source": "year"})
+        took.append(time.monotonic() - started)
+        time.sleep(0.02)
+    return took
 
 
 def _store() -> None:
