@@ -3,7 +3,6 @@ takes from the queue store any more. Observations and events stay, whatever thei
 """
 
 import logging
-import time
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +14,8 @@ from observations.entries import BY_PROGRAM, Origin
 from queueing import direct, leftovers, retention
 from queueing.direct import stored
 from queueing.errors import QueueStoreAway
-from queueing.retention import PASS_SECONDS
+from queueing.retention import Budget
+from queueing.runner import stopping
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +47,15 @@ class Pruned:
 
 
 def prune_if_due() -> Pruned | None:
-    """As `prune`, if nobody did within the last hour; None if somebody did."""
+    """As `prune`, if nobody did within the last hour; None if somebody did.
+
+    It ends as soon as this worker is to stop.
+    """
     if not retention.take_turn(ALL, settings.PRUNE_SECONDS):
         return None
-    pruned = prune()
+    pruned = prune(retention.budget(stop=stopping.is_set))
+    if pruned.store:
+        log.warning("keys that nobody uses were left there: %s", pruned.store)
     if pruned.all:
         log.info(
             "pruned: %d jobs, %d audit entries, %d keys", pruned.jobs, pruned.audit,
@@ -60,16 +65,17 @@ def prune_if_due() -> Pruned | None:
 
 
 def prune(
-    *, seconds: float = PASS_SECONDS, at: datetime | None = None, by: Origin = BY_PROGRAM
+    allowed: Budget | None = None, *, at: datetime | None = None, by: Origin = BY_PROGRAM
 ) -> Pruned:
-    """Delete what the settings keep no longer; for about so many seconds each of jobs and audit.
+    """Delete what the settings keep no longer, as far as is `allowed`: by default for two minutes.
 
     `at` is the moment from which is counted, by default now; `by` is who asks. May run any number
     of times at once. Must not be called inside a transaction.
     """
+    allowed = allowed or retention.budget()
     at = at or retention.now()
-    jobs = retention.prune(retention.cutoffs(at), seconds=seconds)
-    gone = _prune_audit(retention.before(settings.RETAIN_AUDIT_DAYS, at), seconds)
+    jobs = retention.prune(retention.cutoffs(at), allowed)
+    gone = _prune_audit(retention.before(settings.RETAIN_AUDIT_DAYS, at), allowed)
     keys, away = _keys(remove=True)
     pruned = Pruned(jobs, gone, keys, away)
     with transaction.atomic():
@@ -93,13 +99,13 @@ def look() -> Pruned:
     return Pruned(retention.over(retention.cutoffs(at)), old, keys, away)
 
 
-def _prune_audit(before: datetime | None, seconds: float) -> int:
-    removed, until = 0, time.monotonic() + seconds
-    while before is not None:
+def _prune_audit(before: datetime | None, allowed: Budget) -> int:
+    removed = 0
+    while before is not None and not allowed.is_spent:
         with retention.turn():
             gone = len(direct.fetch(_DELETE, [stored(before), PORTION]))
         removed += gone
-        if not gone or time.monotonic() > until:
+        if not gone:
             break
     return removed
 

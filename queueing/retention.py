@@ -6,7 +6,7 @@ event is delivered once more: a row keeps how far jobs were pruned, and only eve
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -107,6 +107,24 @@ class Cutoffs:
         return [_or_never(self.completed), failed, failed]
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long a pass may go on: until a moment of the monotonic clock, or until `stop` says so."""
+
+    until: float
+    stop: Callable[[], bool]
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether it is time to end."""
+        return self.stop() or time.monotonic() > self.until
+
+
+def budget(seconds: float = PASS_SECONDS, stop: Callable[[], bool] = lambda: False) -> Budget:
+    """So many seconds from now, unless `stop` says earlier that it is enough."""
+    return Budget(time.monotonic() + seconds, stop)
+
+
 def now() -> datetime:
     """The moment by the database's clock."""
     return moment(direct.fetch(_NOW[direct.vendor()])[0][0])
@@ -129,21 +147,21 @@ def over(limits: Cutoffs) -> int:
     return int(direct.fetch(_COUNT, [_id_at(limits), *limits.values])[0][0]) if limits.latest else 0
 
 
-def prune(limits: Cutoffs, *, seconds: float = PASS_SECONDS) -> int:
+def prune(limits: Cutoffs, allowed: Budget) -> int:
     """Delete jobs that are over with their history, and lanes that end empty; how many jobs.
 
-    Ends after about so many seconds, done or not. Must not be called inside a transaction.
+    Ends when what is `allowed` is spent, done or not. Must not be called inside a transaction.
     """
     if limits.latest is None:
         return 0
     with transaction.atomic():
         # Before the first is gone: who looks for one and finds none must find this.
         direct.fetch(_MARK, [JOBS, stored(limits.latest)])
-    removed, until = 0, time.monotonic() + seconds
+    removed = 0
     for ids in _portions(limits):
         with turn():
             removed += _delete(ids, limits)
-        if time.monotonic() > until:
+        if allowed.is_spent:
             break
     return removed
 

@@ -70,8 +70,9 @@ def _looked() -> _Outcome:
 def _pruned(compact: bool) -> _Outcome:
     from claudemem import daylogs, leash, settings
     from observations import retention
+    from queueing.retention import budget
 
-    rows = retention.prune(seconds=_SECONDS, by=BY_OPERATOR)
+    rows = retention.prune(budget(_SECONDS), by=BY_OPERATOR)
     files = daylogs.prune(settings.DATA_DIR, settings.KEEP, leash.today())
     return _Outcome(rows, files, compacted() if compact else None)
 

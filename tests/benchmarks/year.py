@@ -273,10 +273,10 @@ def _prune(offset: int) -> float:
     """Prune as of that day; how many seconds it took."""
     from claudemem import daylogs, leash, settings
     from observations import retention
-    from queueing.retention import now
+    from queueing.retention import budget, now
 
     started = time.monotonic()
-    retention.prune(at=now() + timedelta(days=offset), seconds=3600.0)
+    retention.prune(budget(3600.0), at=now() + timedelta(days=offset))
     took = time.monotonic() - started
     daylogs.prune(settings.DATA_DIR, settings.KEEP, leash.today() + timedelta(days=offset))
     if _vendor() == "postgresql":

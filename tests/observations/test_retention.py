@@ -1,5 +1,6 @@
 """Pruning leaves memory as it was: nothing is made twice, nothing that is remembered goes."""
 
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -179,6 +180,15 @@ def test_it_is_done_once_an_hour_by_whoever_comes_first() -> None:
     assert retention.look().audit == 1
     Pruning.objects.update(ran_at=now() - timedelta(hours=1, minutes=1))
     assert tasks.prune() == 1
+
+
+def test_a_worker_that_is_to_stop_prunes_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    enter(400)
+    told = threading.Event()
+    told.set()
+    monkeypatch.setattr(retention, "stopping", told)
+    assert tasks.prune() == 0
+    assert retention.look().audit == 1
 
 
 def test_workers_are_told_to_prune_by_the_clock() -> None:

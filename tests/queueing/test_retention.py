@@ -45,7 +45,7 @@ def limits(completed: int = 30, failed: int = 90) -> Cutoffs:
 
 
 def prune(completed: int = 30, failed: int = 90) -> int:
-    return retention.prune(limits(completed, failed))
+    return retention.prune(limits(completed, failed), retention.budget())
 
 
 def age(days: float, *jobs: str) -> None:
@@ -193,9 +193,10 @@ def test_a_pass_ends_when_its_time_is_over_and_the_next_goes_on(
     monkeypatch.setattr(retention, "PORTION", 2)
     for n in range(5):
         completed(enqueue, str(n))
-    assert retention.prune(limits(), seconds=0.0) == 2
-    assert retention.over(limits()) == 3
-    assert prune() == 3
+    assert retention.prune(limits(), retention.budget(0.0)) == 2
+    assert retention.prune(limits(), retention.budget(stop=lambda: True)) == 2
+    assert retention.over(limits()) == 1
+    assert prune() == 1
 
 
 def test_a_retried_job_that_was_found_to_be_over_is_left_alone(
