@@ -73,13 +73,13 @@ _MARK = """
     ON CONFLICT (subject) DO UPDATE SET before = CASE
         WHEN queueing_pruning.before > excluded.before THEN queueing_pruning.before
         ELSE excluded.before END"""
-# Whoever moves the time is the one that prunes: the others find it moved. One in the future was
+# Whoever moves the time is the one that prunes: the others find it moved. One far in the future was
 # noted by a clock that was put back since.
 _TURN = """
     INSERT INTO queueing_pruning (subject, ran_at, removed) VALUES (%s, %s, 0)
     ON CONFLICT (subject) DO UPDATE SET ran_at = excluded.ran_at
     WHERE queueing_pruning.ran_at IS NULL OR queueing_pruning.ran_at < %s
-        OR queueing_pruning.ran_at > excluded.ran_at
+        OR queueing_pruning.ran_at > %s
     RETURNING subject"""
 _DONE = """
     INSERT INTO queueing_pruning (subject, ran_at, removed) VALUES (%s, %s, %s)
@@ -175,13 +175,13 @@ def may_be_pruned(made_at: datetime) -> bool:
 
 def take_turn(subject: str, every: float) -> bool:
     """Whether the caller is the one to see to `subject`, which is due every so many seconds."""
-    at = now()
+    at, period = now(), timedelta(seconds=every)
     last = ran_at(subject)
-    if last is not None and at - timedelta(seconds=every) <= last <= at:
+    if last is not None and at - period <= last <= at + period:
         return False
-    due = stored(at - timedelta(seconds=every))
+    due = [stored(at - period), stored(at + period)]
     with transaction.atomic():
-        return bool(direct.fetch(_TURN, [subject, stored(at), due]))
+        return bool(direct.fetch(_TURN, [subject, stored(at), *due]))
 
 
 def note(subject: str, removed: int) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction  # noqa: F401 - asked for by a mark
 from django.db.models import F
 from django.test import override_settings
 
@@ -261,6 +261,25 @@ def test_a_retry_that_comes_with_the_pruning_has_the_job_or_finds_none(
         assert (removed, outcome) in [(1, None), (0, states.QUEUED)]
         if outcome:
             done(job.id)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_who_come_at_once_one_has_the_turn() -> None:
+    for _ in range(ROUNDS):
+        assert sum(at_once(*[partial(retention.take_turn, "all", 3600)] * 6)) == 1
+        Pruning.objects.update(ran_at=F("ran_at") - timedelta(hours=2))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite locks no rows")
+def test_what_somebody_has_locked_is_left_for_the_next_time(enqueue: Enqueue) -> None:
+    held, other = completed(enqueue, "a"), completed(enqueue, "b")
+    with transaction.atomic():
+        GenerationJob.objects.select_for_update().get(pk=held)
+        (removed,) = at_once(prune)
+    assert removed == 1
+    assert there(held, other) == [True, False]
+    assert prune() == 1
 
 
 @pytest.mark.django_db(transaction=True)
