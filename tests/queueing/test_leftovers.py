@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 import redis
@@ -20,6 +19,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.once
 
 OURS = "claude_mem"
+NODE = "0f8fad5b-d9cb-469f-a165-70867728950e"
 SHARED = Limits(OURS, alone=False, idle=3600)
 # Idle times are whole seconds: everything is idle for longer than this.
 AT_ONCE = Limits(OURS, alone=False, idle=-1)
@@ -51,8 +51,8 @@ def test_a_monitor_of_events_leaves_no_list_behind(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "unacked", "unacked_index", "unacked_mutex", f"{uuid4()}.reply.celery.pidbox",
-        f"celeryev.{uuid4()}", "_kombu.binding.celeryev",
+        "unacked", "unacked_index", "unacked_mutex", f"{NODE}.reply.celery.pidbox",
+        f"celeryev.{NODE}", "_kombu.binding.celeryev",
         "_kombu.binding.reply.celery.pidbox", "_kombu.binding.celery.pidbox",
         "_kombu.binding_deadlines",
     ],
@@ -71,7 +71,7 @@ def test_bookkeeping_that_nobody_touched_for_long_goes(client: redis.Redis, name
         f"{OURS}:_kombu.binding.event", f"{OURS}:_kombu.binding.event-batch", f"{OURS}:probe",
         # Other programs, under our prefix, beside it, and without any.
         f"{OURS}:bull:observations:id", f"{OURS}:anything", f"{OURS}:unacked:x",
-        f"{OURS}_team:unacked", f"other:celeryev.{uuid4()}", f"celeryev.{uuid4()}", "unacked",
+        f"{OURS}_team:unacked", f"other:celeryev.{NODE}", f"celeryev.{NODE}", "unacked",
         "_kombu.binding.celeryev", f"{OURS}", f"{OURS}:", "other:event",
     ],
 )  # fmt: skip
