@@ -26,6 +26,7 @@ COMMANDS = {
     "search": "claudemem.commands.search:search",
     "jobs": "claudemem.commands.jobs:jobs",
     "share": "claudemem.commands.share:share",
+    "prune": "claudemem.commands.prune:prune",
     "replay": "claudemem.commands.replay:replay",
     "api-key": "claudemem.commands.keys:api_key",
     "createadmin": "claudemem.commands.first_run:createadmin",

@@ -58,7 +58,9 @@ def sqlite(path: Path, *, timeout: float) -> dict[str, Any]:
             # of its own, for each of its threads; what is mapped they share.
             "init_command": (
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; "
-                "PRAGMA mmap_size=134217728; PRAGMA cache_size=-1000;"
+                "PRAGMA mmap_size=134217728; PRAGMA cache_size=-1000; "
+                # What a long read made the journal grow to is given back when it begins anew.
+                "PRAGMA journal_size_limit=67108864;"
             ),
         },
     }

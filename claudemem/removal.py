@@ -4,14 +4,12 @@ Only what is named here is removed, each by its own name. Symbolic links are nev
 link goes, and what it leads to stays.
 """
 
-import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from claudemem import serverfiles, statefile
-from claudemem.board import UP
+from claudemem import daylogs, serverfiles, statefile
 
 # What is made anew when it is missing.
 _MADE = ("redis", "wake", *serverfiles.NAMES, statefile.NAME, "migrate.lock", "start.lock")
@@ -23,7 +21,6 @@ _LOCK = "up.lock"
 # Any of these says that the directory is ours; others have a settings.json too. The lock goes last,
 # so that a removal that was broken off can be repeated.
 _MARKS = (_DATABASE, "secret_key", _LOCK)
-_LOG = re.compile(rf"(?:{UP}|redis|web|worker|beat|flower)-\d{{4}}-\d\d-\d\d\.log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +99,7 @@ def _take_logs(logs: Path) -> Iterator[Removed]:
         yield _take(logs)
     elif logs.is_dir():
         for each in logs.iterdir():
-            if _LOG.fullmatch(each.name):
+            if daylogs.LOG.fullmatch(each.name):
                 each.unlink()
         if not any(logs.iterdir()):
             logs.rmdir()

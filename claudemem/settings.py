@@ -5,7 +5,16 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from claudemem import databases, datadir, deployment, settingsfile, storechoice, stores, theme
+from claudemem import (
+    databases,
+    datadir,
+    daylogs,
+    deployment,
+    settingsfile,
+    storechoice,
+    stores,
+    theme,
+)
 from claudemem.environment import Environment
 from queueing import addresses
 
@@ -164,6 +173,21 @@ CANARY_SECONDS = env.number("CLAUDE_MEM_CANARY_SECONDS", 30.0)
 # A session that says nothing for so long is closed, and summarised if there is something new.
 SESSION_IDLE_SECONDS = env.number("CLAUDE_MEM_SESSION_IDLE_SECONDS", 1800.0)
 
+# --- how many days things are kept; 0 is for ever (docs/how-to/keep-it-small.md) ------------------
+# Observations and events are memory: nothing here prunes those.
+_AN_AGE = 36_500
+RETAIN_JOBS_DAYS = env.whole("CLAUDE_MEM_RETAIN_JOBS_DAYS", 30, least=0, most=_AN_AGE)
+# These may be retried: somebody has to notice first.
+RETAIN_FAILED_JOBS_DAYS = env.whole("CLAUDE_MEM_RETAIN_FAILED_JOBS_DAYS", 90, least=0, most=_AN_AGE)
+RETAIN_AUDIT_DAYS = env.whole("CLAUDE_MEM_RETAIN_AUDIT_DAYS", 365, least=0, most=_AN_AGE)
+RETAIN_LOGS_DAYS = env.whole("CLAUDE_MEM_RETAIN_LOGS_DAYS", 30, least=0, most=_AN_AGE)
+# What a queue store could not read and set aside, for whoever wants to know why.
+RETAIN_SET_ASIDE_DAYS = env.whole("CLAUDE_MEM_RETAIN_SET_ASIDE_DAYS", 30, least=0, most=_AN_AGE)
+RETAIN_BROKER_KEYS_DAYS = env.whole("CLAUDE_MEM_RETAIN_BROKER_KEYS_DAYS", 1, least=0, most=_AN_AGE)
+KEEP = daylogs.Keep(logs=RETAIN_LOGS_DAYS, aside=RETAIN_SET_ASIDE_DAYS)
+# A row says when pruning is due, so that it happens also where nothing runs for hours on end.
+PRUNE_SECONDS = 3600.0
+
 _STORE = addresses.parse(QUEUE_STORE_URL) if QUEUE_STORE_URL else None
 CELERY_BROKER_URL = _STORE.broker_url if _STORE else "memory://"
 CELERY_BROKER_USE_SSL = _STORE.tls if _STORE else None
@@ -221,6 +245,11 @@ CELERY_BEAT_SCHEDULE = {
     "close-idle-sessions": {
         "task": "observations.close_idle_sessions",
         "schedule": min(60.0, SESSION_IDLE_SECONDS / 2),
+        "options": {"queue": "upkeep", "expires": 60},
+    },
+    "prune": {
+        "task": "observations.prune",
+        "schedule": 60.0,
         "options": {"queue": "upkeep", "expires": 60},
     },
 }

@@ -13,7 +13,7 @@ from claudemem import condition, health, monitor, peek, serverfiles, statefile, 
 from claudemem.members import RUNNING
 from claudemem.statefile import State
 from claudemem.verdicts import Check
-from observations import tenants
+from observations import retention, tenants
 from queueing import addresses, depths, kinds, pids, probes, states
 from queueing.canaries import Canary
 from queueing.depths import Table
@@ -97,7 +97,8 @@ class Report:
     """Everything that `status` tells. `problems` is empty where all is well.
 
     Where it is `deployed`, each role is a container of its own, and only what they share is told.
-    `checks` are those of `/v1/health`.
+    `checks` are those of `/v1/health`. `pruned` is how many seconds ago was seen to what is kept no
+    longer, None if never.
     """
 
     healthy: bool
@@ -119,6 +120,7 @@ class Report:
     checks: list[Check] = field(default_factory=list)
     deployed: bool = False
     pauses: list[Held] = field(default_factory=list)
+    pruned: float | None = None
 
 
 def gather() -> Report:
@@ -160,6 +162,7 @@ def gather() -> Report:
         checks=checks,
         deployed=settings.DEPLOYED,
         pauses=held(table.holds) if table else [],
+        pruned=retention.pruned_ago() if table else None,
     )  # fmt: skip
 
 

@@ -9,13 +9,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
-from claudemem import listening, orphans, serverfiles, statefile
+from claudemem import daylogs, leash, listening, orphans, serverfiles, statefile
 from claudemem.board import Board, View
 from claudemem.datadir import DataDir
+from claudemem.daylogs import Keep
 from claudemem.interrupts import Interrupts
 from claudemem.members import (
     STOPPED,
@@ -43,7 +44,8 @@ class Plan:
     """What to run, and where. `prepare` runs to its end before the children start.
 
     A `store` that is not ours is left to itself; None where none is used. A plan that runs
-    `detached` lets `prepare` write to standard error alone, and goes on without that.
+    `detached` lets `prepare` write to standard error alone, and goes on without that. `keep` says
+    for how many days logs are kept.
     """
 
     data: DataDir
@@ -53,6 +55,7 @@ class Plan:
     prepare: Program | None = None
     store: Store | None = None
     detached: bool = False
+    keep: Keep = field(default_factory=Keep)
 
     @property
     def url(self) -> str:
@@ -130,10 +133,13 @@ def _run(program: Program, interrupts: Interrupts, output: TextIO | None) -> Non
 def _watch(
     plan: Plan, members: Sequence[Member], interrupts: Interrupts, board: Board, gauge: Gauge
 ) -> None:
-    me, written, trouble = pids.mark(os.getpid()), None, ""
+    me, written, trouble, day = pids.mark(os.getpid()), None, "", None
     announcer = Announcer(plan.data.root, me, plan.host, plan.port)
     while not interrupts.count:
         state = _state(plan, members)
+        if day != leash.today():
+            day = leash.today()
+            daylogs.prune(plan.data, plan.keep, day)
         try:
             _tend(members, board)
             if state != written:

@@ -86,12 +86,15 @@ def _look(queues: Sequence[str], threads: int) -> int:
         pulse=show_life,
     )
     due = entries(settings.CELERY_BEAT_SCHEDULE) if kinds.UPKEEP in queues else ()
-    upkeep = Upkeep(due, lambda name: app.tasks[name]())
+    # A thread for each: what takes minutes, such as pruning, must not keep reconcile waiting.
+    upkeep = [Upkeep([each], lambda name: app.tasks[name]()) for each in due]
     _end_by_signal(poller.stop)
     worker_ready.send(sender=poller)
-    upkeep.start()
+    for each in upkeep:
+        each.start()
     poller.run()
-    upkeep.stop(_LAST_WORDS)
+    for each in upkeep:
+        each.stop(_LAST_WORDS)
     return 0
 
 

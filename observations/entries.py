@@ -35,11 +35,12 @@ JOB_RETRIED = "generation_job.retried_by_operator"
 JOB_CANCELLED = "generation_job.cancelled_by_operator"
 KEY_CREATE, KEY_REVOKE = "api_key.create", "api_key.revoke"
 WORK_PAUSED, WORK_RESUMED = "work.paused_by_operator", "work.resumed_by_operator"
+PRUNED, RETENTION = "retention.pruned", "retention"
 
 ACTIONS: Final = (
     SESSION_WRITE, SESSION_END, EVENT_RECEIVED, BATCH_RECEIVED, MEMORY_WRITE, OBSERVATION_DELETED,
     OBSERVATION_READ, OBSERVATION_CREATED, JOB_PROCESSING, JOB_COMPLETED, JOB_STALLED, JOB_FAILED,
-    JOB_RETRIED, JOB_CANCELLED, KEY_CREATE, KEY_REVOKE, WORK_PAUSED, WORK_RESUMED,
+    JOB_RETRIED, JOB_CANCELLED, KEY_CREATE, KEY_REVOKE, WORK_PAUSED, WORK_RESUMED, PRUNED,
 )  # fmt: skip
 
 # What clients call their events is theirs to choose, and may be long.
@@ -188,6 +189,12 @@ def _of_job(
     asked = orjson.loads(job.origin) if isinstance(job.origin, str) else job.origin
     told = {"sourceType": job.source_type, **details}
     return Entry(action, JOB, job.id, job.team_id, job.project_id, by or asked, told)
+
+
+def pruned(jobs: int, audit: int, origin: Origin) -> Entry:
+    """Jobs and entries of all teams that were deleted because their time was over."""
+    details = {"jobs": jobs, "auditEntries": audit}
+    return Entry(PRUNED, RETENTION, None, None, None, origin, details)
 
 
 def of_key(action: str, key: "ApiKey", origin: Origin) -> Entry:

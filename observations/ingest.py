@@ -24,7 +24,7 @@ from observations.models import Event, Project, Session
 from observations.ordinary import Ordinary
 from observations.privacy import scrub, scrub_text
 from observations.sessions import NewSession
-from queueing import direct, kinds, outbox
+from queueing import direct, kinds, outbox, retention
 from queueing.kinds import Kind
 from queueing.outbox import SKIPPED, Enqueued, NewJob
 
@@ -218,6 +218,12 @@ def _late(known: Sequence[Delivery], kind: Kind, origin: dict[str, Any]) -> list
     found = {one.event.id: one for one in known}
     for event_id in jobs_of(list(found)):
         del found[event_id]
+    # Of an old one it cannot be told any more whether it was observed.
+    found = {
+        event_id: one
+        for event_id, one in found.items()
+        if not retention.may_be_pruned(one.event.created_at)
+    }
     return [_observation_job(one, kind, origin) for one in found.values()]
 
 

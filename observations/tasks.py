@@ -5,9 +5,9 @@ from typing import Any
 
 from celery import shared_task
 from celery.signals import worker_ready
-from django.db import close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 
-from observations import generate, sessions
+from observations import generate, retention, sessions
 from observations.generate import ObserveEvents, SummariseSession
 from observations.providers import OFFLINE, UnknownProvider
 from queueing import kinds, runner
@@ -47,6 +47,20 @@ def generate_event_batch(self: Any, job_id: str) -> int:
 def generate_summary(self: Any, job_id: str) -> int:
     """Work a session's summary job."""
     return runner.run(job_id, _SUMMARISE, task=self.request.id)
+
+
+@shared_task(name="observations.prune", send_events=False)
+def prune() -> int:
+    """Delete what is kept no longer, if that is due; how much."""
+    try:
+        close_old_connections()
+        pruned = retention.prune_if_due()
+        return pruned.all if pruned else 0
+    except (OperationalError, InterfaceError) as error:
+        log.warning("nothing more was pruned, the database failed: %s", error)
+        return 0
+    finally:
+        close_old_connections()
 
 
 @shared_task(name="observations.close_idle_sessions", send_events=False)

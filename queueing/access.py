@@ -158,6 +158,10 @@ logfile {_quoted(home / "redis.log")}
 loglevel notice
 appendonly yes
 appendfsync everysec
+# Workers ask for messages all the time, which is noted: the file is written anew when it is twice
+# what the last one was, and so large at least.
+auto-aof-rewrite-percentage 100
+auto-aof-rewrite-min-size 16mb
 save 60 1
 # The append-only file is what is read again; a snapshot that failed need stop nobody.
 stop-writes-on-bgsave-error no

@@ -191,6 +191,21 @@ class Canary(models.Model):
         return f"{self.queue} {self.number}"
 
 
+class Pruning(models.Model):
+    """How far something was pruned: whatever ended before `before` may be gone, and is over.
+
+    `ran_at` is when that was last seen to, `removed` how many rows went then.
+    """
+
+    subject = models.CharField(max_length=40, unique=True)
+    before = models.DateTimeField(null=True)
+    ran_at = models.DateTimeField(null=True)
+    removed = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.subject} pruned"
+
+
 class GenerationJobEvent(models.Model):
     """One line of a job's history: every transition is one row, never edited."""
 

@@ -225,6 +225,7 @@ def _plan(with_flower: bool, detached: bool) -> "Plan":
         ),
         store=settings.STORE,
         detached=detached,
+        keep=settings.KEEP,
     )
 
 

@@ -49,7 +49,8 @@ def text(report: "Report") -> str:
         paused(report.pauses),
         _about(report),
         [line for check in report.checks if (line := _check(check))]
-        + [_line("lanes", f"{report.lanes_waiting} waiting")],
+        + [_line("lanes", f"{report.lanes_waiting} waiting")]
+        + ([] if report.pruned is None else [_line("pruned", f"{_ago(report.pruned)} ago")]),
         _queues(report.queues),
         _processes(report.processes),
     ]
