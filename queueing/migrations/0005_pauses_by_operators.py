@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("queueing", "0003_canary"),
+        ("queueing", "0004_shares"),
     ]
 
     operations = [
