@@ -154,6 +154,9 @@ LEASE_SECONDS = env.number("CLAUDE_MEM_LEASE_SECONDS", 8.0)
 HEARTBEAT_SECONDS = env.number("CLAUDE_MEM_HEARTBEAT_SECONDS", 2.0)
 RECONCILE_SECONDS = env.number("CLAUDE_MEM_RECONCILE_SECONDS", 1.0)
 RETRY_BASE_SECONDS = env.number("CLAUDE_MEM_RETRY_BASE_SECONDS", 5.0)
+# Who is told to stop lets what is in hand end, but no longer than that. Shorter than the ten seconds
+# that `docker stop` waits, with time to give back what has not ended.
+GRACE_SECONDS = env.number("CLAUDE_MEM_GRACE_SECONDS", 8.0)
 # Nothing is asked of a provider that refuses its key for so long, then twice as long, and so on.
 PAUSE_SECONDS = env.number("CLAUDE_MEM_PAUSE_SECONDS", 30.0)
 # A lane gives way to others after so many jobs or seconds, whichever comes first.
