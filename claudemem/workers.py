@@ -13,8 +13,8 @@ _LAST_WORDS = 2.0
 def serve(queues: Sequence[str], threads: int | None) -> int:
     """Work the jobs of `queues` until a signal says stop; the exit code.
 
-    The first SIGTERM or SIGINT lets what is in hand be finished within `settings.GRACE_SECONDS`, and
-    gives back what is not; a second one does neither.
+    The first SIGTERM or SIGINT lets what is in hand be finished, within `settings.GRACE_SECONDS`,
+    and gives back what is not; a second one does neither.
     """
     from claudemem.interpreter import favour_writers
 
@@ -99,8 +99,8 @@ def _end_by_signal(stop: Callable[[], None]) -> None:
 
     from queueing import stopping
 
-    def told(number: int) -> None:
-        worker_shutting_down.send(sender=stop, sig=number, how="Warm", exitcode=0)
+    def told(order: ending.Order) -> None:
+        worker_shutting_down.send(sender=stop, sig=order.number, how="Warm", exitcode=0)
         stop()
 
     ending.by_signal(told, grace=settings.GRACE_SECONDS, at_last=stopping.give_all_back)

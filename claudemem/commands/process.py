@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import time
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -76,15 +76,21 @@ def _check_store(plan: "Plan") -> None:
 
 
 @click.command()
+@click.option("--listener", type=int, hidden=True, help="The number of a socket that listens.")
 @supervised
-def web(supervised: bool) -> None:
+def web(supervised: bool, listener: int | None) -> None:
     """Serve the API, the hooks and the admin."""
     _begin("web", supervised)
-    _need_place()
+    if listener is None:
+        _need_place()
+    from claudemem import leash
     from claudemem.web import serve
 
-    with _announced() if not supervised else nullcontext():
-        serve()
+    if supervised:
+        serve(listener, leash.ready)
+        return
+    with _announced():
+        serve(listener, lambda: None)
 
 
 def _need_place() -> None:
