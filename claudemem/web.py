@@ -48,10 +48,10 @@ class OneProcess(MTServer):
     def _init_shared_socket(self) -> None:
         # It takes the number over, and closes it at its end.
         backlog = [listening.BACKLOG] if sys.platform.startswith(("linux", "freebsd")) else []
-        self._shd = SocketHolder(self._listener, False, *backlog)
+        self._shd = SocketHolder(self._listener, False, *backlog)  # type: ignore[call-arg,assignment]
 
     def _spawn_workers(self, *given: Any) -> None:
-        super()._spawn_workers(*given)
+        super()._spawn_workers(*given)  # type: ignore[no-untyped-call]
         # After its own: they would end all connections, and those that just came unanswered.
         ending.by_signal(self._leave, grace=self._grace, retires=True)
 
@@ -67,7 +67,7 @@ class OneProcess(MTServer):
         while time.monotonic() < until and listening.connections(port):
             if order.wait(_LOOK_SECONDS):
                 break
-        self.signal_handler_interrupt()
+        self.signal_handler_interrupt()  # type: ignore[no-untyped-call]
 
 
 def serve(listener: int | None, ready: Callable[[], None]) -> None:
@@ -111,8 +111,12 @@ def _status(path: str) -> str:
     from claudemem.wsgi import application
 
     told: list[str] = []
+
+    def start(status: str, *_: object) -> Callable[[bytes], object]:
+        told.append(status)
+        return lambda _: None
+
     environ: dict[str, Any] = {"PATH_INFO": path}
     setup_testing_defaults(environ)
-    answer = application(environ, lambda status, headers, *_: told.append(status))
-    answer.close()
+    application(environ, start).close()
     return told[0]

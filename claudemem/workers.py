@@ -10,15 +10,20 @@ from claudemem import alive, ending, settings, storechoice
 _LAST_WORDS = 2.0
 
 
-def serve(queues: Sequence[str], threads: int | None) -> int:
+def serve(queues: Sequence[str], threads: int | None, ready: Callable[[], None]) -> int:
     """Work the jobs of `queues` until a signal says stop; the exit code.
+
+    `ready` is called when it begins.
 
     The first SIGTERM or SIGINT lets what is in hand be finished, within `settings.GRACE_SECONDS`,
     and gives back what is not; a second one does neither.
     """
+    from celery.signals import worker_ready
+
     from claudemem.interpreter import favour_writers
 
     favour_writers()
+    worker_ready.connect(lambda **_: ready(), weak=False)
     if settings.QUEUE_ENGINE == storechoice.DATABASE:
         return _look(queues, threads or settings.CELERY_WORKER_CONCURRENCY)
     return _listen(queues, threads)

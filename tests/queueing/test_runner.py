@@ -123,7 +123,9 @@ def test_what_is_in_hand_at_the_end_of_the_grace_is_given_back_and_published_at_
     assert published == [jobs[0].id]
     # What came of the call is dropped, whoever has the jobs by now.
     assert rows() == [("queued", 0)] * 3
-    told = GenerationJobEvent.objects.filter(event=states.RELEASED).values_list("details", flat=True)
+    told = GenerationJobEvent.objects.filter(event=states.RELEASED).values_list(
+        "details", flat=True
+    )
     assert [each["classification"] for each in told] == [stopping.STOPPED] * 3
 
 
