@@ -204,7 +204,7 @@ class Child(Member):
         try:
             self._process = subprocess.Popen(
                 (*self._program.argv, *self._door()),
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=log,
                 stderr=log,
                 cwd=self._directory,
