@@ -17,17 +17,17 @@ READY_SECONDS = 60.0
 
 
 class Rolling:
-    """Replaces the children among `members`, in their order, once `prepare` has done its part."""
+    """Replaces the children among `members`, in their order, once `renew` has done its part."""
 
     def __init__(
         self,
         members: list[Member],
-        prepare: Program | None,
+        renew: Program | None,
         directory: Path,
         say: Callable[[str], None],
     ) -> None:
         self._members = members
-        self._prepare = prepare
+        self._renew = renew
         self._directory = directory
         self._say = say
         self._steps = self._roll()
@@ -42,8 +42,8 @@ class Rolling:
         return next(self._steps, True) is None
 
     def _roll(self) -> Iterator[None]:
-        if self._prepare:
-            yield from self._run(self._prepare)
+        if self._renew:
+            yield from self._run(self._renew)
         for place, member in enumerate(self._members):
             if isinstance(member, Child):
                 yield from self._replace(place, member)
@@ -61,7 +61,7 @@ class Rolling:
                 process.terminate()
                 process.wait()
         if process.returncode:
-            raise StartFailed("the database could not be prepared: nothing was replaced")
+            raise StartFailed("the database could not be brought up to date: nothing was replaced")
 
     def _replace(self, place: int, old: Child) -> Iterator[None]:
         if old.alone:

@@ -43,7 +43,8 @@ _HERE = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run, and where. `prepare` runs to its end before the children start.
+    """What to run, and where. `prepare` runs to its end before the children start, and `renew`
+    before they are replaced.
 
     A `store` that is not ours is left to itself; None where none is used. A plan that runs
     `detached` lets `prepare` write to standard error alone, and goes on without that. `fixed` are
@@ -55,6 +56,7 @@ class Plan:
     port: int
     children: tuple[Program, ...]
     prepare: Program | None = None
+    renew: Program | None = None
     store: Store | None = None
     detached: bool = False
     fixed: Mapping[str, str] = field(default_factory=dict)
@@ -169,7 +171,7 @@ class Roller:
         """Go on with what was `asked` for, so often in all; whether there is more to be done."""
         if self._rolling is None and asked > self.rolled.times:
             self._board.say("a rolling restart begins")
-            self._rolling = Rolling(self._members, self._plan.prepare, _HERE, self._board.say)
+            self._rolling = Rolling(self._members, self._plan.renew, _HERE, self._board.say)
         if self._rolling is None:
             return False
         try:

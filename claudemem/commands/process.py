@@ -247,6 +247,8 @@ def _plan(with_flower: bool, detached: bool) -> "Plan":
         host=settings.HOST,
         port=settings.PORT,
         prepare=own("prepare", "first-run", *(["--flower"] if with_flower else [])),
+        # Less than `prepare`: the database is in use, and must not be held up.
+        renew=own("renew", "migrate"),
         children=(
             *(own(name, *how, "--supervised", **about) for name, how, about in _roles(settings)),
             *([_flower()] if with_flower else []),
