@@ -31,9 +31,12 @@ class OneProcess(MTServer):
     and a web that goes on by itself when its watcher is killed. We have a supervisor.
     """
 
-    def __init__(self, listener: int, drain: float, grace: float, **options: Any) -> None:
+    def __init__(
+        self, listener: int, ready: Callable[[], None], drain: float, grace: float, **options: Any
+    ) -> None:
         super().__init__("claudemem.wsgi:application", interface=Interfaces.WSGI, **options)
         self._listener = listener
+        self._ready = ready
         self._drain = drain
         self._grace = grace
 
@@ -54,6 +57,7 @@ class OneProcess(MTServer):
         super()._spawn_workers(*given)  # type: ignore[no-untyped-call]
         # After its own: they would end all connections, and those that just came unanswered.
         ending.by_signal(self._leave, grace=self._grace, retires=True)
+        threading.Thread(target=_tell, args=(self._ready,), name="ready", daemon=True).start()
 
     def _leave(self, order: ending.Order) -> None:
         """Have all that was asked answered, and then the server end."""
@@ -85,6 +89,7 @@ def serve(listener: int | None, ready: Callable[[], None]) -> None:
         listener = listening.opened(settings.HOST, settings.PORT).detach()
     server = OneProcess(
         listener,
+        ready,
         settings.DRAIN_SECONDS,
         settings.GRACE_SECONDS,
         workers=1,
@@ -95,7 +100,8 @@ def serve(listener: int | None, ready: Callable[[], None]) -> None:
         log_access=False,
         log_level=LogLevels.warning,
     )
-    threading.Thread(target=_tell, args=(ready,), name="ready", daemon=True).start()
+    # What the first request would load is there before one comes, which another web may answer.
+    _status("/readyz")
     server.run()
     readings.shared.finish()
 
@@ -107,7 +113,7 @@ def _tell(ready: Callable[[], None]) -> None:
 
 
 def _status(path: str) -> str:
-    """How the application answers, without a connection: what it must load is loaded then."""
+    """How the application answers here, without a connection."""
     from claudemem.wsgi import application
 
     told: list[str] = []
