@@ -38,6 +38,8 @@ def opened(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.bind((there, port))
         listener.listen(BACKLOG)
+        # Whoever makes a copy of it says it again for all: one that waits would answer nobody else.
+        listener.setblocking(False)
     except OSError:
         listener.close()
         raise
