@@ -38,4 +38,9 @@ def test_a_setting_that_cannot_be_is_refused_before_anything_is_replaced(server:
         kept.unlink()
         assert refused.value.returncode == 1
         assert said in refused.value.stderr
+    server.settings["CLAUDE_MEM_WEB_THREADS"] = "3"  # of the shell, and not of the server
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        server.cli("restart", "--rolling")
+    del server.settings["CLAUDE_MEM_WEB_THREADS"]
+    assert "CLAUDE_MEM_WEB_THREADS: a rolling restart takes what is in" in refused.value.stderr
     assert server.pids() == before
