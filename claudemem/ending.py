@@ -15,6 +15,8 @@ from types import FrameType
 STOP = (signal.SIGTERM, signal.SIGINT)
 # Asks a web to leave the address to another that serves it already.
 RETIRE = signal.SIGUSR1
+# So long (s) who retires waits for clients that keep a connection; all others have its successor.
+RETIRING_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,8 @@ class Child(Member):
         self._leash: socket.socket | None = None
         self._listener: socket.socket | None = None
         self._known: Mark | None = None
-        self._deadline = 0.0
+        # When it is killed; none until it was told to end.
+        self._deadline: float | None = None
 
     @property
     def alone(self) -> bool:
@@ -140,11 +141,6 @@ class Child(Member):
     def is_gone(self) -> bool:
         """Whether its process has ended, or none was started."""
         return self._process is None or self._process.poll() is not None
-
-    @property
-    def patience(self) -> float:
-        """How long (s) it may take to end when it is told to."""
-        return self._program.grace + MARGIN_SECONDS
 
     def successor(self) -> "Child":
         """One that is to take its place, not started: of the same program, at the same socket."""
@@ -162,11 +158,14 @@ class Child(Member):
 
     def retire(self) -> None:
         """Ask it to end, leaving the place at which it listens to its successor."""
-        self._ask_to_end(ending.RETIRE if self._listener else signal.SIGTERM)
+        if self._listener:
+            self._ask_to_end(ending.RETIRE, ending.RETIRING_SECONDS)
+        else:
+            self._ask_to_end(signal.SIGTERM)
 
     def bury(self) -> bool:
         """Whether it is gone, after it was told to end; one that takes too long is killed."""
-        if not self.is_gone and time.monotonic() > self._deadline:
+        if not self.is_gone and self._deadline and time.monotonic() > self._deadline:
             self._kill()
         if self.is_gone:
             self._drop()
@@ -186,11 +185,12 @@ class Child(Member):
             else:
                 interrupts.wait(_POLL_SECONDS)
 
-    def _ask_to_end(self, number: int) -> None:
+    def _ask_to_end(self, number: int, longer: float = 0.0) -> None:
         self._state = STOPPED
-        self._deadline = time.monotonic() + self.patience
-        if self._process is not None:
-            self._process.send_signal(number)
+        if self._process is None or (self._deadline and not self._listener):
+            return  # told already: told twice it would not wait for anything
+        self._deadline = time.monotonic() + self._program.grace + MARGIN_SECONDS + longer
+        self._process.send_signal(number)
 
     def _kill(self) -> None:
         if self._process is not None:
@@ -247,7 +247,7 @@ class Child(Member):
         for end in (self._leash, self._listener):
             if end is not None:
                 end.close()
-        self._process = self._leash = self._listener = self._known = None
+        self._process = self._leash = self._listener = self._known = self._deadline = None
 
 
 class StoreMember(Member):

@@ -66,19 +66,21 @@ class Rolling:
     def _replace(self, place: int, old: Child) -> Iterator[None]:
         if old.alone:
             yield from self._part(old)
+            old.start()
+            self._say(f"{old.name} was started again")
+            return
         heir = old.successor()
         self.others.append(heir)
         heir.start()
         yield from self._await(heir)
         self._members[place] = heir
         self.others.remove(heir)
-        if not old.alone:
-            yield from self._part(old)
+        yield from self._part(old)
         self._say(f"{heir.name} was replaced")
 
     def _await(self, heir: Child) -> Iterator[None]:
         until = time.monotonic() + READY_SECONDS
-        while not (heir.alone or heir.is_ready()):
+        while not heir.is_ready():
             if heir.is_gone or time.monotonic() > until:
                 how = "ended" if heir.is_gone else f"was not ready within {READY_SECONDS:.0f} s"
                 raise StartFailed(

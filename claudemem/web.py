@@ -16,10 +16,8 @@ from granian.server.mt import MTServer
 from claudemem import ending, leaving, listening
 from claudemem.interpreter import favour_writers
 
-# Requests that are on their way when no more connections are taken have so long (s) to arrive. Who
-# retires waits for clients that keep a connection too: its successor answers all others meanwhile.
+# Requests that are on their way when no more connections are taken have so long (s) to arrive.
 _LAST_SECONDS = 0.1
-_RETIRING_SECONDS = 5.0
 _LOOK_SECONDS = 0.02
 _PAUSE_SECONDS = 0.2
 
@@ -67,7 +65,7 @@ class OneProcess(MTServer):
             order.wait(self._drain)
         port = listening.port_of(self._listener)
         listening.close_quietly(self._listener)
-        until = time.monotonic() + (_RETIRING_SECONDS if retiring else _LAST_SECONDS)
+        until = time.monotonic() + (ending.RETIRING_SECONDS if retiring else _LAST_SECONDS)
         while time.monotonic() < until and listening.connections(port):
             if order.wait(_LOOK_SECONDS):
                 break

@@ -103,6 +103,8 @@ def web(supervised: bool, listener: int | None) -> None:
 
     with _announced() if not supervised else nullcontext():
         serve(listener, _ready(supervised))
+    # Not as Python ends: it would end threads in the middle of granian's Rust, which aborts then.
+    os._exit(0)
 
 
 def _need_place() -> None:
