@@ -1,5 +1,6 @@
 """Whether the database answers, is up to date and takes writes; asked so that nobody waits long."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,13 +28,15 @@ SILENT = "the database did not answer in time: see that it runs and has room on 
 class Database:
     """Whether the database answers and has every migration; how many of ours it has.
 
-    `seconds` is how long it took to say so, where that was measured.
+    `seconds` is how long it took to say so, where that was measured. `newer`: it has migrations
+    that this program does not know.
     """
 
     initialized: bool
     schema_version: int
     reason: str
     seconds: float = 0.0
+    newer: bool = False
 
 
 def database(*, in_full: bool = False) -> Database:
@@ -70,6 +73,7 @@ def forget() -> None:
     """Have it asked anew."""
     _known.forget()
     _accepting.forget()
+    _accepted.clear()
 
 
 @contextmanager
@@ -96,9 +100,15 @@ def _accept() -> str:
     with hurried():
         try:
             found = _migrated()
-            return _refusal() if found.initialized else found.reason
+            # In the middle of an upgrade those of before must serve until they are replaced.
+            if not found.initialized and not (found.newer and _accepted.is_set()):
+                return found.reason
+            refusal = _refusal()
         except Error as error:
             return _said(error, in_full=False)
+    if not refusal:
+        _accepted.set()
+    return refusal
 
 
 def _refusal() -> str:
@@ -131,7 +141,8 @@ def _migrated() -> Database:
     applied = MigrationRecorder(connections[DEFAULT_DB_ALIAS]).applied_migrations().keys()
     ours = sum(app in upgrade.OURS for app, _ in applied)
     if unknown := upgrade.newer(applied, _migrations()):
-        return Database(False, ours, f"a newer claudemem has prepared it (it has {unknown[-1]})")
+        reason = f"a newer claudemem has prepared it (it has {unknown[-1]})"
+        return Database(False, ours, reason, newer=True)
     missing = _migrations() - applied
     if missing:
         return Database(False, ours, f"{len(missing)} migrations are missing: `claudemem migrate`")
@@ -143,5 +154,7 @@ def _migrations() -> frozenset[tuple[str, str]]:
     return frozenset(MigrationLoader(None, ignore_no_migrations=True).disk_migrations)
 
 
+# Whether this process has been able to accept events.
+_accepted = threading.Event()
 _known = Question(_measured, patience=PATIENCE)
 _accepting = Question(_accept, patience=PATIENCE)

@@ -16,7 +16,7 @@ from pathlib import Path
 from claudemem import leash, orphans, serverfiles, statefile, stores, supervise
 from claudemem.board import UP
 from claudemem.datadir import DataDir
-from claudemem.interrupts import Interrupts
+from claudemem.interrupts import ROLL, Interrupts
 from claudemem.members import WAITING, StartFailed
 from claudemem.statefile import State
 from queueing import locks, pids
@@ -24,7 +24,8 @@ from queueing.pids import Mark
 
 # How long everything may take to answer, once the database is prepared.
 READY_SECONDS = 60.0
-# A supervisor gives each of its children ten seconds; then it is asked not to wait, then killed.
+# Of a server that does not say how long its end may take. Who takes longer is asked not to wait for
+# anything, then killed.
 PATIENCE_SECONDS = 60.0
 HURRY_SECONDS = 15.0
 # Who holds the directory says soon that it is a server, if it is one.
@@ -32,6 +33,8 @@ LOSING_SECONDS = 10.0
 _POLL_SECONDS = 0.05
 _TOLD_LINES = 10
 _HERE = Path(__file__).resolve().parents[1]
+# Says where we look, and nothing of how what is found there runs.
+_OF_CALLER = ("CLAUDE_MEM_DATA_DIR",)
 
 
 class _Lost(Exception):
@@ -102,9 +105,58 @@ def stop(data: DataDir) -> bool:
     was killed, what it left behind is ended. Workers that were started by hand go on.
     """
     state, server = statefile.read(data.root), serverfiles.read(data.root)
-    ended = state is not None and _end(state.supervisor)
+    ended = state is not None and _end(state.supervisor, state.patience)
     ended = (server is not None and _end(server.process)) or ended
     return _tidy(data) or ended
+
+
+def roll(data: DataDir) -> None:
+    """Have the server of the directory replace its processes one by one, and wait until it has.
+
+    They come with the settings file as it is, in the environment of their supervisor, and the store
+    goes on. Raises StartFailed if not all were replaced; without words where why was said already.
+    """
+    state = statefile.read(data.root)
+    if state is None or not state.supervisor.alive or state.stopping:
+        raise StartFailed("nothing runs here that could be restarted: run `claudemem start`")
+    environment = {**_environment(state.supervisor), **_place(state)}
+    _refuse_strange(environment)
+    options = options_of(data)
+    if subprocess.run(
+        [*_ours(data), *options.command, "--check", "--rolling"],
+        stdin=subprocess.DEVNULL, cwd=_HERE, env=environment, check=False,
+    ).returncode:  # fmt: skip
+        raise StartFailed
+    with Interrupts() as interrupts:
+        state.supervisor.signal(ROLL)
+        if failure := _await_rolled(data, state, interrupts):
+            raise StartFailed(failure)
+
+
+def _refuse_strange(environment: Mapping[str, str]) -> None:
+    """Raise StartFailed where our environment asks for what the processes would not have."""
+    differing = sorted(
+        name
+        for name, value in os.environ.items()
+        if name.startswith("CLAUDE_MEM_") and environment.get(name) != value
+        if name not in _OF_CALLER
+    )
+    if differing:
+        raise StartFailed(
+            f"{', '.join(differing)}: a rolling restart takes what is in the settings file, not in "
+            "this shell; write it there, or run `claudemem restart`"
+        )
+
+
+def _await_rolled(data: DataDir, before: State, interrupts: Interrupts) -> str:
+    """Why a rolling restart failed, once it is over, or ""."""
+    while (state := statefile.read(data.root)) and not state.stopping and state.supervisor.alive:
+        if state.supervisor != before.supervisor or state.rolled.times > before.rolled.times:
+            return state.rolled.failure
+        if interrupts.count:
+            return "it goes on without being waited for: `claudemem status` shows what runs"
+        interrupts.wait(_POLL_SECONDS)
+    return "the server was stopped meanwhile"
 
 
 def options_of(data: DataDir) -> Options:
@@ -116,12 +168,16 @@ def options_of(data: DataDir) -> Options:
     state = statefile.read(data.root)
     if state is None:
         return Options()
-    host, _, port = state.url.removeprefix("http://").rpartition(":")
-    place = {"CLAUDE_MEM_SERVER_HOST": host.strip("[]"), "CLAUDE_MEM_SERVER_PORT": port}
     return Options(
         flower=any(member.name == "flower" for member in state.members),
-        variables={**_environment(state.supervisor), **place, **os.environ},
+        variables={**_environment(state.supervisor), **_place(state), **os.environ},
     )
+
+
+def _place(state: State) -> dict[str, str]:
+    """Where its web listens, which may have been chosen by an option, as variables choose it."""
+    host, _, port = state.url.removeprefix("http://").rpartition(":")
+    return {"CLAUDE_MEM_SERVER_HOST": host.strip("[]"), "CLAUDE_MEM_SERVER_PORT": port}
 
 
 @contextmanager
@@ -234,11 +290,11 @@ def _go_on(interrupts: Interrupts) -> None:
     interrupts.wait(_POLL_SECONDS)
 
 
-def _end(process: Mark) -> bool:
+def _end(process: Mark, patience: float = PATIENCE_SECONDS) -> bool:
     """Ask a process to end, later not to wait for anything, and kill it in the end."""
     if not process.signal(signal.SIGTERM):
         return False
-    if not pids.gone([process], PATIENCE_SECONDS):
+    if not pids.gone([process], patience):
         process.signal(signal.SIGTERM)
         if not pids.gone([process], HURRY_SECONDS):
             process.signal(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Signals as a number that grows: the first asks to stop, the second means at once."""
+"""Signals as numbers that grow: the first asks to stop, the second means at once."""
 
 import os
 import select
@@ -10,10 +10,12 @@ from typing import Any, Self
 from claudemem.terminal import Terminal
 
 _STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Asks a supervisor for a rolling restart.
+ROLL = signal.SIGUSR1
 
 
 class Interrupts:
-    """Within this block, signals to stop are counted, and wake up whoever waits.
+    """Within this block, signals to stop are counted, and those to roll, and wake up whoever waits.
 
     So does the end of a child. A pipe and not an Event: an Event's lock could be held by the very
     code that a signal interrupts. The end of our terminal is one to stop, even if nobody sends it.
@@ -21,6 +23,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.count = 0
+        self.rolls = 0
         self._pipe = (-1, -1)
         self._before: dict[int, Any] = {}
         self._terminal: Terminal | None = None
@@ -36,6 +39,7 @@ class Interrupts:
             # nohup lets us outlive the terminal.
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._note)
+        self._before[ROLL] = signal.signal(ROLL, self._note_roll)
         self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
         return self
 
@@ -59,6 +63,9 @@ class Interrupts:
             self._hang_up()
         else:
             self.count += 1
+
+    def _note_roll(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self.rolls += 1
 
     def _hang_up(self) -> None:
         # Told or seen, whichever comes first: a terminal that goes asks once.

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
@@ -9,14 +10,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from claudemem import leash
+from claudemem import ending, leash, listening
 from claudemem.interrupts import Interrupts
 from claudemem.restarts import Restarts
 from queueing import pids
 from queueing.pids import Mark
 from queueing.store import Store, StoreFailed
 
-GRACE_SECONDS = 10.0
+# Beyond the grace that a child gives itself: so long it may take to give back what it has in hand.
+MARGIN_SECONDS = 5.0
 LOOK_SECONDS = 2.0
 _POLL_SECONDS = 0.05
 
@@ -29,12 +31,18 @@ class StartFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A row of the process table. `listens`: a host and port that must be free for it."""
+    """A row of the process table.
+
+    `listens`: a host and port that must be free for it. `serves`: those at which it is given a
+    socket, which a successor can share. `grace`: the seconds in which it ends when it is told to.
+    """
 
     name: str
     argv: tuple[str, ...]
     detail: str = ""
     listens: tuple[str, int] | None = None
+    serves: tuple[str, int] | None = None
+    grace: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,38 +126,107 @@ class Child(Member):
         self._logs = logs
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
+        self._leash: socket.socket | None = None
+        self._listener: socket.socket | None = None
         self._known: Mark | None = None
+        # When it is killed; none until it was told to end.
+        self._deadline: float | None = None
+
+    @property
+    def alone(self) -> bool:
+        """Whether it cannot run beside its successor, for want of a place to listen."""
+        return self._program.listens is not None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether its process has ended, or none was started."""
+        return self._process is None or self._process.poll() is not None
+
+    def successor(self) -> "Child":
+        """One that is to take its place, not started: of the same program, at the same socket."""
+        heir = Child(self._program, self._logs, self._directory)
+        heir._restarts = self._restarts
+        if self._listener is not None:
+            heir._listener = self._listener.dup()
+        return heir
+
+    def is_ready(self) -> bool:
+        """Whether it has said, since it was asked last, that it does its work."""
+        with suppress(BlockingIOError, ConnectionError):
+            return self._leash is not None and bool(self._leash.recv(16, socket.MSG_DONTWAIT))
+        return False
+
+    def retire(self) -> None:
+        """Ask it to end, leaving the place at which it listens to its successor."""
+        if self._listener:
+            self._ask_to_end(ending.RETIRE, ending.RETIRING_SECONDS)
+        else:
+            self._ask_to_end(signal.SIGTERM)
+
+    def bury(self) -> bool:
+        """Whether it is gone, after it was told to end; one that takes too long is killed."""
+        if not self.is_gone and self._deadline and time.monotonic() > self._deadline:
+            self._kill()
+        if self.is_gone:
+            self._drop()
+        return self._process is None
+
+    def discard(self) -> None:
+        """Kill it: it has done nothing yet that anybody waits for, or all of that."""
+        self._state = STOPPED
+        self._kill()
+        self._drop()
 
     def stop(self, interrupts: Interrupts) -> None:
-        self._state = STOPPED
-        if self._process is None:
-            return
-        self._process.terminate()
-        deadline = time.monotonic() + GRACE_SECONDS
-        while self._process.poll() is None:
-            if interrupts.count > 1 or time.monotonic() > deadline:
-                with suppress(ProcessLookupError, PermissionError):  # macOS: if it just ended
-                    os.killpg(self._process.pid, signal.SIGKILL)  # with whatever it started itself
-                self._process.wait()
+        self._ask_to_end(signal.SIGTERM)
+        while not self.bury():
+            if interrupts.count > 1:
+                self._kill()
             else:
                 interrupts.wait(_POLL_SECONDS)
-        self._drop()
+
+    def _ask_to_end(self, number: int, longer: float = 0.0) -> None:
+        self._state = STOPPED
+        if self._process is None or (self._deadline and not self._listener):
+            return  # told already: told twice it would not wait for anything
+        self._deadline = time.monotonic() + self._program.grace + MARGIN_SECONDS + longer
+        self._process.send_signal(number)
+
+    def _kill(self) -> None:
+        if self._process is not None:
+            with suppress(ProcessLookupError, PermissionError):  # macOS: if it just ended
+                os.killpg(self._process.pid, signal.SIGKILL)  # with whatever it started itself
+            self._process.wait()
 
     def _launch(self, *, again: bool) -> None:  # noqa: ARG002 - the same each time
         log = leash.open_log(self._logs, self.name, leash.today())
+        self._leash, theirs = socket.socketpair()
         try:
             self._process = subprocess.Popen(
-                self._program.argv,
-                stdin=subprocess.PIPE,  # the leash
+                (*self._program.argv, *self._door()),
+                stdin=theirs.fileno(),
                 stdout=log,
                 stderr=log,
                 cwd=self._directory,
                 process_group=0,
+                pass_fds=[self._listener.fileno()] if self._listener else [],
             )
+        except OSError:
+            self._drop()
+            raise
         finally:
+            theirs.close()
             os.close(log)
         # Now, while it lives: of one that has just died nothing but the number could be told.
         self._known = pids.mark(self._process.pid)
+
+    def _door(self) -> list[str]:
+        """What tells it the socket at which it listens, opened if need be. Raises OSError."""
+        if self._program.serves is None:
+            return []
+        if self._listener is None:
+            self._listener = listening.opened(*self._program.serves)
+        return ["--listener", str(self._listener.fileno())]
 
     def _ending(self) -> str:
         if self._process is None or self._process.poll() is None:
@@ -166,9 +243,11 @@ class Child(Member):
         return self._known
 
     def _drop(self) -> None:
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
-        self._process = self._known = None
+        # With the socket: whom nobody would answer is refused at once.
+        for end in (self._leash, self._listener):
+            if end is not None:
+                end.close()
+        self._process = self._leash = self._listener = self._known = self._deadline = None
 
 
 class StoreMember(Member):

@@ -163,6 +163,9 @@ LEASE_SECONDS = env.number("CLAUDE_MEM_LEASE_SECONDS", 8.0)
 HEARTBEAT_SECONDS = env.number("CLAUDE_MEM_HEARTBEAT_SECONDS", 2.0)
 RECONCILE_SECONDS = env.number("CLAUDE_MEM_RECONCILE_SECONDS", 1.0)
 RETRY_BASE_SECONDS = env.number("CLAUDE_MEM_RETRY_BASE_SECONDS", 5.0)
+# Who is told to stop lets what is in hand end, but no longer than that. It is shorter than the ten
+# seconds that `docker stop` waits: there must be time to give back what has not ended.
+GRACE_SECONDS = env.number("CLAUDE_MEM_GRACE_SECONDS", 8.0)
 # Nothing is asked of a provider that refuses its key for so long, then twice as long, and so on.
 PAUSE_SECONDS = env.number("CLAUDE_MEM_PAUSE_SECONDS", 30.0)
 # A lane gives way to others after so many jobs or seconds, whichever comes first.
@@ -299,6 +302,8 @@ PORT = env.whole(
 WEB_THREADS = env.whole("CLAUDE_MEM_WEB_THREADS", 8, most=10_000)
 # A request that waits for its job waits at most so long: clients give up after 30 s themselves.
 WAIT_SECONDS = env.number("CLAUDE_MEM_WAIT_SECONDS", 25.0, zero=True)
+# So long a web that is told to stop goes on taking requests, while /readyz says that it stops.
+DRAIN_SECONDS = env.number("CLAUDE_MEM_DRAIN_SECONDS", 0.0, zero=True)
 # Where a role says that it is alive, for `claudemem healthcheck`; nothing is written without it.
 ALIVE_FILE = env.text("CLAUDE_MEM_ALIVE_FILE")
 

@@ -1,9 +1,9 @@
 """`up.json`: what runs in a data directory, for `claudemem status` and for a second `up`."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,28 @@ class Taken(StartFailed):
 
 
 @dataclass(frozen=True, slots=True)
+class Rolled:
+    """How many rolling restarts there were, and why the last one failed, if it did."""
+
+    times: int = 0
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """What a supervisor wrote about itself. Marks say whether it is still true.
 
-    `stopping`: it was told to end, and is about to.
+    `stopping`: it was told to end, and is about to. `patience`: how long (s) that may take. `fixed`
+    are the settings that a rolling restart cannot change.
     """
 
     supervisor: Mark
     url: str
     members: tuple[Status, ...]
     stopping: bool = False
+    patience: float = 60.0
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    rolled: Rolled = Rolled()
 
 
 def write(root: Path, state: State) -> None:
@@ -83,6 +95,9 @@ def _encoded(state: State) -> dict[str, Any]:
         "supervisor": _mark(state.supervisor),
         "url": state.url,
         "stopping": state.stopping,
+        "patience": state.patience,
+        "fixed": dict(state.fixed),
+        "rolled": asdict(state.rolled),
         "processes": [_member(member) for member in state.members],
     }
 
@@ -112,4 +127,7 @@ def _decoded(data: dict[str, Any]) -> State:
             for member in data["processes"]
         ),
         data["stopping"],
+        data["patience"],
+        data["fixed"],
+        Rolled(**data["rolled"]),
     )

@@ -7,11 +7,11 @@ its children end by themselves (see `leash`) and the store stays, to be adopted 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from claudemem import daylogs, leash, listening, orphans, serverfiles, statefile
 from claudemem.board import Board, View
@@ -19,6 +19,7 @@ from claudemem.datadir import DataDir
 from claudemem.daylogs import Keep
 from claudemem.interrupts import Interrupts
 from claudemem.members import (
+    MARGIN_SECONDS,
     STOPPED,
     Child,
     Member,
@@ -28,12 +29,14 @@ from claudemem.members import (
     StoreMember,
 )
 from claudemem.peek import Gauge
+from claudemem.rolling import Rolling
 from claudemem.serverfiles import Announcer
-from claudemem.statefile import State
+from claudemem.statefile import Rolled, State
 from queueing import pids
 from queueing.store import Store
 
 TICK_SECONDS = 0.2
+STORE_SECONDS = 30.0
 # How a supervisor without a terminal ends where another one runs.
 TAKEN = 3
 _HERE = Path(__file__).resolve().parents[1]
@@ -41,11 +44,12 @@ _HERE = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run, and where. `prepare` runs to its end before the children start.
+    """What to run, and where. `prepare` runs to its end before the children start, and `renew`
+    before they are replaced.
 
     A `store` that is not ours is left to itself; None where none is used. A plan that runs
     `detached` lets `prepare` write to standard error alone, and goes on without that. `keep` says
-    for how many days logs are kept.
+    for how many days logs are kept. `fixed` are the settings that a rolling restart cannot change.
     """
 
     data: DataDir
@@ -53,9 +57,11 @@ class Plan:
     port: int
     children: tuple[Program, ...]
     prepare: Program | None = None
+    renew: Program | None = None
     store: Store | None = None
     detached: bool = False
     keep: Keep = field(default_factory=Keep)
+    fixed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -63,18 +69,16 @@ class Plan:
         return listening.url(self.host, self.port)
 
 
-def own(
-    name: str, *arguments: str, detail: str = "", listens: tuple[str, int] | None = None
-) -> Program:
-    """A program that is one of our own commands."""
-    return Program(name, (sys.executable, "-m", "claudemem", *arguments), detail, listens)
+def own(name: str, *arguments: str, **about: Any) -> Program:
+    """A program that is one of our own commands; `about` is what else a Program has."""
+    return Program(name, (sys.executable, "-m", "claudemem", *arguments), **about)
 
 
 def up(plan: Plan, board: Board) -> None:
     """Run the plan until SIGINT, SIGTERM or SIGHUP, and stop everything again.
 
-    A second signal kills what has not stopped yet. Raises StartFailed or StoreFailed, and leaves
-    nothing running, if it cannot start.
+    SIGUSR1 asks for a rolling restart. A second signal to stop kills what has not stopped yet.
+    Raises StartFailed or StoreFailed, and leaves nothing running, if it cannot start.
     """
     plan.data.create()
     with statefile.alone(plan.data.root), Interrupts() as interrupts:
@@ -113,7 +117,7 @@ def _starting(plan: Plan, interrupts: Interrupts) -> Iterator[Member]:
 def _beginning(plan: Plan) -> State:
     """What is known before anything was started: who to stop, and what there will be."""
     planned = tuple(Status(each.name, STOPPED, None, 0, each.detail) for each in plan.children)
-    return State(pids.mark(os.getpid()), plan.url, planned)
+    return State(pids.mark(os.getpid()), plan.url, planned, patience=_patience(plan))
 
 
 def _run(program: Program, interrupts: Interrupts, output: TextIO | None) -> None:
@@ -131,12 +135,13 @@ def _run(program: Program, interrupts: Interrupts, output: TextIO | None) -> Non
 
 
 def _watch(
-    plan: Plan, members: Sequence[Member], interrupts: Interrupts, board: Board, gauge: Gauge
+    plan: Plan, members: list[Member], interrupts: Interrupts, board: Board, gauge: Gauge
 ) -> None:
     me, written, trouble, day = pids.mark(os.getpid()), None, "", None
     announcer = Announcer(plan.data.root, me, plan.host, plan.port)
+    roller = Roller(plan, members, board)
     while not interrupts.count:
-        state = _state(plan, members)
+        state = replace(_state(plan, members), rolled=roller.rolled)
         if day != leash.today():
             day = leash.today()
             daylogs.prune(plan.data, plan.keep, day)
@@ -153,11 +158,63 @@ def _watch(
                 board.say(f"{error.strerror or error}: it is tried again until that is mended")
             trouble = str(error)
         board.show(View(plan.url, str(plan.data.root), state.members, gauge.reading))
-        interrupts.wait(TICK_SECONDS)
+        interrupts.wait(TICK_SECONDS / 4 if roller.go_on(interrupts.rolls) else TICK_SECONDS)
+    roller.end(interrupts)
+
+
+class Roller:
+    """The rolling restarts of a supervisor: one at a time, as often as it is asked."""
+
+    def __init__(self, plan: Plan, members: list[Member], board: Board) -> None:
+        self.rolled = Rolled()
+        self._plan = plan
+        self._members = members
+        self._board = board
+        self._rolling: Rolling | None = None
+
+    def go_on(self, asked: int) -> bool:
+        """Go on with what was `asked` for, so often in all; whether there is more to be done."""
+        if self._rolling is None and asked > self.rolled.times:
+            self._board.say("a rolling restart begins")
+            self._rolling = Rolling(self._members, self._plan.renew, _HERE, self._board.say)
+        if self._rolling is None:
+            return False
+        try:
+            if self._rolling.step():
+                return True
+            self._done("")
+        except (StartFailed, OSError) as error:
+            for each in self._rolling.others:
+                each.discard()
+            self._done(str(error))
+        return False
+
+    def end(self, interrupts: Interrupts) -> None:
+        """Stop whoever was to be replaced, or to replace another."""
+        for each in self._rolling.others if self._rolling else ():
+            each.stop(interrupts)
+
+    def _done(self, failure: str) -> None:
+        self._rolling = None
+        self.rolled = Rolled(self.rolled.times + 1, failure)
+        self._board.say(
+            f"the rolling restart failed: {failure}" if failure else "the rolling restart is done"
+        )
 
 
 def _state(plan: Plan, members: Sequence[Member]) -> State:
-    return State(pids.mark(os.getpid()), plan.url, tuple(member.status() for member in members))
+    return State(
+        pids.mark(os.getpid()),
+        plan.url,
+        tuple(member.status() for member in members),
+        patience=_patience(plan),
+        fixed=dict(plan.fixed),
+    )
+
+
+def _patience(plan: Plan) -> float:
+    """How long (s) it may take to stop all of it, the store with its data last."""
+    return sum(each.grace + MARGIN_SECONDS for each in plan.children) + STORE_SECONDS
 
 
 def _tend(members: Sequence[Member], board: Board) -> None:

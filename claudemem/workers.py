@@ -1,25 +1,29 @@
 """The worker's process, for each of the two engines: which threads it has, and how it is ended."""
 
 import os
-import signal
 from collections.abc import Callable, Sequence
 from socket import gethostname
-from types import FrameType
 
-from claudemem import alive, settings, storechoice
+from claudemem import alive, ending, settings, storechoice
 
 # After the last job was finished, so long (seconds) for upkeep that runs just then.
 _LAST_WORDS = 2.0
 
 
-def serve(queues: Sequence[str], threads: int | None) -> int:
+def serve(queues: Sequence[str], threads: int | None, ready: Callable[[], None]) -> int:
     """Work the jobs of `queues` until a signal says stop; the exit code.
 
-    The first SIGTERM or SIGINT lets what is in hand be finished, a second one does not.
+    `ready` is called when it begins.
+
+    The first SIGTERM or SIGINT lets what is in hand be finished, within `settings.GRACE_SECONDS`,
+    and gives back what is not; a second one does neither.
     """
+    from celery.signals import worker_ready
+
     from claudemem.interpreter import favour_writers
 
     favour_writers()
+    worker_ready.connect(lambda **_: ready(), weak=False)
     if settings.QUEUE_ENGINE == storechoice.DATABASE:
         return _look(queues, threads or settings.CELERY_WORKER_CONCURRENCY)
     return _listen(queues, threads)
@@ -101,16 +105,10 @@ def _look(queues: Sequence[str], threads: int) -> int:
 def _end_by_signal(stop: Callable[[], None]) -> None:
     from celery.signals import worker_shutting_down
 
-    told = False
+    from queueing import stopping
 
-    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        nonlocal told
-        if told:
-            # Whatever is in hand is repaired as after any crash.
-            os._exit(1)
-        told = True
-        worker_shutting_down.send(sender=stop, sig=number, how="Warm", exitcode=0)
+    def told(order: ending.Order) -> None:
+        worker_shutting_down.send(sender=stop, sig=order.number, how="Warm", exitcode=0)
         stop()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
+    ending.by_signal(told, grace=settings.GRACE_SECONDS, at_last=stopping.give_all_back)

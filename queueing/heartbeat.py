@@ -51,11 +51,15 @@ class Heartbeat:
             with self._lock:
                 self._held.pop(id(held), None)
 
-    def beat(self) -> None:
-        """Renew everything that is held and within its deadline, in one statement."""
+    def held(self) -> list[Lease]:
+        """What is kept alive now: everything that is within its deadline."""
         now = time.monotonic()
         with self._lock:
-            kept = [held.lease for held in self._held.values() if held.deadline > now]
+            return [held.lease for held in self._held.values() if held.deadline > now]
+
+    def beat(self) -> None:
+        """Renew everything that is held and within its deadline, in one statement."""
+        kept = self.held()
         if pairs := {pair for lease in kept for pair in lease.pairs}:
             for job_id, _ in pairs - leases.renew(kept):
                 log.info("job %s was settled, or its lease was lost", job_id)

@@ -197,10 +197,17 @@ def bury(lease: Lease, error: Mapping[str, Any]) -> Head | None:
         return advance(lease.head.lane_id)
 
 
-def release(lease: Lease, *, delay: float = 0.0, note: Mapping[str, Any] | None = None) -> None:
+def release(
+    lease: Lease,
+    *,
+    delay: float = 0.0,
+    note: Mapping[str, Any] | None = None,
+    nudged: bool = False,
+) -> bool:
     """Give the jobs back with their attempt, unfailed, due after `delay` seconds.
 
-    `note` tells the jobs' histories why.
+    `note` tells the jobs' histories why. With `nudged` the caller publishes the first of them at
+    once if it was given back, which is the answer; otherwise reconcile does when it is due.
     Jobs that were lost meanwhile are passed over: there is nothing of them to give back.
     """
     with transaction.atomic():
@@ -210,7 +217,8 @@ def release(lease: Lease, *, delay: float = 0.0, note: Mapping[str, Any] | None 
             j.id: (j.attempts - 1, note or {}) for j in lease.jobs if j.id in freed
         }
         _record(states.RELEASED, states.QUEUED, given_back)
-        fetch("unwoken", [lease.head.lane_id], items=1)
+        fetch("woken" if nudged else "unwoken", [lease.head.lane_id], items=1)
+        return lease.head.id in freed
 
 
 def bury_exhausted(job_id: str) -> Head | None:

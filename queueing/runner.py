@@ -7,7 +7,6 @@ import logging
 import os
 import random
 import socket
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from queueing import kinds, leases, outbox, pauses, retry, shares
+from queueing import kinds, leases, outbox, pauses, retry, shares, stopping
 from queueing.errors import JobFailed, LeaseLost
 from queueing.heartbeat import heartbeat
 from queueing.leases import Details, Job, Lease, Settled
@@ -26,9 +25,6 @@ from queueing.pauses import Gate
 log = logging.getLogger(__name__)
 
 WORKER = f"{socket.gethostname()}:{os.getpid()}"
-
-# Set when this process was told to stop: what is in hand is finished, nothing more is claimed.
-stopping = threading.Event()
 
 
 class Handler(Protocol):
@@ -69,7 +65,7 @@ class _Quantum:
     def spend(self, jobs: int) -> bool:
         """Whether the lane may go on after `jobs` more."""
         self.jobs -= jobs
-        return self.jobs > 0 and time.monotonic() < self.ends_at and not stopping.is_set()
+        return self.jobs > 0 and time.monotonic() < self.ends_at
 
 
 def run(job_id: str, handler: Handler, *, task: str = "") -> int:
@@ -114,6 +110,9 @@ def _pass_on(ended: Job, head: Head | None) -> None:
 
 def _begin(job_id: str, quantum: _Quantum) -> Lease | None:
     """The lease to begin with, unless there is a pause; at its end one job is let through."""
+    if stopping.begun.is_set():
+        stopping.pass_on(job_id)
+        return None
     gate = pauses.gate()
     if gate is Gate.SHUT:
         return None
@@ -149,6 +148,10 @@ def _is_the_probe(lease: Lease, quantum: _Quantum) -> bool:
 def _step(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
     """Work one lease; what follows. A lease that was lost ends the turn: another has the lane."""
     try:
+        if stopping.begun.is_set():
+            # Claimed at the very moment, or to be tried alone: no call is begun any more.
+            stopping.give_back(lease, "its worker was stopped before the work began")
+            return Settled()
         settled = _work(lease, handler, quantum)
         quantum.answered()
         return settled
@@ -195,7 +198,7 @@ def _work(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
             lambda: handler.store(lease.jobs, result),
             worker=WORKER,
             task=quantum.task,
-            go_on=go_on and shares.may_go_on(lease.head),
+            go_on=go_on and not stopping.begun.is_set() and shares.may_go_on(lease.head),
         )
 
 

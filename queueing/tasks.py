@@ -7,9 +7,9 @@ from celery import shared_task
 from celery.signals import worker_ready, worker_shutting_down
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from queueing import canaries, kinds, pauses
+from queueing import canaries, kinds, pauses, stopping
 from queueing.reconcile import reconcile_quietly
-from queueing.runner import WORKER, stopping
+from queueing.runner import WORKER
 
 log = logging.getLogger(__name__)
 
@@ -52,4 +52,4 @@ def _reconcile_at_start(**_: Any) -> None:
 
 @worker_shutting_down.connect
 def _finish_what_is_in_hand(**_: Any) -> None:
-    stopping.set()
+    stopping.begun.set()

@@ -13,6 +13,7 @@ from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
 from uuid_utils import uuid4
 
+from claudemem import leaving
 from claudemem.api import bodies
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call
@@ -53,6 +54,8 @@ class Door:
         for name, value in HEADERS.items():
             if name not in response.headers or isinstance(response, Answer):
                 response.headers[name] = value
+        if leaving.begun.is_set():
+            response.headers["Connection"] = "close"
         return response
 
 

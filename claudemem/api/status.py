@@ -4,13 +4,15 @@
 from django.http import HttpRequest
 from ninja import Router
 
-from claudemem import condition, health, monitor
+from claudemem import condition, health, leaving, monitor
 from claudemem.api import calls, reach
 from claudemem.api.answers import Answer
 from observations import scopes
 from queueing import depths, kinds, states
 
 router = Router(tags=["status"], auth=None)
+
+_STOPPING = "this server was told to stop: ask another one"
 
 
 @router.get("/healthz")
@@ -23,9 +25,11 @@ def alive(request: HttpRequest) -> Answer:
 def accepting(request: HttpRequest) -> Answer:
     """Events can be accepted: the database answers, is migrated and takes writes; else 503.
 
+    So it is where this server was told to stop: others must be asked then.
+
     Neither the provider nor the queue store is asked: without them events are accepted as well.
     """
-    obstacle = condition.obstacle()
+    obstacle = _STOPPING if leaving.begun.is_set() else condition.obstacle()
     if not obstacle:
         return Answer({"status": "ready"})
     return Answer({"status": "not ready", "message": obstacle}, status=503)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import close_old_connections, connection
 
+from claudemem import leaving
 from queueing import states
 from queueing.models import GenerationJob
 
@@ -26,7 +27,10 @@ class Waited:
 
 
 def wait(job_ids: Collection[str]) -> Waited:
-    """Wait until all are settled, at most `WAIT_SECONDS`; not at all if too many wait already."""
+    """Wait until all are settled, at most `WAIT_SECONDS`; not at all if too many wait already.
+
+    A server that is told to stop waits no longer.
+    """
     if _open(job_ids) and _seats.acquire(blocking=False):
         try:
             _poll(job_ids, time.monotonic() + settings.WAIT_SECONDS)
@@ -42,7 +46,8 @@ def _poll(job_ids: Collection[str], until: float) -> None:
     while (left := until - time.monotonic()) > 0 and _open(job_ids):
         if not connection.in_atomic_block:
             close_old_connections()  # back into the pool, where there is one: others need it
-        time.sleep(min(pause, left))
+        if leaving.begun.wait(min(pause, left)):
+            return
         pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 

@@ -12,6 +12,7 @@ from claudemem.serverfiles import RUNTIME
 
 if TYPE_CHECKING:
     from claudemem.daemon import Options
+    from claudemem.datadir import DataDir
 
 _port = click.option("--port", type=click.IntRange(1, 65535), help="Where the web listens.")
 
@@ -43,7 +44,8 @@ def stop() -> None:
 @click.command(short_help="Stop everything and start it again.")
 @_port
 @click.option("--flower/--no-flower", default=None, help="Run Flower as well, or no more.")
-def restart(port: int | None, flower: bool | None) -> None:
+@click.option("--rolling", is_flag=True, help="Replace one process at a time; refuse no hook.")
+def restart(port: int | None, flower: bool | None, rolling: bool) -> None:
     """Stop everything and start it again in the background, as it ran.
 
     What could not be started again is not stopped.
@@ -52,6 +54,9 @@ def restart(port: int | None, flower: bool | None) -> None:
     from claudemem.members import StartFailed
 
     data = own_directory()
+    if rolling:
+        _roll(data, changed=port is not None or flower is not None)
+        return
     options = daemon.options_of(data)
     options = replace(options, port=port, flower=options.flower if flower is None else flower)
     try:
@@ -60,6 +65,21 @@ def restart(port: int | None, flower: bool | None) -> None:
         raise SystemExit(1) from None  # why was said
     daemon.stop(data)
     _start(options)
+
+
+def _roll(data: "DataDir", *, changed: bool) -> None:
+    from claudemem import daemon
+    from claudemem.members import StartFailed
+
+    if changed:
+        raise click.UsageError("--rolling changes no processes or ports: leave the others out.")
+    try:
+        daemon.roll(data)
+    except StartFailed as failed:
+        if not str(failed):
+            raise SystemExit(1) from None
+        raise click.ClickException(str(failed)) from failed
+    click.echo("Server replaced")
 
 
 def _start(options: "Options") -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,8 @@ supervised = click.option(
 @click.option("--flower", "with_flower", is_flag=True, help="Run Flower as well.")
 @click.option("--detached", is_flag=True, hidden=True, help="Say nothing after the first run.")
 @click.option("--check", is_flag=True, hidden=True, help="Only see whether it may be started.")
-def up(port: int | None, with_flower: bool, detached: bool, check: bool) -> None:
+@click.option("--rolling", is_flag=True, hidden=True, help="Whether it may be replaced piecemeal.")
+def up(port: int | None, with_flower: bool, detached: bool, check: bool, rolling: bool) -> None:
     """Run everything in the foreground: queue store, database, web, worker and beat.
 
     With the database engine there is no queue store and no beat.
@@ -51,6 +53,8 @@ def up(port: int | None, with_flower: bool, detached: bool, check: bool) -> None
 
     try:
         plan = _plan(with_flower, detached)
+        if rolling:
+            _check_likeness(plan)
         if check:
             _check_store(plan)
             return
@@ -66,6 +70,18 @@ def up(port: int | None, with_flower: bool, detached: bool, check: bool) -> None
         raise click.ClickException(str(error)) from error
 
 
+def _check_likeness(plan: "Plan") -> None:
+    """Raise ClickException where what runs cannot become the plan without a stop of all of it."""
+    from claudemem import statefile
+
+    state = statefile.read(plan.data.root)
+    running = state.fixed if state else {}
+    if changed := sorted(name for name, value in plan.fixed.items() if running.get(name) != value):
+        raise click.ClickException(
+            f"{', '.join(changed)}: a rolling restart cannot change that; run `claudemem restart`"
+        )
+
+
 def _check_store(plan: "Plan") -> None:
     """Refuse a queue store of the user's that must not be used; one that is away may come back."""
     from queueing.errors import QueueStoreAway
@@ -76,15 +92,19 @@ def _check_store(plan: "Plan") -> None:
 
 
 @click.command()
+@click.option("--listener", type=int, hidden=True, help="The number of a socket that listens.")
 @supervised
-def web(supervised: bool) -> None:
+def web(supervised: bool, listener: int | None) -> None:
     """Serve the API, the hooks and the admin."""
     _begin("web", supervised)
-    _need_place()
+    if listener is None:
+        _need_place()
     from claudemem.web import serve
 
     with _announced() if not supervised else nullcontext():
-        serve()
+        serve(listener, _ready(supervised))
+    # Not as Python ends: it would end threads in the middle of granian's Rust, which aborts then.
+    os._exit(0)
 
 
 def _need_place() -> None:
@@ -128,7 +148,7 @@ def worker_start(queues: str, concurrency: int | None, supervised: bool) -> None
         _introduce(queues)
     from claudemem.workers import serve
 
-    raise SystemExit(serve(queues.split(","), concurrency))
+    raise SystemExit(serve(queues.split(","), concurrency, _ready(supervised)))
 
 
 @click.command(short_help="Start what is due by the clock.")
@@ -142,7 +162,9 @@ def beat(supervised: bool) -> None:
     _begin("beat", supervised)
     _await_store()
     from celery import Celery
+    from celery.signals import beat_init
 
+    beat_init.connect(lambda **_: _ready(supervised)(), weak=False)
     # It sends names of tasks and runs none, so it needs neither the tasks nor Django.
     os.environ.pop("DJANGO_SETTINGS_MODULE", None)
     app = Celery("claudemem", set_as_current=True, amqp="queueing.transport:AMQP")
@@ -172,10 +194,18 @@ def flower(supervised: bool) -> None:
     serve(opened)
 
 
-def _roles(settings: Any) -> list[tuple[str, tuple[str, ...]]]:
-    worker = () if settings.GENERATION_DISABLED else (("worker", ("worker", "start")),)
-    beat = () if settings.QUEUE_ENGINE == storechoice.DATABASE else (("beat", ("beat",)),)
-    return [("web", ("web",)), *worker, *beat]
+def _roles(settings: Any) -> list[tuple[str, tuple[str, ...], dict[str, Any]]]:
+    """The processes of a server: their names, commands, and what else is to be known of them."""
+    grace = settings.GRACE_SECONDS
+    place = (settings.HOST, settings.PORT)
+    web = ("web", ("web",), {"serves": place, "grace": settings.DRAIN_SECONDS + grace})
+    worker = ("worker", ("worker", "start"), {"grace": grace})
+    beat: tuple[str, tuple[str, ...], dict[str, Any]] = ("beat", ("beat",), {})
+    return [
+        web,
+        *(() if settings.GENERATION_DISABLED else (worker,)),
+        *(() if settings.QUEUE_ENGINE == storechoice.DATABASE else (beat,)),
+    ]
 
 
 def _need_celery(what: str, why: str) -> None:
@@ -219,14 +249,33 @@ def _plan(with_flower: bool, detached: bool) -> "Plan":
         host=settings.HOST,
         port=settings.PORT,
         prepare=own("prepare", "first-run", *(["--flower"] if with_flower else [])),
+        # Less than `prepare`: the database is in use, and must not be held up.
+        renew=own("renew", "migrate"),
         children=(
-            *(own(name, *how, "--supervised") for name, how in _roles(settings)),
+            *(own(name, *how, "--supervised", **about) for name, how, about in _roles(settings)),
             *([_flower()] if with_flower else []),
         ),
         store=settings.STORE,
         detached=detached,
         keep=settings.KEEP,
+        fixed=_fixed(settings),
     )
+
+
+def _fixed(settings: Any) -> dict[str, str]:
+    """What a rolling restart leaves as it is, by the variables that choose it."""
+    from claudemem import databases
+
+    return {
+        "CLAUDE_MEM_SERVER_HOST": settings.HOST,
+        "CLAUDE_MEM_SERVER_PORT": str(settings.PORT),
+        "CLAUDE_MEM_SERVER_DATABASE_URL": databases.place(settings.DATABASES["default"]),
+        "CLAUDE_MEM_QUEUE_ENGINE": settings.QUEUE_ENGINE,
+        "CLAUDE_MEM_REDIS_MODE": settings.STORE_MODE if settings.STORE else "",
+        "CLAUDE_MEM_GENERATION_DISABLED": str(settings.GENERATION_DISABLED),
+        "CLAUDE_MEM_GRACE_SECONDS": f"{settings.GRACE_SECONDS:g}",
+        "CLAUDE_MEM_DRAIN_SECONDS": f"{settings.DRAIN_SECONDS:g}",
+    }
 
 
 def _known(queues: str) -> None:
@@ -250,6 +299,13 @@ def _begin(role: str, supervised: bool) -> None:
         for line in _warnings():
             click.echo(line, err=True)
     alive.announce(settings.ALIVE_FILE, role)
+
+
+def _ready(supervised: bool) -> Callable[[], None]:
+    """What says that this process does its work now, to the supervisor if there is one."""
+    from claudemem import leash
+
+    return leash.ready if supervised else lambda: None
 
 
 def _end(number: int, frame: object) -> None:  # noqa: ARG001

@@ -25,11 +25,12 @@ leash.hold(Path({logs!r}), {name!r})
 print("hello from", {name!r}, flush=True)
 {code}
 """
+STEADY = "leash.ready(); time.sleep(600)"
 
 
 def child(name: str, code: str, logs: Path) -> Program:
     """A child on its leash that runs `code`, by default until it is stopped."""
-    text = HELD.format(name=name, logs=str(logs), code=code or "time.sleep(600)")
+    text = HELD.format(name=name, logs=str(logs), code=code or STEADY)
     return Program(name, (sys.executable, "-c", text))
 
 

@@ -53,6 +53,13 @@ def own(tmp_path: Path) -> Iterator[Home]:
         yield made
 
 
+def test_a_rolling_restart_of_what_does_not_run_says_what_to_do(idle: Home) -> None:
+    told = idle.run("restart", "--rolling")
+    assert (told.returncode, told.stdout) == (1, "")
+    assert "run `claudemem start`" in told.stderr
+    assert idle.run("restart", "--rolling", "--flower").returncode == 2
+
+
 def test_start_returns_when_the_web_answers_and_shows_secrets_once_and_in_no_log(
     shared: Home,
 ) -> None:

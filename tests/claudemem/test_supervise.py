@@ -17,8 +17,10 @@ import pytest
 from claudemem import statefile
 from claudemem.members import Child, Program
 from claudemem.restarts import Restarts, backoff
+from claudemem.statefile import Rolled
 from queueing import access, pids
 from queueing.pids import Mark
+from tests.claudemem.crew import STEADY
 from tests.stores import kept
 from tests.waiting import until
 
@@ -112,6 +114,40 @@ def test_it_also_stops_when_it_is_told_to_and_when_its_terminal_closes(
     supervisor.send_signal(number)
     assert supervisor.wait(10) == 0
     assert "store stopped" in crew.said()
+
+
+def rolled(crew: Crew, supervisor: subprocess.Popen[bytes]) -> Rolled:
+    """What came of a rolling restart that is asked for now."""
+    before = statefile.read(crew.root)
+    assert before is not None
+    supervisor.send_signal(signal.SIGUSR1)
+    after = until(lambda: (s := statefile.read(crew.root)) and s.rolled != before.rolled and s)
+    return after.rolled
+
+
+def test_a_rolling_restart_replaces_each_child_and_leaves_the_store(crew: Crew) -> None:
+    supervisor = crew.started(THREE)
+    store, *children = crew.marks()
+    assert rolled(crew, supervisor) == Rolled(1)
+    assert crew.mark("store") == store
+    assert not any(child.alive for child in children)
+    assert len([mark for mark in crew.marks() if mark.alive]) == 4
+    said = [line for line in crew.said().splitlines() if "replaced" in line]
+    assert said == ["web was replaced", "worker was replaced", "beat was replaced"]
+    supervisor.send_signal(signal.SIGINT)
+    assert supervisor.wait(10) == 0
+
+
+def test_a_successor_that_does_not_live_leaves_everything_as_it_was(crew: Crew) -> None:
+    once = f"import os; os.mkdir({str(crew.root / 'once')!r}); {STEADY}"
+    supervisor = crew.started({"web": "", "worker": once, "beat": ""})
+    until(lambda: (crew.root / "once").exists())
+    _, web, *kept = crew.marks()
+    failed = rolled(crew, supervisor)
+    assert failed == Rolled(1, "another worker ended, its log says why: the one that runs was kept")
+    assert crew.marks()[2:] == kept
+    assert all(mark.alive for mark in kept)
+    assert not web.alive
 
 
 def test_under_nohup_it_outlives_its_terminal(crew: Crew) -> None:

@@ -61,6 +61,24 @@ def test_a_database_of_a_newer_version_is_not_ready() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_who_accepted_events_before_an_upgrade_does_so_until_it_is_replaced() -> None:
+    recorder = MigrationRecorder(connection)
+    try:
+        recorder.record_applied("observations", "9999_later")
+        condition.forget()
+        assert "a newer claudemem" in condition.obstacle()
+        recorder.record_unapplied("observations", "9999_later")
+        condition.forget()
+        assert condition.obstacle() == ""
+        recorder.record_applied("observations", "9999_later")
+        condition._accepting.forget()
+        assert condition.obstacle() == ""
+    finally:
+        recorder.record_unapplied("observations", "9999_later")
+        condition.forget()
+
+
+@pytest.mark.django_db(transaction=True)
 def test_who_comes_second_waits_and_says_so() -> None:
     said: list[str] = []
     came = threading.Event()

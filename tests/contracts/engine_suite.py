@@ -9,7 +9,7 @@ import sqlite3
 import statistics
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -30,6 +30,10 @@ from tests.waiting import until
 _HISTORY = """
     SELECT history.event, history.created_at, history.details
     FROM queueing_generationjobevent history WHERE history.job_id = ? ORDER BY history.id"""
+_RELEASED = """
+    SELECT history.details, job.attempts FROM queueing_generationjobevent history
+    JOIN queueing_generationjob job ON job.id = history.job_id
+    WHERE history.event = 'released' AND job.id = ?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,21 @@ class Crew:
             worker.kill("SIGSTOP")
             frozen.callback(worker.kill, "SIGCONT")
         return frozen
+
+    @contextmanager
+    def hanging(self, grace: float) -> Iterator[Worker]:
+        """One more worker, whose calls end long after its grace."""
+        settings, slow = self.fleet.settings, str(60_000)
+        before = dict(settings)
+        settings |= {"CLAUDE_MEM_PROVIDER_DELAY_MS": slow, "CLAUDE_MEM_GRACE_SECONDS": str(grace)}
+        try:
+            worker = self.fleet.worker("hanging")
+        finally:
+            self.fleet.settings = before
+        try:
+            yield worker
+        finally:
+            worker.teardown()
 
     def post(self, call: dict[str, Any]) -> str:
         """The id of the job of a tool call."""
@@ -228,6 +247,23 @@ class EngineContract:
         assert crew.fleet.held_by(worker) == []
         prove(crew.fleet)
         assert crew.fleet.jobs("attempts > 1") == before
+
+    def test_what_does_not_end_within_the_grace_is_given_back_with_its_attempt(
+        self, crew: Crew
+    ) -> None:
+        crew.stop_workers()
+        with crew.hanging(grace=1.0) as hanging:
+            jobs = [crew.post(call) for call in tool_calls(3, sessions=3)]
+            until(lambda: set(crew.fleet.held_by(hanging)) == set(jobs))
+            crew.whole()
+            hanging.kill("SIGTERM")
+            assert hanging.wait_ended() == 0
+        prove(crew.fleet)
+        for job in jobs:
+            path = [event for event, _ in crew.history(job)]
+            assert path == ["queued", "processing", "released", "processing", "completed"]
+            ((told, attempts),) = crew.fleet.sql(_RELEASED, job)
+            assert (proofs.details_of(told)["classification"], attempts) == ("worker_stopped", 1)
 
     def test_a_second_signal_ends_a_worker_at_once(self, crew: Crew) -> None:
         worker, _ = crew.workers

@@ -1,6 +1,6 @@
 """Running jobs: in their lane's order, and whatever a handler raises ends in the job's row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +9,7 @@ from django.db import DataError, IntegrityError, OperationalError
 from django.test import override_settings
 from django.utils import timezone
 
-from queueing import kinds, leases, operations, runner, states
+from queueing import kinds, leases, operations, runner, states, stopping
 from queueing.errors import JobFailed
 from queueing.leases import Details, Job
 from queueing.models import GenerationJob, GenerationJobEvent
@@ -58,16 +58,87 @@ def test_a_busy_lane_gives_way_after_its_quantum(enqueue: Enqueue, published: li
     assert published == [jobs[2].id]
 
 
+class Stopped(Recorder):
+    """A handler whose worker is told to stop while it works."""
+
+    def perform(self, work: list[str], timeout: float) -> list[str]:
+        stopping.begun.set()
+        return super().perform(work, timeout)
+
+
+@pytest.fixture
+def _working() -> Iterator[None]:
+    """After the test this process is no longer one that stops."""
+    yield
+    stopping.begun.clear()
+
+
+@pytest.mark.usefixtures("_working")
 def test_a_worker_that_is_stopping_finishes_what_it_has_in_hand(
     enqueue: Enqueue, published: list[str]
 ) -> None:
     jobs = enqueue("lane", 3, kind=kinds.SUMMARY)
-    runner.stopping.set()
-    try:
-        assert runner.run(jobs[0].id, Recorder()) == 1
-    finally:
-        runner.stopping.clear()
+    assert runner.run(jobs[0].id, Stopped()) == 1
     assert published == [jobs[1].id]
+    assert [state for state, _ in rows()] == ["completed", "queued", "queued"]
+
+
+@pytest.mark.usefixtures("_working")
+def test_a_worker_that_is_stopping_passes_on_what_it_is_told_of(
+    enqueue: Enqueue, published: list[str]
+) -> None:
+    (job,) = enqueue("lane")
+    stopping.begun.set()
+    assert runner.run(job.id, Recorder()) == 0
+    assert published == [job.id]
+    assert rows() == [("queued", 0)]
+
+
+@pytest.mark.usefixtures("_working")
+def test_a_worker_that_is_stopping_tries_nothing_alone(
+    enqueue: Enqueue, published: list[str]
+) -> None:
+    jobs = enqueue("lane", 2)
+    stopped = Stopped({jobs[1].id: JobFailed("no", classification="invalid", transient=False)})
+    runner.run(jobs[0].id, stopped)
+    assert stopped.calls == [[job.id for job in jobs]]
+    assert published == [jobs[0].id]
+    assert rows() == [("queued", 0)] * 2
+
+
+@pytest.mark.usefixtures("_working")
+def test_what_is_in_hand_at_the_end_of_the_grace_is_given_back_and_published_at_once(
+    enqueue: Enqueue, published: list[str]
+) -> None:
+    jobs = enqueue("lane", 3)
+
+    class Overdue(Recorder):
+        def perform(self, work: list[str], timeout: float) -> list[str]:
+            assert rows() == [("processing", 1)] * 3
+            assert stopping.give_all_back()
+            assert rows() == [("queued", 0)] * 3
+            return super().perform(work, timeout)
+
+    runner.run(jobs[0].id, Overdue())
+    assert published == [jobs[0].id]
+    # What came of the call is dropped, whoever has the jobs by now.
+    assert rows() == [("queued", 0)] * 3
+    told = GenerationJobEvent.objects.filter(event=states.RELEASED).values_list(
+        "details", flat=True
+    )
+    assert [each["classification"] for each in told] == [stopping.STOPPED] * 3
+
+
+def test_nothing_is_given_back_of_what_is_settled_or_lost(
+    enqueue: Enqueue, published: list[str]
+) -> None:
+    (job,) = enqueue("lane")
+    lease = leases.claim(job.id, "a")
+    assert lease
+    operations.cancel(job.id)
+    stopping.give_back(lease, "too late")
+    assert published == []
+    assert rows() == [("cancelled", 1)]
 
 
 def test_a_transient_failure_waits_in_its_lane(enqueue: Enqueue, published: list[str]) -> None:

@@ -1,0 +1,46 @@
+"""Rolling restarts under load; the large run is `python -m tests.benchmarks.rolling`."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.benchmarks import rolling
+from tests.stack import ENGINES, Stack, stack
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def server(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    with stack(engine=request.param) as running:
+        running.http.close()  # it keeps a connection, for which each web that retires would wait
+        yield running
+
+
+def test_no_hook_is_refused_lost_or_repeated_while_everything_is_replaced(server: Stack) -> None:
+    senders = rolling.clients(server, rate=50)
+    took = rolling.roll_under_load(server, senders, rolls=1)
+    assert rolling.report(server, senders, took) == []
+
+
+def test_a_setting_that_cannot_be_is_refused_before_anything_is_replaced(server: Stack) -> None:
+    before = server.pids()
+    for setting, said in {
+        "CLAUDE_MEM_LEASE_SECONDS": "not longer than three heartbeats",
+        "CLAUDE_MEM_GRACE_SECONDS": "CLAUDE_MEM_GRACE_SECONDS: a rolling restart cannot change",
+    }.items():
+        kept = server.data / "settings.json"
+        kept.write_text(json.dumps({setting: "1"}))
+        with pytest.raises(subprocess.CalledProcessError) as refused:
+            server.cli("restart", "--rolling")
+        kept.unlink()
+        assert refused.value.returncode == 1
+        assert said in refused.value.stderr
+    server.settings["CLAUDE_MEM_WEB_THREADS"] = "3"  # of the shell, and not of the server
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        server.cli("restart", "--rolling")
+    del server.settings["CLAUDE_MEM_WEB_THREADS"]
+    assert "CLAUDE_MEM_WEB_THREADS: a rolling restart takes what is in" in refused.value.stderr
+    assert server.pids() == before
