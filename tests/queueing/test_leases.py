@@ -4,7 +4,7 @@ import pytest
 from django.db import transaction
 from django.test import override_settings
 
-from queueing import kinds, leases, operations, states
+from queueing import broker, kinds, leases, operations, outbox, states
 from queueing.errors import JobConflict, LeaseLost
 from queueing.leases import Lease
 from queueing.models import GenerationJob, GenerationJobEvent, Lane
@@ -253,6 +253,19 @@ def test_retrying_a_queued_job_nudges_it_again(enqueue: Enqueue, published: list
     (job,) = enqueue()
     assert operations.retry(job.id).already_queued
     assert published == [job.id]
+
+
+def test_an_operator_is_told_of_a_job_that_is_forgotten_the_moment_after(
+    enqueue: Enqueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forgotten(job_id: str, kind: str) -> None:
+        with transaction.atomic():
+            outbox.forget(["lane"])
+
+    monkeypatch.setattr(broker, "publish", forgotten)
+    assert operations.retry(enqueue()[0].id).job.state == states.QUEUED
+    assert operations.cancel(enqueue("lane", 2)[0].id).job.state == states.CANCELLED
+    assert not GenerationJob.objects.exists()
 
 
 @pytest.mark.parametrize("how", ["processing", "completed"])
