@@ -81,6 +81,16 @@ def test_a_batch_ends_where_its_tokens_do(enqueue: Enqueue) -> None:
     assert len(claimed(jobs[0].id).jobs) == 2
 
 
+@pytest.mark.parametrize(
+    "stop",
+    [("summary", "queued", 1, True), ("event", "processing", 1, True),
+     ("event", "queued", 1, False), ("event", "queued", 9, True)],
+)  # fmt: skip
+def test_nothing_comes_along_from_behind_what_cannot(stop: tuple[str, str, int, bool]) -> None:
+    behind = [(2, "event", "queued", 1, True), (3, *stop), (4, "event", "queued", 1, True)]
+    assert leases.reach(behind, "event", tokens=9) == 2
+
+
 def test_a_cancelled_follower_is_stepped_over(enqueue: Enqueue, published: list[str]) -> None:
     first, second, third = enqueue("lane", 3)
     operations.cancel(second.id)
