@@ -56,8 +56,9 @@ def retry(job_id: str, by: Origin = OPERATOR) -> Retried:
         already_queued = job.state == states.QUEUED
         head = _head_if_first(job) if already_queued else _requeue(job, by)
         _tell(states.RETRIED, job, states.QUEUED, by)
+        now = _reloaded(job_id)  # which the next moment may have forgotten
     published = outbox.publish([head]) if head else 1
-    return Retried(_reloaded(job_id), already_queued, ENQUEUED if published else QUEUED_ONLY)
+    return Retried(now, already_queued, ENQUEUED if published else QUEUED_ONLY)
 
 
 def cancel(job_id: str, by: Origin = OPERATOR) -> Cancelled:
@@ -72,9 +73,10 @@ def cancel(job_id: str, by: Origin = OPERATOR) -> Cancelled:
         already = job.state == states.CANCELLED
         head = None if already else _cancel(job, by)
         _tell(states.CANCELLED, job, states.CANCELLED, by)
+        now = _reloaded(job_id)
     if head:
         outbox.publish([head])
-    return Cancelled(_reloaded(job_id), already)
+    return Cancelled(now, already)
 
 
 def clear(lane_key: str, session_id: str, by: Origin = OPERATOR) -> int:

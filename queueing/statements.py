@@ -153,6 +153,8 @@ _TEXTS = {
             AND {open} AND (lease_until IS NULL OR lease_until < {now}) AND {unpaused}
             AND seq = (SELECT head FROM queueing_lane WHERE id = queueing_generationjob.lane_id)
         RETURNING {job}""",
+    # The same guard, though the advance before it has just seen to it under the lane's lock; but
+    # an operator may have the job, and waits for the lane.
     "claim_next": """
         UPDATE queueing_generationjob SET state = 'processing', token = token + 1,
             attempts = attempts + 1, lease_until = {later}, leased_by = %s, updated_at = {now}

@@ -21,7 +21,7 @@ TOGETHER = {
     "test_flower.py": "stack_tests: watched",
 }
 # Of those that start no server.
-LONGEST = "test_lane_protocol.py"
+LONGEST = ("test_lane_protocol.py", "test_interleavings.py")
 FIXTURES = {"db", "transactional_db", "django_db_setup"}
 
 
@@ -51,7 +51,7 @@ def pytest_xdist_auto_num_workers() -> int:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     """What takes longest comes first, so that nobody waits for it alone at the end."""
-    items.sort(key=lambda item: not (item.get_closest_marker("stack") or item.path.name == LONGEST))
+    items.sort(key=lambda item: not (item.get_closest_marker("stack") or item.path.name in LONGEST))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -4,7 +4,7 @@ import pytest
 from django.db import transaction
 from django.test import override_settings
 
-from queueing import kinds, leases, operations, states
+from queueing import broker, kinds, leases, operations, outbox, states
 from queueing.errors import JobConflict, LeaseLost
 from queueing.leases import Lease
 from queueing.models import GenerationJob, GenerationJobEvent, Lane
@@ -79,6 +79,16 @@ def test_a_batch_ends_at_the_first_job_of_another_kind(enqueue: Enqueue) -> None
 def test_a_batch_ends_where_its_tokens_do(enqueue: Enqueue) -> None:
     jobs = enqueue("lane", 4, size=kinds.EVENT.batch_tokens // 2)
     assert len(claimed(jobs[0].id).jobs) == 2
+
+
+@pytest.mark.parametrize(
+    "stop",
+    [("summary", "queued", 1, True), ("event", "processing", 1, True),
+     ("event", "queued", 1, False), ("event", "queued", 9, True)],
+)  # fmt: skip
+def test_nothing_comes_along_from_behind_what_cannot(stop: tuple[str, str, int, bool]) -> None:
+    behind = [(2, "event", "queued", 1, True), (3, *stop), (4, "event", "queued", 1, True)]
+    assert leases.reach(behind, "event", tokens=9) == 2
 
 
 def test_a_cancelled_follower_is_stepped_over(enqueue: Enqueue, published: list[str]) -> None:
@@ -253,6 +263,19 @@ def test_retrying_a_queued_job_nudges_it_again(enqueue: Enqueue, published: list
     (job,) = enqueue()
     assert operations.retry(job.id).already_queued
     assert published == [job.id]
+
+
+def test_an_operator_is_told_of_a_job_that_is_forgotten_the_moment_after(
+    enqueue: Enqueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forgotten(job_id: str, kind: str) -> None:
+        with transaction.atomic():
+            outbox.forget(["lane"])
+
+    monkeypatch.setattr(broker, "publish", forgotten)
+    assert operations.retry(enqueue()[0].id).job.state == states.QUEUED
+    assert operations.cancel(enqueue("lane", 2)[0].id).job.state == states.CANCELLED
+    assert not GenerationJob.objects.exists()
 
 
 @pytest.mark.parametrize("how", ["processing", "completed"])

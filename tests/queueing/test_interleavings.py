@@ -1,0 +1,481 @@
+"""Delivery at the grain of statements: whoever does whatever, in any order, dying anywhere.
+
+Producers, workers, their heartbeats, operators and reconcile do what they do in production, each
+over a connection of its own; Hypothesis says whose statement is next, who dies or loses the
+database before it, which messages are lost or doubled, and when time passes. What must hold is
+looked up after each turn, and whatever was left lying about is worked to its end at last.
+
+CLAUDE_MEM_TEST_EXAMPLES says how many histories are tried.
+"""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.conf import settings as configured
+from django.db import OperationalError, transaction
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from queueing import (
+    broker,
+    canaries,
+    direct,
+    kinds,
+    leases,
+    operations,
+    outbox,
+    reconcile,
+    runner,
+    states,
+)
+from queueing.errors import JobConflict, JobFailed, JobNotFound
+from queueing.leases import Details, Job, Lease
+from queueing.outbox import NewJob
+from tests.queueing.stage import DIE, FAIL, GO, Actor, Stage, point
+
+EXAMPLES = int(os.environ.get("CLAUDE_MEM_TEST_EXAMPLES", "40"))
+LANES = ("a", "b")
+TABLES = ("applied", "queueing_generationjobevent", "queueing_generationjob", "queueing_lane",
+          "queueing_pause", "observations_auditentry")  # fmt: skip
+MOST_ACTORS = 4
+HOURS = 3600.0
+# What may be refused to an operator, and what a worker whose database failed leaves to the next.
+ALLOWED = (JobConflict, JobNotFound, OperationalError)
+
+ROWS = """
+    SELECT job.id, lane_id, lane.key, head, tail, seq, state, token, attempts, max_attempts,
+        leased_by, source_id FROM queueing_generationjob job JOIN queueing_lane lane
+    ON lane.id = lane_id ORDER BY lane_id, seq"""
+UNSEEN = {"sqlite": "", "postgresql": "FOR UPDATE SKIP LOCKED"}
+AGO = {
+    "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f000', 'now', '-2 hours')",
+    "postgresql": "clock_timestamp() - interval '2 hours'",
+}
+
+Order = tuple[str, str, int]
+
+picks = st.integers(0, 20)
+lanes = st.sampled_from(LANES)
+orders = st.lists(
+    st.tuples(lanes, st.sampled_from(["event", "event", "summary"]),
+              st.integers(1, 3)),
+    min_size=1, max_size=3,
+)  # fmt: skip
+deeds = st.sampled_from(["cancel", "cancel", "retry", "retry", "clear", "forget"])
+ends = st.lists(
+    st.sampled_from(["done", "done", "done", "later", "never", "pause", "defect"]), max_size=4
+)
+ways = st.sampled_from([GO] * 8 + [DIE, FAIL])
+turns = st.lists(st.tuples(picks, ways, st.integers(0, 9)), min_size=3, max_size=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A job as it is seen from outside, with the counters of its lane."""
+
+    id: str
+    lane: int
+    key: str
+    head: int
+    tail: int
+    seq: int
+    state: str
+    token: int
+    attempts: int
+    max_attempts: int
+    leased_by: str
+    source: str
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in states.OPEN
+
+
+class Worker:
+    """Works leases to the ends that it is given, one after the other; what it stores is counted."""
+
+    def __init__(self, ends: Sequence[str]) -> None:
+        self._ends = list(ends)
+
+    def prepare(self, jobs: Sequence[Job]) -> None: ...
+
+    def perform(self, work: Any, timeout: float) -> None:
+        point()
+        match self._ends.pop(0) if self._ends else "done":
+            case "later":
+                raise JobFailed("not now", classification="transient", transient=True)
+            case "never":
+                raise JobFailed("no", classification="invalid", transient=False)
+            case "pause":
+                raise JobFailed("no money", classification="quota", transient=True, pauses=True)
+            case "defect":
+                raise ZeroDivisionError
+
+    def store(self, jobs: Sequence[Job], result: Any) -> Details:
+        for job in jobs:
+            direct.fetch("INSERT INTO applied (job, lane, seq) VALUES (%s, %s, %s)",
+                         [job.id, job.lane_id, job.seq])  # fmt: skip
+        return {}
+
+
+class Interleavings(RuleBasedStateMachine):
+    """Any schedule of whatever may go on at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = pytest.MonkeyPatch()
+        self.stage = Stage(self.patches)
+        self.messages: list[tuple[str, str]] = []
+        self.held: dict[int, Lease] = {}
+        self.rows: dict[str, Row] = {}
+        self.asked: Counter[str] = Counter()
+        self.numbers = 0
+        self.to_be_forgotten: set[str] = set()
+        self.to_be_cancelled: set[str] = set()
+        self.to_be_cleared: set[str] = set()
+        self.to_be_retried: set[str] = set()
+        # Whether nobody dies, fails for now or stands still: then no time need pass.
+        self.is_calm = False
+        self._set_up()
+
+    def _set_up(self) -> None:
+        for name, value in (("LEASE_SECONDS", HOURS), ("QUANTUM_SECONDS", HOURS),
+                            ("QUANTUM_JOBS", 4)):  # fmt: skip
+            self.patches.setattr(configured, name, value)
+        self.patches.setattr(broker, "publish", self._publish)
+        self.patches.setattr(broker, "can_lose", lambda: True)
+        self.patches.setattr(broker, "depths", self._depths)
+        self.patches.setattr(canaries, "send", list)
+        self.patches.setattr(runner.heartbeat, "keeping", self._keeping)
+        claim = leases._claim
+
+        def signed(job_id: str, worker: str, task: str, how: str = "claim_head") -> Lease | None:
+            """By its message, that no two claims look alike."""
+            return claim(job_id, task, task, how)
+
+        self.patches.setattr(leases, "_claim", signed)
+
+    def teardown(self) -> None:
+        try:
+            self._end()
+        finally:
+            self.stage.finish(DIE)
+            self.patches.undo()
+            for table in TABLES:
+                direct.fetch(f"DELETE FROM {table}")
+
+    # --- the world around -------------------------------------------------------------------------
+
+    def _publish(self, job_id: str, kind: str) -> None:
+        point()
+        self.messages.append((job_id, kind))
+
+    def _depths(self) -> dict[str, int]:
+        waiting = Counter(kind for _, kind in self.messages)
+        return {name: waiting[name] for name in [*kinds.BY_NAME, kinds.UPKEEP]}
+
+    @contextmanager
+    def _keeping(self, lease: Lease, timeout: float) -> Iterator[None]:
+        self.held[id(lease)] = lease
+        try:
+            yield
+        finally:
+            del self.held[id(lease)]
+
+    def _begin(self, name: str, act: Callable[[], object]) -> Actor:
+        self.numbers += 1
+        return self.stage.begin(f"{name} {self.numbers}", act)
+
+    @property
+    def has_room(self) -> bool:
+        return len(self.stage.actors) < MOST_ACTORS
+
+    # --- who may be at something ------------------------------------------------------------------
+
+    @initialize(orders=orders, is_calm=st.booleans())
+    def something_is_there(self, orders: list[Order], is_calm: bool) -> None:
+        self.is_calm = is_calm
+        self._produce(orders)
+        self.stage.finish()
+
+    @precondition(lambda self: self.has_room)
+    @rule(orders=orders)
+    def produce(self, orders: list[Order]) -> None:
+        self._produce(orders)
+
+    def _produce(self, orders: list[Order]) -> None:
+        source = f"order {self.numbers}"
+        new = [
+            NewJob(kinds.BY_NAME[kind], lane, f"{source} {place} {n}", source, "team", "project",
+                   session_id=lane)
+            for place, (lane, kind, count) in enumerate(orders)
+            for n in range(count)
+        ]  # fmt: skip
+        self.asked[source] = len(new)
+
+        def act() -> None:
+            with transaction.atomic():
+                rows = outbox.enqueue(new)
+            outbox.publish_enqueued(rows)
+
+        self._begin("produce", act)
+
+    @precondition(lambda self: self.has_room and self.messages)
+    @rule(pick=picks, ends=ends, doubled=st.booleans())
+    def work(self, pick: int, ends: list[str], doubled: bool) -> None:
+        """A worker takes a message, which may come once more."""
+        place = pick % len(self.messages)
+        job_id, _ = self.messages[place] if doubled else self.messages.pop(place)
+        self._work(job_id, ends)
+
+    @precondition(lambda self: self.has_room and self.rows)
+    @rule(pick=picks, ends=ends)
+    def work_unasked(self, pick: int, ends: list[str]) -> None:
+        """A message that is long since late, or names what is not its lane's head."""
+        self._work(self._pick(pick).id, ends)
+
+    def _work(self, job_id: str, ends: list[str]) -> None:
+        if self.is_calm:
+            ends = [end for end in ends if end in ("done", "never", "defect")]
+        task = f"message {self.numbers}"
+        self._begin("work", lambda: runner.run(job_id, Worker(ends), task=task))
+
+    @precondition(lambda self: self.has_room and self.held)
+    @rule()
+    def beat(self) -> None:
+        """A heartbeat, of all who have something in hand: those that lost it do not know it yet."""
+        held = list(self.held.values())
+        self._begin("beat", lambda: leases.renew(held))
+
+    @precondition(lambda self: self.has_room and self.held and not self.is_calm)
+    @rule(pick=picks)
+    def give_back(self, pick: int) -> None:
+        """A worker that is stopped gives back what another of its threads has in hand."""
+        lease = list(self.held.values())[pick % len(self.held)]
+        self._begin("give back", lambda: leases.release(lease))
+
+    @precondition(lambda self: self.has_room and self.rows)
+    @rule(pick=picks, deed=deeds)
+    def operate(self, pick: int, deed: str) -> None:
+        """Someone cancels or retries a job, clears a session's queue, or forgets a session."""
+        row = self._pick(pick)
+        {"cancel": self._cancel, "retry": self._retry, "clear": self._clear,
+         "forget": self._forget}[deed](row)  # fmt: skip
+
+    def _cancel(self, row: Row) -> None:
+        self.to_be_cancelled.add(row.id)
+        self._begin("cancel", lambda: operations.cancel(row.id))
+
+    def _retry(self, row: Row) -> None:
+        self.to_be_retried.add(row.id)
+        self._begin("retry", lambda: operations.retry(row.id))
+
+    def _clear(self, row: Row) -> None:
+        self.to_be_cleared.add(row.key)
+        self._begin("clear", lambda: operations.clear(row.key, row.key))
+
+    def _forget(self, row: Row) -> None:
+        which = [lane for lane in LANES if lane == row.key or row.seq % 2]
+        self.to_be_forgotten |= set(which)
+
+        def act() -> None:
+            with transaction.atomic():
+                outbox.forget(which)
+
+        self._begin("forget", act)
+
+    @precondition(lambda self: self.has_room)
+    @rule()
+    def reconcile(self) -> None:
+        self._begin("reconcile", reconcile.reconcile)
+
+    # --- what happens to them ---------------------------------------------------------------------
+
+    @precondition(lambda self: self.stage.actors)
+    @rule(turns=turns)
+    def take_turns(self, turns: list[tuple[int, str, int]]) -> None:
+        for pick, how, points in turns:
+            if not self.stage.actors:
+                return
+            actor = self.stage.actors[pick % len(self.stage.actors)]
+            self.stage.move(actor, GO if self.is_calm else how, points)
+            self._look()
+
+    @precondition(lambda self: self.stage.actors)
+    @rule()
+    def everybody_comes_to_an_end(self) -> None:
+        self.stage.finish(look=self._look)
+
+    @precondition(lambda self: self.messages and not self.is_calm)
+    @rule(pick=picks)
+    def lose_a_message(self, pick: int) -> None:
+        del self.messages[pick % len(self.messages)]
+
+    @precondition(lambda self: self.rows and not self.is_calm)
+    @rule(pick=picks, alone=st.booleans())
+    def let_a_lease_expire(self, pick: int, alone: bool) -> None:
+        """Of a worker that stands still: of all that it has, or a moment sooner of the head."""
+        at_work = [row for row in self.rows.values() if row.state == states.PROCESSING]
+        if at_work:
+            chosen = at_work[pick % len(at_work)]
+            self._expire(
+                "id = %s" if alone and chosen.seq == chosen.head else "leased_by = %s",
+                chosen.id if alone and chosen.seq == chosen.head else chosen.leased_by,
+            )
+
+    def _expire(self, which: str, *values: object) -> None:
+        """Where no one has it in hand."""
+        vendor = direct.vendor()
+        direct.fetch(
+            f"UPDATE queueing_generationjob SET lease_until = {AGO[vendor]} WHERE id IN ("
+            "SELECT id FROM queueing_generationjob WHERE lease_until IS NOT NULL "
+            f"AND {which} {UNSEEN[vendor]})",
+            values,
+        )
+
+    @precondition(lambda self: not self.is_calm)
+    @rule()
+    def time_passes(self) -> None:
+        """Whatever waits is due, nudges are long ago, and a pause is over."""
+        self._let_time_pass()
+
+    def _let_time_pass(self) -> None:
+        vendor = direct.vendor()
+        for table, column in (("queueing_generationjob", "due_at"), ("queueing_lane", "woken_at"),
+                              ("queueing_pause", "until")):  # fmt: skip
+            direct.fetch(
+                f"UPDATE {table} SET {column} = {AGO[vendor]} WHERE id IN "
+                f"(SELECT id FROM {table} WHERE {column} > {AGO[vendor]} {UNSEEN[vendor]})"
+            )
+
+    # --- what always holds ------------------------------------------------------------------------
+
+    def _pick(self, pick: int) -> Row:
+        return list(self.rows.values())[pick % len(self.rows)]
+
+    @invariant()
+    def all_is_well(self) -> None:
+        self._look()
+
+    def _look(self) -> None:
+        assert self.stage.unforeseen == []
+        errors = [(one.name, one.error) for one in self.stage.ended if one.error]
+        assert [one for one in errors if not isinstance(one[1], ALLOWED)] == []
+        rows = {row.id: row for row in (Row(*row) for row in direct.fetch(ROWS))}
+        self._nothing_is_lost(rows)
+        self._nothing_goes_back(rows)
+        by_lane = defaultdict(list)
+        for row in rows.values():
+            by_lane[row.lane].append(row)
+        for lane in by_lane.values():
+            self._a_lane_is_in_order(lane)
+        self._effects_are_applied_once_and_in_order(rows)
+        self.rows = rows
+
+    def _nothing_is_lost(self, rows: dict[str, Row]) -> None:
+        """An order is there as a whole or not at all, until its lanes are forgotten."""
+        gone = [row for row in self.rows.values() if row.id not in rows]
+        assert {row.key for row in gone} <= self.to_be_forgotten
+        assert not {row.lane for row in gone} & {row.lane for row in rows.values()}
+        came = Counter(row.source for row in rows.values() if row.id not in self.rows)
+        assert all(self.asked[source] == count for source, count in came.items())
+
+    def _nothing_goes_back(self, rows: dict[str, Row]) -> None:
+        for before in self.rows.values():
+            if not (row := rows.get(before.id)):
+                continue
+            assert row.token >= before.token
+            if not before.is_open and row.state != before.state:
+                retried = before.state != states.COMPLETED and row.id in self.to_be_retried
+                assert retried or (before.state, row.state) == (states.FAILED, states.CANCELLED)
+            assert row.seq == before.seq or (row.seq > before.tail and row.id in self.to_be_retried)
+            if row.state == states.CANCELLED != before.state:
+                assert row.id in self.to_be_cancelled or row.key in self.to_be_cleared
+
+    def _a_lane_is_in_order(self, lane: list[Row]) -> None:
+        """Its head is the first that is open, and what is worked begins there, as one claim."""
+        head, tail = lane[0].head, lane[0].tail
+        assert lane[-1].seq == tail
+        still = [row for row in lane if row.is_open]
+        assert head == (still[0].seq if still else tail + 1)
+        at_work = [row for row in still if row.state == states.PROCESSING]
+        assert at_work == still[: len(at_work)]
+        assert len({row.leased_by for row in at_work}) <= 1
+        assert all(0 <= row.attempts <= row.max_attempts for row in lane)
+
+    def _effects_are_applied_once_and_in_order(self, rows: dict[str, Row]) -> None:
+        last: Counter[int] = Counter()
+        applied = Counter()
+        for job, lane, seq in direct.fetch("SELECT job, lane, seq FROM applied ORDER BY id"):
+            applied[job] += 1
+            assert seq > last[lane]
+            last[lane] = seq
+        for row in rows.values():
+            assert applied[row.id] == (row.state == states.COMPLETED)
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    def _end(self) -> None:
+        """From here on all goes well: whatever there is comes to its end, and soon."""
+        self.stage.finish(GO if self.is_calm else DIE, look=self._look)
+        self._produce([(lane, "event", 1) for lane in LANES])
+        self.stage.finish()
+        self._look()
+        if not self.is_calm:
+            self._expire("1 = 1")
+        starts = sum(row.max_attempts for row in self.rows.values() if row.is_open)
+        for _ in range(starts + 2):
+            if not self.is_calm:
+                self._let_time_pass()
+            reconcile.reconcile()
+            if not self.messages:
+                break
+            self._work_messages()
+        self._look()
+        assert not any(row.is_open for row in self.rows.values())
+        assert not direct.fetch("SELECT 1 FROM queueing_lane WHERE head <= tail")
+        assert not direct.fetch("SELECT 1 FROM queueing_pause")
+
+    def _work_messages(self) -> None:
+        """Each of which does something, or is one too many."""
+        left = 20 * (len(self.rows) + len(self.messages) + 1)
+        while self.messages:
+            job_id, _ = self.messages.pop(0)
+            runner.run(job_id, Worker([]), task=f"last {left}")
+            left -= 1
+            assert left, "messages beget messages"
+
+
+@pytest.fixture
+def applied(transactional_db: None) -> Iterator[None]:
+    """The table of what was stored."""
+    key = {"sqlite": "INTEGER PRIMARY KEY AUTOINCREMENT", "postgresql": "bigserial PRIMARY KEY"}
+    direct.fetch(f"CREATE TABLE applied (id {key[direct.vendor()]}, job text, lane int, seq int)")
+    yield
+    direct.fetch("DROP TABLE applied")
+
+
+def test_however_statements_interleave_and_whoever_dies_all_comes_to_its_end(applied: None) -> None:
+    run_state_machine_as_test(
+        Interleavings,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=40,
+            report_multiple_bugs=False,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
