@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -22,9 +23,6 @@ class Rows(Protocol):
 
     def query(self, text: str, *values: object) -> list[tuple[Any, ...]]:
         """The rows of a query with `?` for values."""
-
-    def now(self) -> object:
-        """The moment by the database's clock, as it stores times."""
 
     def end(self) -> None:
         """Stop what was started."""
@@ -47,10 +45,6 @@ class Sqlite:
             found: list[tuple[Any, ...]] = database.execute(text, values).fetchall()
             return found
 
-    def now(self) -> object:
-        """The moment by the database's clock, as it stores times."""
-        return self.query("SELECT strftime('%Y-%m-%d %H:%M:%f000', 'now')")[0][0]
-
     def end(self) -> None:
         """Nothing was started."""
 
@@ -64,10 +58,13 @@ class Postgresql:
         # The server ends with the thread that started it: this one stays.
         self._starter = ThreadPoolExecutor(1)
 
-    def kill(self, back_in: float) -> None:
-        """kill -9 of all of it; it starts again in so many seconds, and nobody waits for that."""
+    def kill(self, back_in: float, then: Callable[[], None]) -> None:
+        """kill -9 of all of it; it starts again in so many seconds, and nobody waits for that.
+
+        `then` is called when it has started.
+        """
         self.server.kill()
-        self._starter.submit(lambda: (time.sleep(back_in), self.server.start()))
+        self._starter.submit(lambda: (time.sleep(back_in), self.server.start(), then()))
 
     def restart(self) -> None:
         """Stop it and start it again."""
@@ -91,10 +88,6 @@ class Postgresql:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
-
-    def now(self) -> object:
-        """The moment by the database's clock, as it stores times."""
-        return self.query("SELECT clock_timestamp()")[0][0]
 
     def end(self) -> None:
         """Stop the server."""
