@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import psycopg
 
 from tests.postgres import Server
+from tests.stack import free_port
 
 
 class Rows(Protocol):
@@ -50,11 +51,19 @@ class Sqlite:
 
 
 class Postgresql:
-    """A server of our own, which may be killed. Who asks it waits while it is away."""
+    """A server of our own, which may be killed. Who asks it waits while it is away.
 
-    def __init__(self) -> None:
-        self.server = Server(durable=True)
+    With an `address` programs reach it there, with a password, as they do on another host.
+    """
+
+    def __init__(self, address: str = "") -> None:
+        self.server = Server(durable=True, port=free_port() if address else 0, address=address)
         self.settings = {"CLAUDE_MEM_SERVER_DATABASE_URL": self.server.url()}
+        if address:
+            self.server.ask("CREATE ROLE claudemem LOGIN SUPERUSER PASSWORD 'hidden'")
+            self.server.guard("claudemem", "all")
+            url = f"postgres://claudemem:hidden@{address}:{self.server.port}/postgres"
+            self.settings = {"CLAUDE_MEM_SERVER_DATABASE_URL": url}
         # The server ends with the thread that started it: this one stays.
         self._starter = ThreadPoolExecutor(1)
 
