@@ -172,7 +172,8 @@ def _print_all(found: dict[str, Outcome | None]) -> None:
 def _cell(kind: str, found: Outcome | None) -> str:
     for each in found.recoveries if found else ():
         if each.kind == kind:
-            return f"{each.times} x: {each.median:.1f} / {each.most:.1f}"
+            took = f"{each.median:.1f} / {each.most:.1f}" if each.touched else "none waited"
+            return f"{each.times} x: {took}"
     return "-"
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby, pairwise
+from itertools import groupby
 from operator import attrgetter
 
 from queueing.direct import moment
@@ -45,11 +45,6 @@ class Stand:
     def seconds(self) -> float:
         return (self.until - self.since).total_seconds()
 
-    def after(self, moments: Iterable[datetime]) -> float:
-        """Seconds that were left of it after the last of the moments that fell into it; else 0."""
-        within = [each for each in moments if self.since <= each <= self.until]
-        return (self.until - max(within)).total_seconds() if within else 0.0
-
 
 def lines(rows: Rows) -> list[Line]:
     """The history of all jobs, lane by lane, each in the order of its commits."""
@@ -90,12 +85,3 @@ def went_on(told: Iterable[Line], job: str, struck: datetime) -> datetime | None
     # SQLite writes milliseconds, which end before the moment that they are of.
     since = struck - timedelta(milliseconds=1)
     return next((line.at for line in told if line.job == job and line.at > since), None)
-
-
-def gaps(told: Iterable[Line]) -> Iterator[tuple[Line, float]]:
-    """Each line with the seconds until the next of its job; the last with 0. Pure."""
-    every = list(told)
-    for before, after in pairwise(every):
-        yield before, (after.at - before.at).total_seconds()
-    if every:
-        yield every[-1], 0.0

@@ -11,8 +11,8 @@ of a call of the far worker, and healed. With `--alone` there is no second worke
 long as they are in use, 8 s.
 
 Exits with 1 if anything was lost, done twice, done out of order, or claimed while another claim of
-its lane was in flight, or if a lane with open work waited longer than 15 s after a heal; with 77 if
-no second host can be made here.
+its lane was in flight, or if a lane with open work waited longer than 15 s after a heal, or ever
+while another worker was there; with 77 if no second host can be made here.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from tests.benchmarks.rows import Postgresql
 from tests.benchmarks.scene import Program, Scene, beats, join, now
 from tests.benchmarks.waves import Waves
 from tests.servers import serving
-from tests.stack import CELERY, ENGINES
+from tests.stack import CELERY, ENGINES, SHORT_LEASES
 
 SETTINGS = {
     "CLAUDE_MEM_PROVIDER_DELAY_MS": "300",
@@ -102,7 +102,9 @@ TROUBLES = (
     slow(15, 0.4, 0.0),
     cut(1, TRANSACTION),
 )
-FEW = (cut(3, TRANSACTION),)
+# For a short run, with short leases and little patience with the network.
+FEW = (cut(6, TRANSACTION),)
+HASTY = {**SHORT_LEASES, "CLAUDE_MEM_NETWORK_TIMEOUT_MS": "4000"}
 
 
 @dataclass(slots=True)
@@ -182,7 +184,7 @@ def returned(spell: Spell, told: Sequence[Line], pid: int) -> float | None:
     return (min(after) - spell.until).total_seconds() if after else None
 
 
-def report(hosts: Hosts, spells: Sequence[Spell], until: datetime) -> bool:
+def report(hosts: Hosts, spells: Sequence[Spell], until: datetime, *, alone: bool) -> bool:
     """Print the tables; whether the promise was kept."""
     wrong = outcome.faults(hosts.scene.rows, hosts.sent)
     told = history.lines(hosts.scene.rows)
@@ -203,7 +205,8 @@ def report(hosts: Hosts, spells: Sequence[Spell], until: datetime) -> bool:
     longest = max(stood, key=lambda stand: stand.seconds)
     print(f"  a lane with open work stood still for {longest.seconds:.1f} s at most")
     outcome.explain(hosts.scene.deeds, told)
-    return kept
+    # Where another worker is there, no lane need wait for the heal.
+    return kept and (alone or longest.seconds <= LIMIT)
 
 
 # --- the run ------------------------------------------------------------------------------------
@@ -227,7 +230,7 @@ def run(given: argparse.Namespace) -> int:
             hosts.work(given.calm)
         end = now()
         settle(hosts.scene)
-        kept = report(hosts, spells, end)
+        kept = report(hosts, spells, end, alone=given.alone)
     print("\nthe promise was " + ("kept" if kept else "broken"))
     return 0 if kept else 1
 
@@ -240,6 +243,7 @@ def _begin(given: argparse.Namespace, link: Link, home: Path, stack: ExitStack) 
     for each in (data, afar):
         each.create()
     settings = {**SETTINGS, **rows.settings, "CLAUDE_MEM_QUEUE_ENGINE": given.engine}
+    settings |= HASTY if given.few else {}
     if given.engine == CELERY:
         store = serving(data.redis.parent, "--appendonly", "yes", host=link.near)
         settings["CLAUDE_MEM_REDIS_URL"] = stack.enter_context(store)

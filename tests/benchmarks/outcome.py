@@ -97,8 +97,8 @@ def print_recoveries(found: Iterable[Recovery]) -> None:
     """A line for each kind of fault."""
     print("\n  fault               times  jobs touched  until they went on: median s   most s")
     for each in found:
-        print(f"  {each.kind:<19}{each.times:>6}{each.touched:>14}"
-              f"{each.median:>30.1f}{each.most:>9.1f}")  # fmt: skip
+        took = f"{each.median:>30.1f}{each.most:>9.1f}" if each.touched else f"{'-':>30}{'-':>9}"
+        print(f"  {each.kind:<19}{each.times:>6}{each.touched:>14}{took}")
 
 
 def _recoveries(deeds: Sequence[Deed], told: Sequence[Line]) -> Iterable[Recovery]:

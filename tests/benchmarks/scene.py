@@ -164,7 +164,8 @@ class Scene:
 
 def join(data: DataDir, settings: Mapping[str, str]) -> None:
     """Make this process one that can enqueue, as the web does, into a database that is migrated."""
-    os.environ.update({**settings, "CLAUDE_MEM_DATA_DIR": str(data.root)})
+    quiet = {"CLAUDE_MEM_DATA_DIR": str(data.root), "CLAUDE_MEM_LOG_LEVEL": "ERROR"}
+    os.environ.update({**settings, **quiet})
     os.environ["DJANGO_SETTINGS_MODULE"] = "claudemem.settings"
     # The web's way to enqueue, with Celery's app as its publisher has it.
     import django
