@@ -93,7 +93,7 @@ def _run(job_id: str, handler: Handler, task: str) -> int:
         outcome = _step(lease, handler, quantum)
         settled += len(lease.jobs)
         if outcome.head:
-            outbox.publish([outcome.head])
+            outbox.nudge([outcome.head])
         lease = outcome.lease
     return settled
 

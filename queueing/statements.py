@@ -274,6 +274,11 @@ _TEXTS = {
         GROUP BY job.kind""",
     "woken": "UPDATE queueing_lane SET woken_at = {now} WHERE id IN ({list})",
     "unwoken": "UPDATE queueing_lane SET woken_at = NULL WHERE id IN ({list})",
+    # Of those that nobody is about: who has a lane just now nudges it or goes on with it.
+    "unsent": """
+        UPDATE queueing_lane SET woken_at = NULL WHERE id IN (
+            SELECT lane.id FROM queueing_lane lane WHERE lane.id IN (
+                SELECT lane_id FROM queueing_generationjob WHERE id IN ({list})) {skip_locked})""",
     "paused": "SELECT until > {now} FROM queueing_pause",
     "pause_now": "SELECT reason, classification, failures, until, {now} FROM queueing_pause",
     "lock_pause": "SELECT failures, until > {now} FROM queueing_pause {for_update}",

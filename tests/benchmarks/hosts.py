@@ -42,7 +42,8 @@ from tests.stack import CELERY, ENGINES, SHORT_LEASES
 
 SETTINGS = {
     "CLAUDE_MEM_PROVIDER_DELAY_MS": "300",
-    "CLAUDE_MEM_WORKER_THREADS": "4",
+    # One for nearly each lane: none waits for want of a thread.
+    "CLAUDE_MEM_WORKER_THREADS": "16",
     "CLAUDE_MEM_LOG_LEVEL": "WARNING",
 }
 # No lane waits longer (seconds) once the link is healed.
