@@ -6,9 +6,9 @@ from celery import beat, bootsteps
 
 from claudemem import alive, settings
 
-# Where so many wait to be taken nobody takes them. More would have expired until somebody comes,
-# who would have to get through them before one that has not.
-MOST_WAITING = 5
+# Where so many wait to be taken nobody takes them: more would be kept for nothing. What is taken
+# late has expired.
+MOST_WAITING = 60
 
 
 class Scheduler(beat.Scheduler):

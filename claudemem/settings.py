@@ -181,8 +181,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_keepalive_options": silence.options(NETWORK_TIMEOUT_MS / 1000),
     # A half-open connection is noticed after two of these.
     "health_check_interval": 15,
+    # The queues of jobs take turns, and upkeep comes before each of them.
+    "queue_order_strategy": "queueing.transport:Turns",
     # One key a queue in BRPOP instead of four: no priorities are used.
-    "queue_order_strategy": "round_robin",
     "priority_steps": [0],
     "global_keyprefix": f"{QUEUE_PREFIX}:",
     **(_STORE.broker_options if _STORE else {}),
