@@ -39,7 +39,7 @@ class QoS(virtual.QoS):
         super().reject(delivery_tag)
 
 
-class Turns(round_robin_cycle):  # type: ignore[misc]
+class Turns(round_robin_cycle):
     """The order in which queues are looked into: upkeep first, the others by turns.
 
     Upkeep is little, and mends what the others wait for. Where nobody came for a while its messages

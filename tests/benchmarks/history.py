@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import groupby, pairwise
 from operator import attrgetter
 
 from queueing.direct import moment
@@ -78,6 +78,14 @@ def _stands(lane: Iterable[Line]) -> Iterator[Stand]:
             yield Stand(line.lane, line.job, since, max(since, line.at))
         since = line.at
         waiting -= line.event in _ENDS
+
+
+def nobody_worked(told: Iterable[Line], stand: Stand) -> float:
+    """The longest time (seconds) within which no job of any lane was claimed meanwhile. Pure."""
+    claims = sorted(line.at for line in told if line.event == "processing")
+    within = [at for at in claims if stand.since < at < stand.until]
+    moments = [stand.since, *within, stand.until]
+    return max((after - before).total_seconds() for before, after in pairwise(moments))
 
 
 def went_on(told: Iterable[Line], job: str, struck: datetime) -> datetime | None:

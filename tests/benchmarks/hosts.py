@@ -23,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from shutil import rmtree
@@ -117,11 +117,21 @@ class Hosts:
     link: Link
     wave: Waves
     sent: int = 0
+    ready: datetime = field(default_factory=now)
 
     def begin(self) -> None:
-        """Start everything, and wait until the far worker works."""
+        """Start everything, and wait until each worker has begun to work."""
         self.scene.begin()
-        self.scene.until(self._caught_in_call)
+        waiting = {worker.pid for worker in self.scene.workers}
+
+        def all_work() -> bool:
+            self._fill()
+            waiting.difference_update({pid for pid in waiting if self.scene.held_by(pid)})
+            return not waiting
+
+        self.scene.until(all_work)
+        self.scene.until(lambda: not self.scene.open_jobs())
+        self.ready = now()
 
     def work(self, seconds: float) -> None:
         """Go on sending events for so long, a few each half second."""
@@ -133,6 +143,11 @@ class Hosts:
     def _send(self) -> None:
         self.wave.send(6)
         self.sent += 6
+
+    def _fill(self) -> None:
+        """Have something to be done."""
+        if self.scene.open_jobs() < 20:
+            self._send()
 
     def endure(self, trouble: Trouble) -> Spell:
         """The link meets this trouble, and is healed."""
@@ -148,8 +163,7 @@ class Hosts:
 
     def _caught_in_transaction(self) -> bool:
         """Whether the far worker, which stands still then, has begun a transaction."""
-        if self.scene.open_jobs() < 20:
-            self._send()
+        self._fill()
         worker = mark(self.far.pid)
         worker.signal(signal.SIGSTOP)
         # What it has sent is on its way for a moment.
@@ -160,8 +174,7 @@ class Hosts:
         return True
 
     def _caught_in_call(self) -> bool:
-        if self.scene.open_jobs() < 20:
-            self._send()
+        self._fill()
         return bool(self.scene.held_by(self.far.pid))
 
     def _sessions(self) -> int:
@@ -189,7 +202,7 @@ def report(hosts: Hosts, spells: Sequence[Spell], until: datetime, *, alone: boo
     """Print the tables; whether the promise was kept."""
     wrong = outcome.faults(hosts.scene.rows, hosts.sent)
     told = history.lines(hosts.scene.rows)
-    stood = history.stands(told)
+    stood = [stand for stand in history.stands(told) if stand.since >= hosts.ready]
     print(f"\n{hosts.sent} jobs, {hosts.scene.deaths} programs ended by themselves")
     outcome.print_wrong(wrong)
     print(f"\n  {'the link':<24}{'seconds':>8}  {'when':<18}{'sessions':>8}{'jobs':>6}"

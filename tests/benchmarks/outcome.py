@@ -16,6 +16,8 @@ from tests.benchmarks.scene import Deed, Scene
 
 # What takes longer (seconds) is told line by line.
 LONG = 15.0
+# So many of those, the longest.
+TOLD = 10
 ZEROS = {
     "lost": proofs.lost,
     "done twice": proofs.twice,
@@ -121,12 +123,17 @@ def _recoveries(deeds: Sequence[Deed], told: Sequence[Line]) -> Iterable[Recover
 
 
 def explain(deeds: Sequence[Deed], told: Sequence[Line]) -> None:
-    """Of each lane that stood still for long: its history about then, and what was done."""
-    for stand in history.stands(told):
-        if stand.seconds > LONG:
-            print(f"\n  lane {stand.lane} stood still for {stand.seconds:.1f} s:")
-            for at, said in sorted([*_history_of(stand, told), *_deeds_in(stand, deeds)]):
-                print(f"    {(at - stand.since).total_seconds():>8.2f} s  {said}")
+    """Of the lanes that stood still for long: their history about then, and what was done."""
+    every = sorted(history.stands(told), key=lambda stand: -stand.seconds)
+    long = [stand for stand in every if stand.seconds > LONG]
+    for stand in long[:TOLD]:
+        print(f"\n  lane {stand.lane} stood still for {stand.seconds:.1f} s, "
+              f"{history.nobody_worked(told, stand):.1f} s of which no worker began anything:")  # fmt: skip
+        story = [*_history_of(stand, told), *_deeds_in(stand, deeds), *_starts_in(stand, told)]
+        for at, said in sorted(story):
+            print(f"    {(at - stand.since).total_seconds():>8.2f} s  {said}")
+    if more := long[TOLD:]:
+        print(f"\n  {len(more)} more stood still for longer than {LONG:g} s")
 
 
 def _history_of(stand: Stand, told: Sequence[Line]) -> Iterable[tuple[datetime, str]]:
@@ -148,3 +155,14 @@ def _deeds_in(stand: Stand, deeds: Iterable[Deed]) -> Iterable[tuple[datetime, s
             hit = " (this job)" if stand.job in deed.touched else ""
             over = f", for {(deed.until - deed.since).total_seconds():.1f} s"
             yield deed.since, f"-- {deed.what}{hit}{over if deed.is_fault else ''}"
+
+
+def _starts_in(stand: Stand, told: Sequence[Line]) -> Iterable[tuple[datetime, str]]:
+    """When workers made their first claims."""
+    first: dict[str, datetime] = {}
+    for line in told:
+        if line.worker:
+            first[line.worker] = min(line.at, first.get(line.worker, line.at))
+    for worker, at in first.items():
+        if stand.since <= at <= stand.until:
+            yield at, f"-- {worker} makes its first claim"

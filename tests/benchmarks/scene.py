@@ -1,5 +1,6 @@
 """What runs while it is struck: worker processes, beat, a queue store, a database."""
 
+import logging
 import os
 import random
 import signal
@@ -164,8 +165,9 @@ class Scene:
 
 def join(data: DataDir, settings: Mapping[str, str]) -> None:
     """Make this process one that can enqueue, as the web does, into a database that is migrated."""
-    quiet = {"CLAUDE_MEM_DATA_DIR": str(data.root), "CLAUDE_MEM_LOG_LEVEL": "ERROR"}
-    os.environ.update({**settings, **quiet})
+    os.environ.update({**settings, "CLAUDE_MEM_DATA_DIR": str(data.root)})
+    # Its driver would tell of each connection that a fault ends.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     os.environ["DJANGO_SETTINGS_MODULE"] = "claudemem.settings"
     # The web's way to enqueue, with Celery's app as its publisher has it.
     import django

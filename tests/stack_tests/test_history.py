@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.benchmarks.history import Line, stands, went_on
+from tests.benchmarks.history import Line, nobody_worked, stands, went_on
 
 pytestmark = pytest.mark.once
 
@@ -43,6 +43,13 @@ def test_lanes_are_looked_at_one_by_one() -> None:
     told = lines((0, "a", "queued"), (1, "a", "completed"))
     told += lines((0, "b", "queued"), (7, "b", "completed"), lane=2)
     assert [(stand.lane, stand.seconds) for stand in stands(told)] == [(1, 1), (2, 7)]
+
+
+def test_it_is_told_for_how_long_no_worker_began_anything() -> None:
+    told = lines((0, "a", "queued"), (20, "a", "processing"))
+    told += lines((3, "b", "processing"), (4, "c", "processing"), (4, "d", "queued"), lane=2)
+    (stand,) = stands(told[:2])
+    assert nobody_worked(told, stand) == 16
 
 
 def test_a_job_went_on_with_the_first_line_after_it_was_struck() -> None:
