@@ -127,8 +127,9 @@ def explain(deeds: Sequence[Deed], told: Sequence[Line]) -> None:
     every = sorted(history.stands(told), key=lambda stand: -stand.seconds)
     long = [stand for stand in every if stand.seconds > LONG]
     for stand in long[:TOLD]:
-        print(f"\n  lane {stand.lane} stood still for {stand.seconds:.1f} s, "
-              f"{history.nobody_worked(told, stand):.1f} s of which no worker began anything:")  # fmt: skip
+        still = history.nobody_worked(told, stand)
+        print(f"\n  lane {stand.lane} stood still for {stand.seconds:.1f} s")
+        print(f"  (in which no worker began anything for {still:.1f} s):")
         story = [*_history_of(stand, told), *_deeds_in(stand, deeds), *_starts_in(stand, told)]
         for at, said in sorted(story):
             print(f"    {(at - stand.since).total_seconds():>8.2f} s  {said}")
