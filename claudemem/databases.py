@@ -9,6 +9,8 @@ from urllib.parse import unquote
 
 from environ import Env
 
+from queueing import silence
+
 _SCHEMES = ("postgres", "postgresql", "pgsql", "psql")
 # Those of libpq, in the order of their strictness.
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -30,13 +32,15 @@ class Limits:
     """What one process may ask of a PostgreSQL server. Times are in milliseconds.
 
     `pool` connections at most; one that was idle for `idle` is closed; nobody waits longer than
-    `connect` for one, and no statement runs longer than `statement`.
+    `connect` for one, and no statement runs longer than `statement`. Who is not heard of for
+    `silence` is held for gone, on either side.
     """
 
     pool: int
     idle: int
     connect: int
     statement: int
+    silence: int
 
 
 def sqlite(path: Path, *, timeout: float) -> dict[str, Any]:
@@ -104,10 +108,13 @@ def postgresql(url: str, limits: Limits, *, sslmode: str, schema: str = "") -> d
     given["prepare_threshold"] = _threshold(given)
     given.setdefault("connect_timeout", max(1, limits.connect // 1000))
     place = f" -c search_path={schema}" if schema else ""
-    # A client that freezes in a transaction must not hold its locks longer than one that works.
-    idle = f"-c idle_in_transaction_session_timeout={limits.statement}"
-    ours = f"-c statement_timeout={limits.statement} {idle} {_SESSION}{place}"
+    # A client that freezes in a transaction, or that the network has lost, holds its locks.
+    idle = f"-c idle_in_transaction_session_timeout={min(limits.statement, limits.silence)}"
+    there, here = _probes(limits.silence)
+    ours = f"-c statement_timeout={limits.statement} {idle} {there} {_SESSION}{place}"
     given["options"] = _appended(given.get("options", ""), ours)
+    for name, value in here.items():
+        given.setdefault(name, value)
     given["patience"] = limits.statement / 1000 + GRACE
     given["pool"] = {
         "min_size": 1,
@@ -151,7 +158,28 @@ def unhurried(options: Mapping[str, Any]) -> dict[str, Any]:
         **options,
         "pool": None,
         "patience": 0,
-        "options": _appended(options.get("options", ""), "-c statement_timeout=0"),
+        "options": _appended(
+            options.get("options", ""),
+            "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0",
+        ),
+    }
+
+
+def _probes(milliseconds: int) -> tuple[str, dict[str, int]]:
+    """How the server's kernel notices that we are gone, and ours that the server is.
+
+    Both overlook it on a socket of this machine, where nobody can get lost.
+    """
+    asked = silence.probes(milliseconds / 1000)
+    there = (
+        f"-c tcp_keepalives_idle={asked.idle} -c tcp_keepalives_interval={asked.interval} "
+        f"-c tcp_keepalives_count={asked.count}"
+    )
+    return there, {
+        "keepalives_idle": asked.idle,
+        "keepalives_interval": asked.interval,
+        "keepalives_count": asked.count,
+        "tcp_user_timeout": milliseconds,
     }
 
 

@@ -16,7 +16,7 @@ from claudemem import (
     theme,
 )
 from claudemem.environment import Environment
-from queueing import addresses
+from queueing import addresses, silence
 
 env = Environment(os.environ)
 
@@ -106,6 +106,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 MAX_BODY_BYTES = 5 * 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
+# --- the network --------------------------------------------------------------------------------
+# The other end of a connection that is not heard of for so long is held for gone. Shorter than a
+# lease and what follows it: a lane waits no longer for a worker that the network has lost.
+NETWORK_TIMEOUT_MS = env.whole("CLAUDE_MEM_NETWORK_TIMEOUT_MS", 10_000, least=4_000, most=3_600_000)
+
 # --- the database -------------------------------------------------------------------------------
 DATABASE_URL = env.text("CLAUDE_MEM_SERVER_DATABASE_URL", check=databases.wrong_url)
 DATABASE_LIMITS = databases.Limits(
@@ -113,6 +118,7 @@ DATABASE_LIMITS = databases.Limits(
     idle=env.whole("CLAUDE_MEM_POSTGRES_IDLE_TIMEOUT_MS", 30_000),
     connect=env.whole("CLAUDE_MEM_POSTGRES_CONNECTION_TIMEOUT_MS", 5_000),
     statement=env.whole("CLAUDE_MEM_POSTGRES_STATEMENT_TIMEOUT_MS", 30_000),
+    silence=NETWORK_TIMEOUT_MS,
 )
 DATABASE_SCHEMA = env.text("CLAUDE_MEM_POSTGRES_SCHEMA", check=databases.wrong_schema)
 DATABASE_SSL = env.choice("CLAUDE_MEM_POSTGRES_SSL", "", *databases.SSL_MODES)
@@ -197,11 +203,14 @@ CELERY_BROKER_USE_SSL = _STORE.tls if _STORE else None
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_timeout": 30,
     "socket_connect_timeout": 5,
+    # A connection on which nothing is to be sent is lost without a sign.
     "socket_keepalive": True,
+    "socket_keepalive_options": silence.options(NETWORK_TIMEOUT_MS / 1000),
     # A half-open connection is noticed after two of these.
     "health_check_interval": 15,
+    # The queues of jobs take turns, and upkeep comes before each of them.
+    "queue_order_strategy": "queueing.transport:Turns",
     # One key a queue in BRPOP instead of four: no priorities are used.
-    "queue_order_strategy": "round_robin",
     "priority_steps": [0],
     "global_keyprefix": f"{QUEUE_PREFIX}:",
     **(_STORE.broker_options if _STORE else {}),

@@ -16,6 +16,9 @@ from django.db import DEFAULT_DB_ALIAS, connection, connections
 Params: TypeAlias = Sequence[Any]
 
 _ROWS_AT_ONCE = 100
+# Classes and codes of PostgreSQL: connection exceptions, the server's end, and that of a session
+# that stood still in a transaction.
+_GOODBYES = ("08", "57P", "25P03")
 
 
 @cache
@@ -87,6 +90,17 @@ def _inserting(text: str, rows: int) -> str:
 @cache
 def _question_marks(text: str) -> str:
     return text.replace("%s", "?").replace("%%", "%")
+
+
+def was_lost(error: BaseException) -> bool:
+    """Whether an error of a statement means that the database, or the way to it, went away.
+
+    Such an error has no code, being none of the server's, or one of those by which it says goodbye.
+    SQLite's have none at all, and a file does not go away.
+    """
+    missing = object()
+    code = getattr(error.__cause__, "sqlstate", missing)
+    return code is not missing and (code is None or str(code).startswith(_GOODBYES))
 
 
 def moment(value: str | datetime) -> datetime:

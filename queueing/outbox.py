@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Any
 
 import orjson
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from queueing import broker, direct, states
 from queueing.direct import moment
@@ -161,6 +161,21 @@ def publish(heads: Iterable[Head]) -> int:
             log.warning("job %s stays queued: %s", head.job_id, error)
             break
         published += 1
+    return published
+
+
+def nudge(heads: Sequence[Head]) -> int:
+    """As `publish`; and those that the broker did not take are nudged by the next reconcile.
+
+    Among many that wait, nudges that were noted and not sent would seem to be on their way.
+    """
+    published = publish(heads)
+    if unsent := [head.job_id for head in heads[published:]]:
+        try:
+            with transaction.atomic():
+                fetch("unsent", unsent, items=len(unsent))
+        except (OperationalError, InterfaceError) as error:
+            log.warning("%d nudges were lost: %s", len(unsent), error)
     return published
 
 

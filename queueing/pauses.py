@@ -171,7 +171,7 @@ def resume(subject: Subject, *, by: Origin = OPERATOR) -> bool:
         rows = fetch("unwoken_ready", [AT_ONCE])
         if rows:
             fetch("woken", [row[0] for row in rows], items=len(rows))
-    outbox.publish(Head(job_id, kind) for _, job_id, kind in rows)
+    outbox.nudge([Head(job_id, kind) for _, job_id, kind in rows])
     return True
 
 

@@ -36,7 +36,7 @@ def reconcile() -> int:
     heads = _wanting() if broker.can_lose() else _spent()
     exhausted = [leases.bury_exhausted(head.job_id) for head, spent in heads if spent]
     ready = [head for head, spent in heads if not spent]
-    published = outbox.publish([*ready, *(head for head in exhausted if head)])
+    published = outbox.nudge([*ready, *(head for head in exhausted if head)])
     canaries.send()
     return published
 

@@ -31,6 +31,15 @@ def backoff(attempts: int, base: float, jitter: float) -> float:
     return min(base * FACTOR ** min(attempts - 1, 20), LONGEST_BACKOFF) * (1 + 0.2 * jitter)
 
 
+def respite(times: int, jitter: float) -> float:
+    """Seconds to wait after the database was lost over a job for the `times`-th time.
+
+    It was lost to all jobs alike, so this one waits only a little: 1 s × 2^(n−1), at most 600, and
+    ± 20 % by `jitter`.
+    """
+    return min(2.0 ** min(times - 1, 20), LONGEST_BACKOFF) * (1 + 0.2 * jitter)
+
+
 def pause_seconds(failures: int, base: float) -> float:
     """Seconds to pause after the `failures`-th refusal in a row: base × 2^(n−1), at most 600."""
     return float(min(base * 2.0 ** min(failures - 1, 20), LONGEST_PAUSE))

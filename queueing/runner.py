@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from queueing import kinds, leases, outbox, pauses, retry, shares, stopping
+from queueing import direct, kinds, leases, outbox, pauses, retry, shares, stopping
 from queueing.errors import JobFailed, LeaseLost
 from queueing.heartbeat import heartbeat
 from queueing.leases import Details, Job, Lease, Settled
@@ -100,7 +100,7 @@ def _run(job_id: str, handler: Handler, task: str) -> int:
 def _pass_on(ended: Job, head: Head | None) -> None:
     """Let others know of what may run since the lease ended. Reconcile makes up for failures."""
     try:
-        outbox.publish(shares.passed_on(ended, head))
+        outbox.nudge(shares.passed_on(ended, head))
     except (OperationalError, InterfaceError) as error:
         log.warning(
             "nothing was sent when job %s was done, the database failed: %s", ended.id, error
@@ -138,10 +138,10 @@ def _is_the_probe(lease: Lease, quantum: _Quantum) -> bool:
         quantum.probing = pauses.probe()
         if not quantum.probing:
             leases.release(lease)
-    except (OperationalError, InterfaceError):
+    except (OperationalError, InterfaceError) as error:
         log.exception("the database failed when job %s was about to be worked", lease.head.id)
         quantum.probing = False
-        _give_back(lease)
+        _give_back(lease, error)
     return quantum.probing
 
 
@@ -164,20 +164,27 @@ def _step(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
     except LeaseLost as error:
         log.info("%s", error)
         leases.release(lease)
-    except (OperationalError, InterfaceError):
+    except (OperationalError, InterfaceError) as error:
         log.exception("the database failed while job %s was worked", lease.head.id)
-        _give_back(lease)
+        _give_back(lease, error)
     except Exception as error:  # a row that the database refuses is one too
         log.exception("job %s met a defect", lease.head.id)
         return _failed(lease, handler, quantum, _defect(error, handler))
     return Settled()
 
 
-def _give_back(lease: Lease) -> None:
-    """Not to be worked at once, and ever later: what lasts would be paid for again and again."""
-    close_old_connections()
+def _give_back(lease: Lease, failure: Exception) -> None:
+    """Not to be worked at once, and ever later: what lasts would be paid for again and again.
+
+    A database that was lost is no fault of the job's, which waits for it only a little.
+    """
     times = lease.head.token - lease.head.attempts + 1
-    delay = retry.backoff(times, settings.RETRY_BASE_SECONDS, _jitter())
+    delay = (
+        retry.respite(times, _jitter())
+        if direct.was_lost(failure)
+        else retry.backoff(times, settings.RETRY_BASE_SECONDS, _jitter())
+    )
+    close_old_connections()
     try:
         leases.release(lease, delay=delay)
     except (OperationalError, InterfaceError) as error:

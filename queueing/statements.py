@@ -306,6 +306,11 @@ _TEXTS = {
         GROUP BY job.kind""",
     "woken": "UPDATE queueing_lane SET woken_at = {now} WHERE id IN ({list})",
     "unwoken": "UPDATE queueing_lane SET woken_at = NULL WHERE id IN ({list})",
+    # Of those that nobody is about: who has a lane just now nudges it or goes on with it.
+    "unsent": """
+        UPDATE queueing_lane SET woken_at = NULL WHERE id IN (
+            SELECT lane.id FROM queueing_lane lane WHERE lane.id IN (
+                SELECT lane_id FROM queueing_generationjob WHERE id IN ({list})) {skip_locked})""",
     # What an operator paused has no moment at which it ends; a provider's own pause has one.
     "paused": """
         SELECT until IS NULL OR until > {now} FROM queueing_pause WHERE subject = 'provider'

@@ -1,4 +1,4 @@
-"""The worker's way to the queue store: kombu's Redis transport, with six of its habits changed.
+"""The worker's way to the queue store: kombu's Redis transport, with seven of its habits changed.
 
 Importing this module puts it in the place of the stock one, for `redis://`, `rediss://`,
 `valkey://` and `sentinel://` URLs.
@@ -10,6 +10,7 @@ Importing this module puts it in the place of the stock one, for `redis://`, `re
 - A channel has one client; the stock one makes a client for each command.
 - A store that answers and takes no messages is as good as away: it is tried again, in peace.
 - A store that is back is found within two seconds; the stock connection waits up to thirty.
+- Upkeep is taken before jobs, and never waits among them.
 """
 
 from collections.abc import Iterator
@@ -21,9 +22,10 @@ from celery.app import amqp
 from kombu import Connection
 from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as stock
+from kombu.utils.scheduling import round_robin_cycle
 from redis.sentinel import MasterNotFoundError
 
-from queueing import clients
+from queueing import clients, kinds
 from queueing.reasons import reason
 
 RECONNECT = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
@@ -35,6 +37,19 @@ class QoS(virtual.QoS):
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: ARG002
         """Let go of a message; its row has another sent if there is something left to do."""
         super().reject(delivery_tag)
+
+
+class Turns(round_robin_cycle):
+    """The order in which queues are looked into: upkeep first, the others by turns.
+
+    Upkeep is little, and mends what the others wait for. Where nobody came for a while its messages
+    have piled up and expired: with a turn among others, each would cost the next one a job's time.
+    """
+
+    def consume(self, n: int) -> list[str]:
+        """The first so many names."""
+        names: list[str] = super().consume(n)
+        return sorted(names, key=lambda name: name != kinds.UPKEEP)
 
 
 class Habits:

@@ -31,10 +31,10 @@ class Server:
     """A running server. `url(name)` is that of a database on it.
 
     A durable one keeps what it has committed when it is killed. With a `port` it listens at
-    127.0.0.1 too.
+    an `address` too, by default this machine's own.
     """
 
-    def __init__(self, *, durable: bool = False, port: int = 0) -> None:
+    def __init__(self, *, durable: bool = False, port: int = 0, address: str = "127.0.0.1") -> None:
         # Short: a socket's path may have no more than about 100 characters.
         self.home = Path(tempfile.mkdtemp(prefix="cm-pg-"))
         self._owner = _unprivileged()
@@ -42,7 +42,7 @@ class Server:
             os.chown(self.home, *self._owner)
         self._log = (self.home / "log").open("a")
         self.port = port or 5432
-        listening = "listen_addresses=127.0.0.1" if port else "listen_addresses="
+        listening = f"listen_addresses={address if port else ''}"
         hasty = () if durable else _HASTY
         self._settings = (*_SETTINGS, *hasty, listening, f"port={self.port}")
         self._binaries = self._reachable(_installed())
@@ -58,7 +58,7 @@ class Server:
         flags = [part for each in self._settings for part in ("-c", each)]
         self._process = subprocess.Popen(
             [self._binaries / "postgres", "-D", "data", "-k", str(self.home), *flags],
-            **self._as_owner(), preexec_fn=_die_with_parent(), start_new_session=True,
+            **self._as_owner(), preexec_fn=die_with_parent(), start_new_session=True,
         )  # fmt: skip
         try:
             self._await(self._binaries)
@@ -74,10 +74,10 @@ class Server:
         """Run a statement in the database of that name, as its superuser."""
         _ask(self.url(name), statement)
 
-    def guard(self, role: str) -> None:
-        """Have this role give its password."""
+    def guard(self, role: str, addresses: str = "127.0.0.1/32") -> None:
+        """Have this role give its password, at the socket and from these addresses."""
         rules = self.home / "data" / "pg_hba.conf"
-        asked = f"local all {role} scram-sha-256\nhost all {role} 127.0.0.1/32 scram-sha-256\n"
+        asked = f"local all {role} scram-sha-256\nhost all {role} {addresses} scram-sha-256\n"
         rules.write_text(asked + rules.read_text())
         self.ask("SELECT pg_reload_conf()")
 
@@ -176,8 +176,8 @@ def _unprivileged() -> tuple[int, int] | None:
     return nobody.pw_uid, nobody.pw_gid
 
 
-def _die_with_parent() -> Callable[[], None] | None:
-    """On Linux the server ends even if this test run is killed: with the thread that starts it."""
+def die_with_parent() -> Callable[[], None] | None:
+    """On Linux a server ends even if this test run is killed: with the thread that starts it."""
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None).prctl

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from queueing import access, binaries
+from tests.postgres import die_with_parent
 from tests.waiting import until
 
 PASSWORD = "hidden"
@@ -57,17 +58,21 @@ def with_tls() -> Path:
 
 
 @contextmanager
-def serving(folder: Path, *flags: str, release: Release | None = None) -> Iterator[str]:
-    """A store that somebody else has configured; its URL."""
+def serving(
+    folder: Path, *flags: str, release: Release | None = None, host: str = "127.0.0.1"
+) -> Iterator[str]:
+    """A store that somebody else has configured, at this address of ours; its URL."""
     program = binary(release or RELEASES[0])
     port = access.free_port()
-    words = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    with subprocess.Popen([*words, "--requirepass", PASSWORD, *flags], cwd=folder,
-                          stdout=subprocess.DEVNULL) as server:  # fmt: skip
+    words = [program, "--port", str(port), "--bind", host, "--save", ""]
+    words += ["--requirepass", PASSWORD, *flags]
+    with subprocess.Popen(
+        words, cwd=folder, stdout=subprocess.DEVNULL, preexec_fn=die_with_parent()
+    ) as server:
         try:
-            until(lambda: not access.bindable(port) or server.poll() is not None)
+            until(lambda: not access.bindable(port, host) or server.poll() is not None)
             assert server.poll() is None, f"{program} does not take {flags}"
-            yield f"redis://:{PASSWORD}@127.0.0.1:{port}/0"
+            yield f"redis://:{PASSWORD}@{host}:{port}/0"
         finally:
             server.kill()  # one that cannot save its data would not end by itself
 

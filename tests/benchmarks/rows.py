@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 import psycopg
 
 from tests.postgres import Server
+from tests.stack import free_port
 
 
 class Rows(Protocol):
@@ -22,9 +24,6 @@ class Rows(Protocol):
 
     def query(self, text: str, *values: object) -> list[tuple[Any, ...]]:
         """The rows of a query with `?` for values."""
-
-    def now(self) -> object:
-        """The moment by the database's clock, as it stores times."""
 
     def end(self) -> None:
         """Stop what was started."""
@@ -47,27 +46,34 @@ class Sqlite:
             found: list[tuple[Any, ...]] = database.execute(text, values).fetchall()
             return found
 
-    def now(self) -> object:
-        """The moment by the database's clock, as it stores times."""
-        return self.query("SELECT strftime('%Y-%m-%d %H:%M:%f000', 'now')")[0][0]
-
     def end(self) -> None:
         """Nothing was started."""
 
 
 class Postgresql:
-    """A server of our own, which may be killed. Who asks it waits while it is away."""
+    """A server of our own, which may be killed. Who asks it waits while it is away.
 
-    def __init__(self) -> None:
-        self.server = Server(durable=True)
+    With an `address` programs reach it there, with a password, as they do on another host.
+    """
+
+    def __init__(self, address: str = "") -> None:
+        self.server = Server(durable=True, port=free_port() if address else 0, address=address)
         self.settings = {"CLAUDE_MEM_SERVER_DATABASE_URL": self.server.url()}
+        if address:
+            self.server.ask("CREATE ROLE claudemem LOGIN SUPERUSER PASSWORD 'hidden'")
+            self.server.guard("claudemem", "all")
+            url = f"postgres://claudemem:hidden@{address}:{self.server.port}/postgres"
+            self.settings = {"CLAUDE_MEM_SERVER_DATABASE_URL": url}
         # The server ends with the thread that started it: this one stays.
         self._starter = ThreadPoolExecutor(1)
 
-    def kill(self, back_in: float) -> None:
-        """kill -9 of all of it; it starts again in so many seconds, and nobody waits for that."""
+    def kill(self, back_in: float, then: Callable[[], None]) -> None:
+        """kill -9 of all of it; it starts again in so many seconds, and nobody waits for that.
+
+        `then` is called when it has started.
+        """
         self.server.kill()
-        self._starter.submit(lambda: (time.sleep(back_in), self.server.start()))
+        self._starter.submit(lambda: (time.sleep(back_in), self.server.start(), then()))
 
     def restart(self) -> None:
         """Stop it and start it again."""
@@ -91,10 +97,6 @@ class Postgresql:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
-
-    def now(self) -> object:
-        """The moment by the database's clock, as it stores times."""
-        return self.query("SELECT clock_timestamp()")[0][0]
 
     def end(self) -> None:
         """Stop the server."""

@@ -1,5 +1,6 @@
 """Which database the settings name, and how."""
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -19,7 +20,7 @@ from claudemem.databases import (
 
 pytestmark = pytest.mark.once
 
-LIMITS = Limits(pool=7, idle=20_000, connect=3_000, statement=9_000)
+LIMITS = Limits(pool=7, idle=20_000, connect=3_000, statement=9_000, silence=5_000)
 
 
 def test_a_url_says_where_and_the_limits_how_much() -> None:
@@ -29,9 +30,34 @@ def test_a_url_says_where_and_the_limits_how_much() -> None:
     options = made["OPTIONS"]
     assert "sslmode" not in options
     assert "statement_timeout=9000" in options["options"]
-    assert "idle_in_transaction_session_timeout=9000" in options["options"]
     pool = options["pool"]
     assert (pool["max_size"], pool["max_idle"], pool["timeout"]) == (7, 20.0, 3.0)
+
+
+def test_both_sides_notice_that_the_other_is_gone_and_its_transaction_ends() -> None:
+    options = postgresql("postgres://db/memory", LIMITS, sslmode="")["OPTIONS"]
+    here = [options[f"keepalives_{name}"] for name in ("idle", "interval", "count")]
+    assert here == [2, 1, 3]
+    assert options["tcp_user_timeout"] == 5000
+    for name, value in zip(("idle", "interval", "count"), here, strict=True):
+        assert f"-c tcp_keepalives_{name}={value}" in options["options"]
+    assert "-c idle_in_transaction_session_timeout=5000" in options["options"]
+
+
+def test_a_transaction_may_stand_still_no_longer_than_a_statement_may_run() -> None:
+    made = postgresql("postgres://db/memory", replace(LIMITS, silence=60_000), sslmode="")
+    assert "-c idle_in_transaction_session_timeout=9000" in made["OPTIONS"]["options"]
+
+
+def test_a_url_says_otherwise_how_silence_is_noticed() -> None:
+    made = postgresql("postgres://db/memory?keepalives_idle=30", LIMITS, sslmode="")
+    assert str(made["OPTIONS"]["keepalives_idle"]) == "30"
+
+
+def test_work_on_whole_tables_may_stand_still_in_a_transaction() -> None:
+    made = postgresql("postgres://db/memory", LIMITS, sslmode="")
+    said = unhurried(made["OPTIONS"])["options"]
+    assert said.endswith("-c idle_in_transaction_session_timeout=0")
 
 
 def test_a_sockets_directory_is_percent_encoded() -> None:
@@ -151,7 +177,7 @@ def test_a_probe_and_a_migration_keep_the_options_of_the_url() -> None:
     for changed, said in [(hurried, "1000"), (unhurried, "0")]:
         options = changed(made["OPTIONS"])
         assert options["options"].startswith("-c search_path=ours ")
-        assert options["options"].endswith(f"-c statement_timeout={said}")
+        assert f" -c statement_timeout={said}" in options["options"].partition(" -c jit=off")[2]
         assert options["pool"] is None
 
 

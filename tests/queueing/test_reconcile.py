@@ -50,6 +50,30 @@ def test_a_lost_nudge_is_repeated_once_a_grace(
     assert published == [head.id]
 
 
+def test_a_nudge_that_the_broker_did_not_take_is_no_nudge(
+    enqueue: Enqueue,
+    published: list[str],
+    depths: dict[str, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Among many messages, for others or for the same, it would seem to be on its way."""
+    heads = [enqueue(lane)[0].id for lane in "abc"]
+    time_passes()
+    take = broker.publish
+
+    def take_one(job_id: str, kind: str) -> None:
+        if published:
+            raise QueueStoreAway("it did not answer in time")
+        take(job_id, kind)
+
+    monkeypatch.setattr(broker, "publish", take_one)
+    assert reconcile.reconcile() == 1
+    monkeypatch.setattr(broker, "publish", take)
+    depths["event"] = 99
+    assert reconcile.reconcile() == 2
+    assert sorted(published) == sorted(heads)
+
+
 def test_while_there_is_a_message_for_each_head_none_is_sent_again(
     enqueue: Enqueue, published: list[str], depths: dict[str, int]
 ) -> None:

@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from queueing.errors import JobFailed
-from queueing.retry import LONGEST_BACKOFF, LONGEST_RETRY_AFTER, GiveUp, Retry, backoff, decide
+from queueing.retry import (
+    LONGEST_BACKOFF,
+    LONGEST_RETRY_AFTER,
+    GiveUp,
+    Retry,
+    backoff,
+    decide,
+    respite,
+)
 
 pytestmark = pytest.mark.once
 
@@ -19,6 +27,11 @@ def failed(*, transient: bool = True, retry_after: float | None = None) -> JobFa
 
 def test_the_wait_grows_fivefold_from_its_base() -> None:
     assert [backoff(n, 5.0, 0.0) for n in (1, 2, 3, 4)] == [5.0, 25.0, 125.0, 600.0]
+
+
+def test_a_job_over_which_the_database_was_lost_is_soon_tried_again() -> None:
+    assert [respite(n, 0.0) for n in (1, 2, 3, 4)] == [1.0, 2.0, 4.0, 8.0]
+    assert respite(50, 0.0) == LONGEST_BACKOFF
 
 
 @given(ATTEMPTS, JITTER)

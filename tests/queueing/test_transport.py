@@ -47,6 +47,17 @@ def settled(url: str) -> dict[str, Any]:
     }
 
 
+def test_upkeep_is_taken_before_jobs_and_the_queues_of_jobs_take_turns(url: str) -> None:
+    options = {"queue_order_strategy": "queueing.transport:Turns"}
+    with Connection(url, transport_options=options) as connection:
+        turns = connection.default_channel._queue_cycle
+        turns.update(["event", "summary", "upkeep"])
+        assert turns.consume(3) == ["upkeep", "event", "summary"]
+        turns.rotate("event")
+        turns.rotate("upkeep")
+        assert turns.consume(3) == ["upkeep", "summary", "event"]
+
+
 def passes_a_message(connection: Connection) -> None:
     queue = connection.SimpleQueue("event")
     queue.put({"n": 1})
