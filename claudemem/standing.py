@@ -13,7 +13,7 @@ from claudemem import condition, health, monitor, peek, serverfiles, statefile, 
 from claudemem.members import RUNNING
 from claudemem.statefile import State
 from claudemem.verdicts import Check
-from queueing import addresses, depths, kinds, pids, probes, states
+from queueing import addresses, depths, identity, kinds, pids, probes, states
 from queueing.canaries import Canary
 from queueing.depths import Table
 from queueing.errors import QueueingError
@@ -274,5 +274,5 @@ def _queue(
         completed=counted.get((name, states.COMPLETED), 0) if has_jobs else None,
         failed=counted.get((name, states.FAILED), 0) if has_jobs else None,
         seen=canary.seen_age,
-        by=canary.seen_by,
+        by=identity.shown(canary.seen_by),
     )

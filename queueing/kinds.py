@@ -23,7 +23,6 @@ class Kind:
     source_type: str
     job_type: str
     max_attempts: int = 3
-    timeout: float = 120.0
     batch_jobs: int = 1
     batch_tokens: int = 0
 

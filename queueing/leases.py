@@ -5,6 +5,7 @@ about a job carries the job's fencing token; if another worker took the job over
 matches and LeaseLost drops the late result.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +14,16 @@ import orjson
 from django.conf import settings
 from django.db import transaction
 
-from queueing import direct, kinds, states, witness
+from queueing import direct, identity, kinds, states, witness
 from queueing.errors import LeaseLost
 from queueing.outbox import Head
 from queueing.statements import execute_many, fetch, seconds
 
+log = logging.getLogger(__name__)
+
 Details = Mapping[str, Mapping[str, Any]]
+# So long ago (s) a lease ended that is ended now: whoever looks next must find it in the past.
+_AGO = -0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +157,23 @@ def renew(leases: Iterable[Lease]) -> set[tuple[str, int]]:
     params = [*_flat(asked), seconds(settings.LEASE_SECONDS)]
     with transaction.atomic():
         return {(row[0], row[1]) for row in fetch("renew", params, items=len(asked))}
+
+
+def end_those_of_the_dead() -> int:
+    """End the leases of processes of this very host that are gone; how many jobs that were.
+
+    Their jobs need not wait for the leases to run out. A process that lives, or of which nothing
+    can be told from here, keeps its own.
+    """
+    holders = {text: identity.read(text) for (text,) in fetch("holders", [])}
+    gone = sorted(text for text, known in holders.items() if known and known.is_gone())
+    if not gone:
+        return 0
+    with transaction.atomic():
+        jobs = len(fetch("end_leases", [seconds(_AGO), *gone], items=len(gone)))
+    names = ", ".join(map(identity.shown, gone))
+    log.info("%d jobs were in the hands of workers that are gone (%s)", jobs, names)
+    return jobs
 
 
 def settle(

@@ -4,9 +4,7 @@ This is the worker's door: whatever a handler raises ends here, in the job's row
 """
 
 import logging
-import os
 import random
-import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +14,8 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from queueing import kinds, leases, outbox, pauses, retry
+from queueing import identity, leases, outbox, pauses, retry
+from queueing.calls import Hung, calls
 from queueing.errors import JobFailed, LeaseLost
 from queueing.heartbeat import heartbeat
 from queueing.leases import Details, Job, Lease, Settled
@@ -24,7 +23,7 @@ from queueing.pauses import Gate
 
 log = logging.getLogger(__name__)
 
-WORKER = f"{socket.gethostname()}:{os.getpid()}"
+WORKER = str(identity.mine())
 
 # Set when this process was told to stop: what is in hand is finished, nothing more is claimed.
 stopping = threading.Event()
@@ -160,12 +159,12 @@ def _give_back(lease: Lease) -> None:
 
 def _work(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
     go_on = quantum.spend(len(lease.jobs))
-    timeout = kinds.BY_NAME[lease.head.kind].timeout
+    timeout = settings.CALL_SECONDS
     with heartbeat.keeping(lease, timeout):
         work = handler.prepare(lease.jobs)
         # Back into the pool, where there is one: many more calls than connections may be in flight.
         close_old_connections()
-        result = handler.perform(work, timeout)
+        result = _performed(handler, work, timeout)
         return leases.settle(
             lease,
             lambda: handler.store(lease.jobs, result),
@@ -173,6 +172,23 @@ def _work(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
             task=quantum.task,
             go_on=go_on,
         )
+
+
+def _performed(handler: Handler, work: Any, timeout: float) -> Any:
+    """What the handler made of it. Raises JobFailed, as for anything that may pass, if it hangs.
+
+    A handler that keeps its time says itself why it gave up, so it has a heartbeat longer: the
+    lease, renewed until the timeout, outlasts that by another two.
+    """
+    try:
+        patience = timeout + settings.HEARTBEAT_SECONDS
+        return calls.within(patience, lambda: handler.perform(work, timeout))
+    except Hung:
+        raise JobFailed(
+            f"the call did not end within {timeout:g} s, and was left behind",
+            classification="hung",
+            transient=True,
+        ) from None
 
 
 def _defect(error: Exception, handler: Handler) -> JobFailed:

@@ -49,10 +49,13 @@ def first_run(flower: bool) -> None:
     """Bring the database up to date, and make the admin, team, project and key of a new one."""
     load_django()
     from claudemem import upgrade
+    from queueing import clock
 
     _examine_store()
     with upgrade.alone(click.echo):
         upgrade.bring_up_to_date()
+        if apart := clock.set_right():
+            click.echo(f"the clock was moved by {apart:+.0f} s, and all that waits with it", err=True)
         made = prepare()
     if made != Secrets(None, None):
         click.echo(_welcome(made))
