@@ -47,7 +47,8 @@ class Calls:
         self._under_way: set[_Call] = set()
         self._hung: set[_Call] = set()
         self._watched = False
-        self._told = False
+        # Whether it was called already.
+        self.told = False
         self.worn_out: Callable[[], object] = lambda: None
 
     def within(self, seconds: float, call: Callable[[], Made]) -> Made:
@@ -95,10 +96,11 @@ class Calls:
             time.sleep(TICK_SECONDS)
             now = time.monotonic()
             for late in self._late(now):
-                log.error("a call did not end in its time; %d of them hang", self.hung)
+                log.error("a call did not end in its time, and was left behind; %d hang", self.hung)
                 late.over.set()
-            if not self._told and is_worn_out([each.deadline for each in self._hung], now):
-                self._told = True
+            if not self.told and is_worn_out([each.deadline for each in self._hung], now):
+                self.told = True
+                log.error("%d calls hang, so this worker ends; another has to take over", self.hung)
                 self.worn_out()
 
     def _wanted(self) -> bool:

@@ -50,9 +50,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to work `jobs`, the head of their lane first."""
+    """The right to work `jobs`, the head of their lane first.
+
+    `last_chance`: its job took it over from a worker that fell silent, and has no other start left.
+    """
 
     jobs: tuple[Job, ...]
+    last_chance: bool = False
 
     @property
     def head(self) -> Job:
@@ -79,14 +83,21 @@ class Settled:
     head: Head | None = None
 
 
-def claim(job_id: str, worker: str, *, task: str = "") -> Lease | None:
+def claim(
+    job_id: str, worker: str, *, task: str = "", at_last: Callable[[], bool] = lambda: True
+) -> Lease | None:
     """Take the job if it is due, unleased and at the head of its lane; None if it is not.
 
     Queued jobs of the same kind behind it come along, up to the kind's limits. None is the normal
-    answer to a duplicate or late message. `task` is the id of that message, for the history.
+    answer to a duplicate or late message. `task` is the id of that message, for the history. A job
+    at its last chance is taken only if `at_last` says so; else it is as if nobody had come.
     """
     with transaction.atomic():
-        return _claim(job_id, worker, task)
+        lease = _claim(job_id, worker, task)
+        if lease and lease.last_chance and not at_last():
+            transaction.set_rollback(True)
+            return None
+        return lease
 
 
 def _claim(job_id: str, worker: str, task: str, how: str = "claim_head") -> Lease | None:
@@ -94,9 +105,10 @@ def _claim(job_id: str, worker: str, task: str, how: str = "claim_head") -> Leas
     if not rows:
         return None
     head = Job(*rows[0])
+    last_chance = False
     if head.attempts > 1:
         # It failed or took its worker down before: whatever came along must not share its fate.
-        _take_over(head)
+        last_chance = _take_over(head) and head.attempts >= head.max_attempts
         followers: list[Job] = []
     else:
         followers = _claim_followers(head, worker)
@@ -104,17 +116,21 @@ def _claim(job_id: str, worker: str, task: str, how: str = "claim_head") -> Leas
     details = {"worker": worker, "batch": len(jobs), **({"task": task} if task else {})}
     _record(states.CLAIMED, states.PROCESSING, {j.id: (j.attempts, details) for j in jobs})
     witness.tell(states.CLAIMED, jobs, {"batch": len(jobs)})
-    return Lease(jobs)
+    return Lease(jobs, last_chance)
 
 
-def _take_over(head: Job) -> None:
-    """Free what a worker that is gone left leased behind the head, and tell what had stalled."""
+def _take_over(head: Job) -> bool:
+    """Free what a worker that is gone left leased behind the head, and tell what had stalled.
+
+    Returns whether the head had: whether the worker that had it last fell silent.
+    """
     freed = [Job(*row) for row in fetch("free_followers", [head.lane_id, head.seq])]
     _record(states.RELEASED, states.QUEUED, {job.id: (job.attempts, {}) for job in freed})
     # Whoever fails a job says so; a claim that nothing followed is one whose worker fell silent.
     held = fetch("last_event", [head.id]) == [(states.CLAIMED,)]
     if stalled := [*([head] if held else []), *freed]:
         witness.tell(states.STALLED, stalled, {})
+    return held
 
 
 def _claim_followers(head: Job, worker: str) -> list[Job]:

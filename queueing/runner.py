@@ -29,6 +29,12 @@ WORKER = str(identity.mine())
 stopping = threading.Event()
 
 
+# Held by the one turn of this process that may have a job at its last chance in hand. A job that
+# takes its worker down takes all others of that worker along: at their last chance it must not be
+# another's doing that they are given up.
+_at_last = threading.Lock()
+
+
 class Handler(Protocol):
     """What is done with jobs of some kind; the only thing that knows what they are about."""
 
@@ -48,6 +54,17 @@ class _Quantum:
     ends_at: float
     task: str
     probing: bool = False
+    at_last: bool = False
+
+    def takes_the_last(self) -> bool:
+        """Whether this turn may take a job at its last chance; if so no other may, to its end."""
+        self.at_last = self.at_last or _at_last.acquire(blocking=False)
+        return self.at_last
+
+    def end(self) -> None:
+        """Let another turn have such a job."""
+        if self.at_last:
+            _at_last.release()
 
     def answered(self) -> None:
         """What was paused works again, if it was to be tried.
@@ -86,8 +103,14 @@ def run(job_id: str, handler: Handler, *, task: str = "") -> int:
 
 def _run(job_id: str, handler: Handler, task: str) -> int:
     quantum = _Quantum(settings.QUANTUM_JOBS, time.monotonic() + settings.QUANTUM_SECONDS, task)
+    try:
+        return _turn(_begin(job_id, quantum), handler, quantum)
+    finally:
+        quantum.end()
+
+
+def _turn(lease: Lease | None, handler: Handler, quantum: _Quantum) -> int:
     settled = 0
-    lease = _begin(job_id, quantum)
     while lease:
         outcome = _step(lease, handler, quantum)
         settled += len(lease.jobs)
@@ -102,7 +125,7 @@ def _begin(job_id: str, quantum: _Quantum) -> Lease | None:
     gate = pauses.gate()
     if gate is Gate.SHUT:
         return None
-    lease = leases.claim(job_id, WORKER, task=quantum.task)
+    lease = leases.claim(job_id, WORKER, task=quantum.task, at_last=quantum.takes_the_last)
     if lease and gate is Gate.PROBE and not _is_the_probe(lease, quantum):
         return None
     return lease

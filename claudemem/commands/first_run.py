@@ -55,7 +55,9 @@ def first_run(flower: bool) -> None:
     with upgrade.alone(click.echo):
         upgrade.bring_up_to_date()
         if apart := clock.set_right():
-            click.echo(f"the clock was moved by {apart:+.0f} s, and all that waits with it", err=True)
+            click.echo(
+                f"the clock was moved by {apart:+.0f} s, and all that waits with it", err=True
+            )
         made = prepare()
     if made != Secrets(None, None):
         click.echo(_welcome(made))
