@@ -74,7 +74,7 @@ class Calls:
     def _make(self, made: _Call, call: Callable[[], object]) -> None:
         try:
             made.result = call()
-        except BaseException as error:  # whoever waits gets it
+        except BaseException as error:  # noqa: BLE001 - whoever waits gets it
             made.error = error
         with self._lock:
             made.done = made in self._under_way

@@ -55,9 +55,8 @@ def first_run(flower: bool) -> None:
     with upgrade.alone(click.echo):
         upgrade.bring_up_to_date()
         if apart := clock.set_right():
-            click.echo(
-                f"the clock was moved by {apart:+.0f} s, and all that waits with it", err=True
-            )
+            said = f"the database's clock was set right by {apart:+.0f} s"
+            click.echo(f"{said}, and with it all that waits for a moment", err=True)
         made = prepare()
     if made != Secrets(None, None):
         click.echo(_welcome(made))

@@ -246,7 +246,8 @@ class JobAdmin(ReadOnly[GenerationJob]):
         """Who works on it, and until when that is certain."""
         if job.lease_until is None:
             return NOTHING
-        return f"{identity.shown(job.leased_by) or 'a worker'} until {job.lease_until:%Y-%m-%d %H:%M:%S}"
+        holder = identity.shown(job.leased_by) or "a worker"
+        return f"{holder} until {job.lease_until:%Y-%m-%d %H:%M:%S}"
 
     @admin.display(description="ended")
     def ended(self, job: GenerationJob) -> str:
