@@ -104,6 +104,8 @@ def _spaces() -> str | None:
     if sys.platform != "linux":
         return ""  # there are none
     try:
+        if os.readlink("/proc/self") != str(os.getpid()):
+            return None  # what it tells of numbers is of another namespace
         spaces = [os.readlink("/proc/self/ns/pid")]
         with suppress(FileNotFoundError):  # of time, since Linux 5.6: ticks since boot differ in it
             spaces.append(os.readlink("/proc/self/ns/time"))

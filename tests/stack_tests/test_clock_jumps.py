@@ -15,12 +15,12 @@ from shutil import rmtree
 import pytest
 
 from queueing.direct import moment
-from tests.backlog import in_the_middle, prove, send_batch, tool_calls
-from tests.wall_clock import Hands
+from tests.backlog import in_the_middle, prove, send_batch
 from tests.nodes import Fleet, StoreNode, Worker
-from tests.stack import CELERY, ENGINES, HOOK, SHORT_LEASES
+from tests.stack import CELERY, ENGINES, SHORT_LEASES
 from tests.stack_tests.conftest import SLOW
 from tests.waiting import until
+from tests.wall_clock import Hands
 
 pytestmark = pytest.mark.stack
 

@@ -18,7 +18,7 @@ def _off() -> float:
     return float(_FILE.read_text())
 
 
-def _now(cls: type[datetime], tz: tzinfo | None = None) -> datetime:  # noqa: ARG001
+def _now(cls: type[datetime], tz: tzinfo | None = None) -> datetime:
     return _real_now(tz) + timedelta(seconds=_off())
 
 
