@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from django.db.models import Count
-from django.db.models.functions import Now
 
-from queueing import canaries, kinds, pauses, states
+from queueing import canaries, direct, kinds, pauses, states
 from queueing.canaries import Canary
 from queueing.direct import moment
 from queueing.models import GenerationJob
@@ -31,6 +30,8 @@ RARITY = 50
 # So many lines of history are looked through for what was done last: all that was done since
 # the oldest of them is among them.
 LINES = 5_000
+# A call that was left behind is told of for so long.
+HUNG_SECONDS = 300.0
 # A head that was nudged and not taken for so long, without a message, lacks one.
 LACKING_SECONDS = 60.0
 # A head that is due is taken within this, unless all who could take it are at work.
@@ -67,6 +68,7 @@ class Table:
     """What the database tells of the queues. Ages are in seconds.
 
     `open` has the jobs by kind and state. `done_age` is None where nothing was done lately.
+    `hung` is how many calls were left behind in the last `HUNG_SECONDS`.
     """
 
     open: Counts
@@ -75,11 +77,14 @@ class Table:
     done_age: float | None
     canaries: Sequence[Canary]
     pause: Paused | None
+    hung: int = 0
 
 
 def table() -> Table:
     """Read it all."""
-    return Table(open_jobs(), heads(), held(), done_age(), canaries.latest(), pauses.current())
+    return Table(
+        open_jobs(), heads(), held(), done_age(), canaries.latest(), pauses.current(), hung()
+    )
 
 
 def open_jobs() -> Counts:
@@ -108,6 +113,12 @@ def done_age() -> float | None:
     return None
 
 
+def hung() -> int:
+    """How many calls hung of late and were left behind, as the latest history says."""
+    ((count,),) = fetch("hung", [LINES, seconds(-HUNG_SECONDS)])
+    return int(count)
+
+
 def counts() -> Counts:
     """How many jobs there are by kind and state, and by kind how many are `delayed` or `stalled`.
 
@@ -123,8 +134,8 @@ def forget() -> None:
 
 def _open() -> Counts:
     counted = open_jobs()
-    delayed = GenerationJob.objects.filter(state=states.QUEUED, due_at__gt=Now())
-    stalled = GenerationJob.objects.filter(state=states.PROCESSING, lease_until__lte=Now())
+    delayed = GenerationJob.objects.filter(state=states.QUEUED, due_at__gt=direct.now())
+    stalled = GenerationJob.objects.filter(state=states.PROCESSING, lease_until__lte=direct.now())
     for word, rows in (("delayed", delayed), ("stalled", stalled)):
         for kind, count in rows.order_by().values_list("kind").annotate(count=Count("pk")):
             counted[kind, word] = count

@@ -186,10 +186,12 @@ def end_those_of_the_dead() -> int:
     if not gone:
         return 0
     with transaction.atomic():
-        jobs = len(fetch("end_leases", [seconds(_AGO), *gone], items=len(gone)))
+        ended = fetch("end_leases", [seconds(_AGO), *gone], items=len(gone))
+        if lanes := sorted({lane for (lane,) in ended}):
+            fetch("unwoken", lanes, items=len(lanes))
     names = ", ".join(map(identity.shown, gone))
-    log.info("%d jobs were in the hands of workers that are gone (%s)", jobs, names)
-    return jobs
+    log.info("%d jobs were in the hands of workers that are gone (%s)", len(ended), names)
+    return len(ended)
 
 
 def settle(

@@ -182,12 +182,12 @@ def _give_back(lease: Lease) -> None:
 
 def _work(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
     go_on = quantum.spend(len(lease.jobs))
-    timeout = settings.CALL_SECONDS
-    with heartbeat.keeping(lease, timeout):
+    ends_at = time.monotonic() + settings.CALL_SECONDS
+    with heartbeat.keeping(lease, settings.CALL_SECONDS):
         work = handler.prepare(lease.jobs)
         # Back into the pool, where there is one: many more calls than connections may be in flight.
         close_old_connections()
-        result = _performed(handler, work, timeout)
+        result = _performed(handler, work, ends_at - time.monotonic())
         return leases.settle(
             lease,
             lambda: handler.store(lease.jobs, result),
@@ -208,7 +208,7 @@ def _performed(handler: Handler, work: Any, timeout: float) -> Any:
         return calls.within(patience, lambda: handler.perform(work, timeout))
     except Hung:
         raise JobFailed(
-            f"the call did not end within {timeout:g} s, and was left behind",
+            f"the call did not end within {settings.CALL_SECONDS:g} s, and was left behind",
             classification="hung",
             transient=True,
         ) from None

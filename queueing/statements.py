@@ -166,7 +166,7 @@ _TEXTS = {
         UPDATE queueing_generationjob SET lease_until = {later}
         WHERE id IN (SELECT id FROM queueing_generationjob WHERE state = 'processing'
             AND lease_until > {now} AND leased_by IN ({list}) {unlocked})
-        RETURNING id""",
+        RETURNING lane_id""",
     # What follows is renewed with its head alone: whoever takes the head over has it locked, and
     # must find the rest unlocked, for to free it. A head that was cancelled no one takes over.
     "renew": """
@@ -341,6 +341,13 @@ _TEXTS = {
             (SELECT event, created_at FROM queueing_generationjobevent
              ORDER BY id DESC LIMIT %s) AS latest
         WHERE event = 'completed'""",
+    # Of a call that was left behind its line says so, whether the job is tried again or given up.
+    "hung": """
+        SELECT count(*) FROM
+            (SELECT event, details, created_at FROM queueing_generationjobevent
+             ORDER BY id DESC LIMIT %s) AS latest
+        WHERE event IN ('retry_scheduled', 'failed') AND created_at > {later}
+            AND CAST(details AS text) LIKE '%%"hung"%%'""",
     "all_unwoken": """
         UPDATE queueing_lane SET woken_at = NULL WHERE id IN
             (SELECT id FROM queueing_lane WHERE head <= tail

@@ -277,7 +277,7 @@ def test_a_stalled_job_is_retried_where_it_stands_and_its_worker_is_fenced(
     assert (retried.job.state, retried.job.seq, retried.job.attempts) == (states.QUEUED, 1, 0)
     assert (retried.job.retried_count, retried.already_queued) == (1, False)
     assert published == [first.id]
-    assert leases.renew(late.pairs) == set()
+    assert leases.renew([late]) == set()
     with pytest.raises(LeaseLost):
         settled(late)
     assert leases.claim(second.id, "worker") is None

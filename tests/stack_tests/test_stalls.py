@@ -120,6 +120,7 @@ def test_calls_that_hang_are_left_behind_and_a_worker_with_many_is_replaced(
     (beside,) = send(asking, "beside")
     until(lambda: asking.jobs(f"state = 'completed' AND id = '{beside}'"))
     until(lambda: all("retry_scheduled" in events(asking, job) for job in hanging))
+    until(lambda: "calls hung of late" in asking.get("/v1/health").text)
     standin.marked.clear()
     asking.wait_replaced("worker", worker)
     asking.wait_settled()

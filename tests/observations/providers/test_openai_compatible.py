@@ -1,6 +1,7 @@
 """Asking a model: what is sent, what is made of good answers, and what bad ones end in."""
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -145,6 +146,17 @@ def test_a_moment_to_wait_for_is_by_the_clock_of_whoever_named_it(
     wait = failure(standin, "429 until").retry_after
     assert wait is not None
     assert 118 <= wait <= 120
+
+
+def test_a_handshake_that_never_comes_is_waited_for_no_longer() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/v1"
+        with (
+            closing(OpenAICompatible("openrouter", "a-model", url, KEY)) as provider,
+            pytest.raises(ProviderError) as raised,
+        ):
+            provider.complete(source(*worked()), MODE, timeout=0.4)
+    assert raised.value.classification == "transient"
 
 
 @pytest.mark.parametrize("mode", ["hang", "drip"])
