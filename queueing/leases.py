@@ -188,7 +188,7 @@ def end_those_of_the_dead() -> int:
     with transaction.atomic():
         ended = fetch("end_leases", [seconds(_AGO), *gone], items=len(gone))
         if lanes := sorted({lane for (lane,) in ended}):
-            fetch("unwoken", lanes, items=len(lanes))
+            fetch("these_unwoken", lanes, items=len(lanes))
     names = ", ".join(map(identity.shown, gone))
     log.info("%d jobs were in the hands of workers that are gone (%s)", len(ended), names)
     return len(ended)

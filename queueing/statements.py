@@ -348,6 +348,10 @@ _TEXTS = {
              ORDER BY id DESC LIMIT %s) AS latest
         WHERE event IN ('retry_scheduled', 'failed') AND created_at > {later}
             AND CAST(details AS text) LIKE '%%"hung"%%'""",
+    "these_unwoken": """
+        UPDATE queueing_lane SET woken_at = NULL WHERE id IN
+            (SELECT id FROM queueing_lane WHERE id IN ({list})
+             ORDER BY key {bytewise} {for_update})""",
     "all_unwoken": """
         UPDATE queueing_lane SET woken_at = NULL WHERE id IN
             (SELECT id FROM queueing_lane WHERE head <= tail
