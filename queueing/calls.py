@@ -98,7 +98,7 @@ class Calls:
             for late in self._late(now):
                 log.error("a call did not end in its time, and was left behind; %d hang", self.hung)
                 late.over.set()
-            if not self.told and is_worn_out([each.deadline for each in self._hung], now):
+            if not self.told and is_worn_out(self._overdue(), now):
                 self.told = True
                 log.error("%d calls hang, so this worker ends; another has to take over", self.hung)
                 self.worn_out()
@@ -107,6 +107,10 @@ class Calls:
         with self._lock:
             self._watched = bool(self._under_way or self._hung)
             return self._watched
+
+    def _overdue(self) -> list[float]:
+        with self._lock:
+            return [call.deadline for call in self._hung]
 
     def _late(self, now: float) -> list[_Call]:
         with self._lock:
