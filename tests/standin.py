@@ -23,8 +23,8 @@ Reply = tuple[int, dict[str, str], bytes]
 class StandIn:
     """What is told to the server and what it was asked. `mode` may be changed at any time.
 
-    A mode is a name of TEXTS or STATUSES, "hang", "drip", "slow head", "429 until" or "broken", or
-    else itself the text to answer.
+    A mode is a name of TEXTS or STATUSES, "hang", "drip", "slow head", "slowly", "429 until" or
+    "broken", or else itself the text to answer.
     """
 
     def __init__(self) -> None:
@@ -195,6 +195,9 @@ class _Handler(BaseHTTPRequestHandler):
         if mode == "slow head":
             self._drip_head(standin)
             return
+        if mode == "slowly":
+            standin.gone.wait(2)
+            mode = "good"
         standin.answering.wait(60)
         until = {"Retry-After": formatdate(time.time() + 120, usegmt=True)}
         status, headers, body = reply("429" if mode == "429 until" else mode, request)
