@@ -1,22 +1,34 @@
 """Worker and beat show that they are alive, from the very loops that could hang."""
 
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import beat, bootsteps
 
 from claudemem import alive, settings
 
-# Where so many wait to be taken nobody takes them: more would be kept for nothing. What is taken
-# late has expired.
+# Where so many wait to be taken nobody takes them: more would be kept for nothing.
 MOST_WAITING = 60
 
 
-class Scheduler(beat.Scheduler):
-    """Beat's schedule, kept in memory. Nothing is sent to a queue that nobody serves."""
+def steady(began: datetime, at: float) -> Callable[[], datetime]:
+    """A clock that said `began` when the monotonic one said `at`, and goes on with that one."""
+    return lambda: began + timedelta(seconds=time.monotonic() - at)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+
+class Scheduler(beat.Scheduler):
+    """Beat's schedule, kept in memory. Nothing is sent to a queue that nobody serves.
+
+    It goes by a clock that nobody puts back: by the host's nothing would be due for as long.
+    """
+
+    def __init__(self, app: Any, *args: Any, **kwargs: Any) -> None:
         self._touch = alive.Touch(settings.ALIVE_FILE)
-        super().__init__(*args, **kwargs)
+        # What Celery asks for the time, all through its schedules.
+        app.now = steady(datetime.now(UTC), time.monotonic())
+        super().__init__(app, *args, **kwargs)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Send what is due; the seconds until it must be called again."""

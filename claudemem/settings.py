@@ -168,6 +168,11 @@ QUEUE_STORE_URL = STORE.url if STORE else ""
 LEASE_SECONDS = env.number("CLAUDE_MEM_LEASE_SECONDS", 8.0)
 HEARTBEAT_SECONDS = env.number("CLAUDE_MEM_HEARTBEAT_SECONDS", 2.0)
 RECONCILE_SECONDS = env.number("CLAUDE_MEM_RECONCILE_SECONDS", 1.0)
+# So long a call of a provider may take; what hangs is left behind then, and tried again.
+CALL_SECONDS = env.number("CLAUDE_MEM_CALL_SECONDS", 120.0)
+# A worker with so many calls that hang, or with one for so long, makes room for another.
+HUNG_CALLS = env.whole("CLAUDE_MEM_HUNG_CALLS", 8, most=10_000)
+HUNG_SECONDS = env.number("CLAUDE_MEM_HUNG_SECONDS", 60.0)
 RETRY_BASE_SECONDS = env.number("CLAUDE_MEM_RETRY_BASE_SECONDS", 5.0)
 # Who is told to stop lets what is in hand end, but no longer than that. It is shorter than the ten
 # seconds that `docker stop` waits: there must be time to give back what has not ended.
@@ -251,13 +256,14 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile": {
         "task": "queueing.reconcile",
         "schedule": RECONCILE_SECONDS,
-        # What comes late has nothing to do. Where nobody comes, `pulse` sends no more.
-        "options": {"queue": "upkeep", "expires": 5 * RECONCILE_SECONDS},
+        # Where nobody comes, `pulse` sends no more. An end of its time would be a moment by the
+        # clock of beat, which a worker would hold against its own.
+        "options": {"queue": "upkeep"},
     },
     "close-idle-sessions": {
         "task": "observations.close_idle_sessions",
         "schedule": min(60.0, SESSION_IDLE_SECONDS / 2),
-        "options": {"queue": "upkeep", "expires": 60},
+        "options": {"queue": "upkeep"},
     },
     "prune": {
         "task": "observations.prune",

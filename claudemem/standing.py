@@ -14,7 +14,7 @@ from claudemem.members import RUNNING
 from claudemem.statefile import State
 from claudemem.verdicts import Check
 from observations import retention, tenants
-from queueing import addresses, depths, kinds, pids, probes, states
+from queueing import addresses, depths, identity, kinds, pids, probes, states
 from queueing.canaries import Canary
 from queueing.depths import Table
 from queueing.errors import QueueingError
@@ -305,5 +305,5 @@ def _queue(
         completed=counted.get((name, states.COMPLETED), 0) if has_jobs else None,
         failed=counted.get((name, states.FAILED), 0) if has_jobs else None,
         seen=canary.seen_age,
-        by=canary.seen_by,
+        by=identity.shown(canary.seen_by),
     )

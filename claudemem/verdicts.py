@@ -219,6 +219,8 @@ def provider(seen: Readings) -> Check:
     if pause := seen.table.pause:
         reason = f"paused ({pause.classification}); the next try is in {pause.left:.0f} s"
         return Check("provider", LATE, reason, pause.left)
+    if hung := seen.table.hung:
+        return Check("provider", LATE, f"{hung} calls hung of late, and were left behind")
     return Check("provider", OK, "configured")
 
 

@@ -1,11 +1,15 @@
 """The worker's process, for each of the two engines: which threads it has, and how it is ended."""
 
 import os
+import signal
 from collections.abc import Callable, Sequence
 from socket import gethostname
 
-from claudemem import alive, ending, settings, storechoice
+from claudemem import alive, ending, settings, storechoice, stuck
 
+# How a worker ends that is worn out, for whoever starts it again: the code of sysexits.h for "try
+# again later".
+WORN_OUT = 75
 # After the last job was finished, so long (seconds) for upkeep that runs just then.
 _LAST_WORDS = 2.0
 
@@ -24,9 +28,25 @@ def serve(queues: Sequence[str], threads: int | None, ready: Callable[[], None])
 
     favour_writers()
     worker_ready.connect(lambda **_: ready(), weak=False)
+    stuck.end_if_silent(settings.HUNG_SECONDS)
     if settings.QUEUE_ENGINE == storechoice.DATABASE:
-        return _look(queues, threads or settings.CELERY_WORKER_CONCURRENCY)
-    return _listen(queues, threads)
+        code = _look(queues, threads or settings.CELERY_WORKER_CONCURRENCY)
+    else:
+        code = _listen(queues, threads)
+    return code or (WORN_OUT if _worn_out() else 0)
+
+
+def _worn_out() -> bool:
+    from queueing.calls import calls
+
+    return calls.told
+
+
+def _end_when_worn_out() -> None:
+    """End as a signal ends it, softly, when too many calls hang: whoever watches starts another."""
+    from queueing.calls import calls
+
+    calls.worn_out = lambda: os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _listen(queues: Sequence[str], threads: int | None) -> int:
@@ -58,6 +78,7 @@ def _listen(queues: Sequence[str], threads: int | None) -> int:
         quiet=True,
         redirect_stdouts=False,
     )
+    _end_when_worn_out()
     process.start()
     return int(process.exitcode or 0)
 
@@ -93,6 +114,7 @@ def _look(queues: Sequence[str], threads: int) -> int:
     # A thread for each: what takes minutes, such as pruning, must not keep reconcile waiting.
     upkeep = [Upkeep([each], lambda name: app.tasks[name]()) for each in due]
     _end_by_signal(poller.stop)
+    _end_when_worn_out()
     worker_ready.send(sender=poller)
     for each in upkeep:
         each.start()

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from django.utils import timezone
 
 from observations import entries
 from observations.entries import Entry
@@ -38,7 +37,7 @@ def write(made: Iterable[Entry]) -> None:
 
 def rows(made: Iterable[Entry]) -> list[Row]:
     """The entries as they are stored, with the time of now."""
-    at = stored(timezone.now())
+    at = stored(direct.now())
     return [_row(entry, at) for entry in made]
 
 

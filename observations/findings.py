@@ -11,7 +11,6 @@ from typing import Any
 
 import orjson
 from django.db import connection
-from django.utils import timezone
 
 from observations import rendering
 from observations.drafts import Completion, ObservationDraft, Source, SummaryDraft
@@ -190,7 +189,7 @@ def write(findings: Sequence[Finding], source_type: str) -> dict[str, Outcome]:
     first: dict[str, Finding] = {}
     for finding in findings:
         first.setdefault(finding.content, finding)
-    rows = {content: _row(finding, timezone.now()) for content, finding in first.items()}
+    rows = {content: _row(finding, direct.now()) for content, finding in first.items()}
     write = _written_at_once if connection.vendor == "postgresql" else _written
     made = write(findings, rows, source_type) if findings else set()
     outcomes: dict[str, Outcome] = {}
@@ -214,7 +213,7 @@ def _written(findings: Sequence[Finding], rows: Rows, source_type: str) -> set[o
     for row in made:
         ((number,),) = direct.fetch(_INSERT, [row[name] for name in _COLUMNS])
         numbers[str(row["content"])] = number
-    at = stored(timezone.now())
+    at = stored(direct.now())
     links = [
         (link, numbers[one.content], event, source_type, source, one.job.id, at)
         for one in findings
@@ -247,7 +246,7 @@ def _written_at_once(findings: Sequence[Finding], rows: Rows, source_type: str) 
         for one in findings
         for link, event, source in _cited(one, source_type)
     ]  # fmt: skip
-    session_id, at = findings[0].job.session_id, stored(timezone.now())
+    session_id, at = findings[0].job.session_id, stored(direct.now())
     made = direct.fetch(
         _AT_ONCE, [_json(given), session_id, REMEMBERED, _json(links), source_type, at]
     )

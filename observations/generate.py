@@ -13,7 +13,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Max, QuerySet
-from django.utils import timezone
 
 from observations import audit, entries, evidence, findings, modes
 from observations.answers import Task
@@ -22,7 +21,7 @@ from observations.findings import Draft, Finding, Outcome
 from observations.models import Event, Observation, Session
 from observations.modes import Mode
 from observations.providers import Options, Provider, ProviderError, UnknownProvider, provider_named
-from queueing import kinds, states
+from queueing import direct, kinds, states
 from queueing.errors import JobFailed
 from queueing.leases import Job
 from queueing.models import GenerationJob
@@ -98,7 +97,7 @@ class SummariseSession(ObserveEvents):
         """Write the summary and enter it in the audit; a note for the job's history."""
         notes = _stored(jobs, made, "session_summary")
         Session.objects.filter(pk=jobs[0].session_id).update(
-            last_generated_at=timezone.now(), generation_status="completed"
+            last_generated_at=direct.now(), generation_status="completed"
         )
         return notes
 

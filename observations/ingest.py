@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, connection
-from django.utils import timezone
 
 from observations import audit, commits, deliveries, entries, hook_payloads, ordinary, sessions
 from observations.captured import Captured, jobs_of
@@ -106,7 +105,7 @@ def _ordinary_hook(
     if hook.makes == "summary" or hook.end_reason:
         return None
     project = project_id or _project_named(team_id, hook_payloads.project_name(hook.cwd))
-    delivery = _hook_delivery(team_id, project, hook, removed, timezone.now())
+    delivery = _hook_delivery(team_id, project, hook, removed, direct.now())
     job = _observation_job(delivery, kinds.EVENT, origin) if hook.makes == "observation" else None
     key = sessions.key_of(team_id, _hook_session(project, hook))
     (entry,) = entries.captured([delivery.event], (), origin)
@@ -187,7 +186,7 @@ def _arrived(
 ) -> Callable[[], _Written]:
     for project_id in sorted({new.project_id for new in news}):
         sessions.require_project(team_id, project_id)
-    links, now = _Links(team_id, news), timezone.now()
+    links, now = _Links(team_id, news), direct.now()
     asked = [_delivery(team_id, new, links.find(new), now) for new in news]
     silent = {one.key for one, new in zip(asked, news, strict=True) if not new.generate}
 
@@ -337,7 +336,7 @@ def _arrived_hook(
     removed: dict[str, int],
     origin: dict[str, Any],
 ) -> Callable[[], _Written]:
-    now = timezone.now()
+    now = direct.now()
     project = project_id or _project_named(team_id, hook_payloads.project_name(hook.cwd))
     new = _hook_session(project, hook)
     session = sessions.known(team_id, new)

@@ -16,6 +16,7 @@ from queueing.direct import stored
 from queueing.errors import QueueStoreAway
 from queueing.retention import Budget
 from queueing.runner import stopping
+from queueing.statements import now
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ def prune(
     of times at once. Must not be called inside a transaction.
     """
     allowed = allowed or retention.budget()
-    at = at or retention.now()
+    at = at or now()
     jobs = retention.prune(retention.cutoffs(at), allowed)
     gone = _prune_audit(retention.before(settings.RETAIN_AUDIT_DAYS, at), allowed)
     keys, away = _keys(remove=True)
@@ -87,12 +88,12 @@ def prune(
 def pruned_ago() -> float | None:
     """How many seconds ago `prune` was done; None if never."""
     ran_at = retention.ran_at(ALL)
-    return (retention.now() - ran_at).total_seconds() if ran_at else None
+    return (now() - ran_at).total_seconds() if ran_at else None
 
 
 def look() -> Pruned:
     """What `prune` would delete."""
-    at = retention.now()
+    at = now()
     before = retention.before(settings.RETAIN_AUDIT_DAYS, at)
     old = int(direct.fetch(_COUNT, [stored(before)])[0][0]) if before else 0
     keys, away = _keys(remove=False)

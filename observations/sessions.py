@@ -7,7 +7,6 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
-from django.utils import timezone
 
 from observations import audit, entries, identity
 from observations.drafts import JSON
@@ -47,11 +46,11 @@ def start(team_id: str, new: NewSession, *, origin: Origin = BY_PROGRAM) -> tupl
     require_project(team_id, new.project_id)
     new = _clean(new)
     with transaction.atomic():
-        session, created = found_or_made(team_id, new, timezone.now(), origin)
+        session, created = found_or_made(team_id, new, direct.now(), origin)
         if not created and session.ended_at:
             session.ended_at, session.end_reason = None, ""
             # Silence is counted from now.
-            session.last_event_at = timezone.now()
+            session.last_event_at = direct.now()
             session.save(update_fields=["ended_at", "end_reason", "last_event_at"])
             audit.write([entries.session(entries.SESSION_WRITE, session, origin)])
     return session, created
@@ -175,7 +174,7 @@ def end(
         if project_id not in (None, session.project_id):
             raise Forbidden("API key is scoped to a different project")
         if session.ended_at is None:
-            _close(session, timezone.now(), "ended")
+            _close(session, direct.now(), "ended")
         latest = _latest_summary(session)
         new = None if latest and not has_news(session) else summary(session, origin)
         rows = outbox.enqueue([new]) if new else ()
@@ -219,7 +218,7 @@ def close_idle(now: datetime | None = None) -> int:
 
     Returns how many were closed.
     """
-    moment = now or timezone.now()
+    moment = now or direct.now()
     limit = moment - timedelta(seconds=settings.SESSION_IDLE_SECONDS)
     open_ones = Session.objects.filter(ended_at__isnull=True, last_event_at__lt=limit)
     closed = 0

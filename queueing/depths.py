@@ -30,6 +30,8 @@ RARITY = 50
 # So many lines of history are looked through for what was done last: all that was done since
 # the oldest of them is among them.
 LINES = 5_000
+# A call that was left behind is told of for so long.
+HUNG_SECONDS = 300.0
 # A head that was nudged and not taken for so long, without a message, lacks one.
 LACKING_SECONDS = 60.0
 # A head that is due is taken within this, unless all who could take it are at work.
@@ -69,6 +71,7 @@ class Table:
 
     `open` has the jobs by kind and state. `done_age` is None where nothing was done lately.
     `pause` is the provider's own, `holds` are what operators pause.
+    `hung` is how many calls were left behind in the last `HUNG_SECONDS`.
     """
 
     open: Counts
@@ -78,13 +81,14 @@ class Table:
     canaries: Sequence[Canary]
     pause: Paused | None
     holds: Sequence[Hold] = ()
+    hung: int = 0
 
 
 def table() -> Table:
     """Read it all."""
     return Table(
         open_jobs(), heads(), held(), done_age(), canaries.latest(), pauses.current(),
-        pauses.held(),
+        pauses.held(), hung(),
     )  # fmt: skip
 
 
@@ -116,6 +120,12 @@ def done_age() -> float | None:
     for last, now in fetch("last_done", [LINES]):
         return (moment(now) - moment(last)).total_seconds() if last else None
     return None
+
+
+def hung() -> int:
+    """How many calls hung of late and were left behind, as the latest history says."""
+    ((count,),) = fetch("hung", [LINES, seconds(-HUNG_SECONDS)])
+    return int(count)
 
 
 def counts() -> Counts:

@@ -5,12 +5,15 @@ Errors are Django's all the same, and so are transactions. Texts are in Django's
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from itertools import accumulate
 from typing import Any, TypeAlias
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
+
+from queueing.clock import clock, since_boot
 
 # What a statement takes is what its column does; the driver checks it.
 Params: TypeAlias = Sequence[Any]
@@ -19,6 +22,10 @@ _ROWS_AT_ONCE = 100
 # Classes and codes of PostgreSQL: connection exceptions, the server's end, and that of a session
 # that stood still in a transaction.
 _GOODBYES = ("08", "57P", "25P03")
+# Where a text for SQLite wants the time.
+NOW = ":now"
+# So often (s) PostgreSQL is asked for its time.
+ASK_SECONDS = 10.0
 
 
 @cache
@@ -37,9 +44,11 @@ def fetch(text: str, params: Params = (), *, anew: bool = False) -> list[tuple[A
         cursor = _prepared(database, text, params, prepare=False if anew else None)
         # Not its `description`, which is made anew for each who asks.
         return cursor.fetchall() if cursor.pgresult.nfields else []
+    statement = _numbered(text)
     with database.wrap_database_errors:
+        clock.look(database.connection)
         rows: list[tuple[Any, ...]] = database.connection.execute(
-            _question_marks(text), params
+            statement.text, statement.given(params)
         ).fetchall()
     return rows
 
@@ -54,8 +63,10 @@ def execute_many(text: str, rows: Iterable[Params]) -> None:
             values = [value for row in some for value in row]
             _prepared(database, _inserting(text, len(some)), values)
         return
+    statement = _numbered(text)
     with database.wrap_database_errors:
-        database.connection.executemany(_question_marks(text), rows)
+        clock.look(database.connection)
+        database.connection.executemany(statement.text, map(statement.given, rows))
 
 
 def _connected() -> Any:
@@ -87,9 +98,50 @@ def _inserting(text: str, rows: int) -> str:
     return f"{head}{values}{', '.join([rest[:end]] * rows)}{rest[end:]}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    """A statement as SQLite takes it. `timed`: it has one parameter more, the time."""
+
+    text: str
+    timed: bool
+
+    def given(self, params: Params) -> Params:
+        """What it is to be run with."""
+        return [*params, clock.text()] if self.timed else params
+
+
 @cache
-def _question_marks(text: str) -> str:
-    return text.replace("%s", "?").replace("%%", "%")
+def _numbered(text: str) -> _Statement:
+    parts = text.split("%s")
+    numbered = "".join(f"?{place}{part}" for place, part in enumerate(parts) if place)
+    whole = (parts[0] + numbered).replace("%%", "%")
+    return _Statement(whole.replace(NOW, f"?{len(parts)}"), NOW in whole)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What PostgreSQL said the time was, and when, in seconds since the machine started."""
+
+    time: datetime
+    at: float
+
+
+_told: dict[str, _Told] = {}
+
+
+def now() -> datetime:
+    """The database's time, at the cost of asking it every few seconds: a process's own may be off.
+
+    PostgreSQL is asked in the transaction that there is. Raises Django's database errors.
+    """
+    if vendor() == "sqlite":
+        clock.look(_connected().connection)
+        return clock.now()
+    last = _told.get("last")
+    if last is None or since_boot() - last.at > ASK_SECONDS:
+        ((time,),) = fetch("SELECT clock_timestamp()")
+        _told["last"] = last = _Told(time.astimezone(UTC), since_boot())
+    return last.time + timedelta(seconds=since_boot() - last.at)
 
 
 def was_lost(error: BaseException) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Q, QuerySet
 
-from queueing import pauses, statements, states
+from queueing import identity, pauses, statements, states
 from queueing.depths import Held
 from queueing.models import GenerationJob
 from queueing.pauses import Subject
@@ -22,7 +22,7 @@ class Left:
     @property
     def told(self) -> str:
         """All of it in words."""
-        hands = [f"{each.worker} has {each.jobs} of {each.kind}" for each in self.in_hand]
+        hands = [f"{identity.shown(each.worker)} has {each.jobs} of {each.kind}" for each in self.in_hand]
         held = self.waiting - self.may_run
         waits = f"{self.waiting} wait" + (f", {held} of them paused" if held else "")
         return "; ".join([*(hands or ["nothing is in hand"]), waits])

@@ -13,8 +13,8 @@ _SEPARATOR = "\x1f"
 class Kind:
     """One kind of job.
 
-    `max_attempts` counts starts, `timeout` is the deadline of one attempt in seconds, `batch_jobs`
-    and `batch_tokens` bound how much of a lane's backlog one claim takes along.
+    `max_attempts` counts starts, `batch_jobs` and `batch_tokens` bound how much of a lane's backlog
+    one claim takes along.
     """
 
     name: str
@@ -23,7 +23,6 @@ class Kind:
     source_type: str
     job_type: str
     max_attempts: int = 3
-    timeout: float = 120.0
     batch_jobs: int = 1
     batch_tokens: int = 0
 

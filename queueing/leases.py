@@ -5,6 +5,7 @@ about a job carries the job's fencing token; if another worker took the job over
 matches and LeaseLost drops the late result.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +14,16 @@ import orjson
 from django.conf import settings
 from django.db import transaction
 
-from queueing import direct, kinds, limits, states, witness
+from queueing import direct, identity, kinds, limits, states, witness
 from queueing.errors import LeaseLost
 from queueing.outbox import Head
 from queueing.statements import execute_many, fetch, seconds
 
+log = logging.getLogger(__name__)
+
 Details = Mapping[str, Mapping[str, Any]]
+# So long ago (s) a lease ended that is ended now: whoever looks next must find it in the past.
+_AGO = -0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +50,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to work `jobs`, the head of their lane first."""
+    """The right to work `jobs`, the head of their lane first.
+
+    `last_chance`: its job took it over from a worker that fell silent, and has no other start left.
+    """
 
     jobs: tuple[Job, ...]
+    last_chance: bool = False
 
     @property
     def head(self) -> Job:
@@ -74,18 +83,30 @@ class Settled:
     head: Head | None = None
 
 
-def claim(job_id: str, worker: str, *, task: str = "", limited: bool = True) -> Lease | None:
+def claim(
+    job_id: str,
+    worker: str,
+    *,
+    task: str = "",
+    limited: bool = True,
+    at_last: Callable[[], bool] = lambda: True,
+) -> Lease | None:
     """Take the job if it is due, unleased and at the head of its lane; None if it is not.
 
     Queued jobs of the same kind behind it come along, up to the kind's limits. None is the normal
     answer to a duplicate or late message, and to one for a team or project of which as many lanes
     are worked as may be; who knows that there are no such limits says that it is not `limited`.
-    `task` is the id of that message, for the history.
+    `task` is the id of that message, for the history. A job at its last chance is taken only if
+    `at_last` says so; else it is as if nobody had come.
     """
     with transaction.atomic():
         if limited and not limits.admit(job_id):
             return None
-        return _claim(job_id, worker, task)
+        lease = _claim(job_id, worker, task)
+        if lease and lease.last_chance and not at_last():
+            transaction.set_rollback(True)
+            return None
+        return lease
 
 
 def _claim(job_id: str, worker: str, task: str, how: str = "claim_head") -> Lease | None:
@@ -93,9 +114,10 @@ def _claim(job_id: str, worker: str, task: str, how: str = "claim_head") -> Leas
     if not rows:
         return None
     head = Job(*rows[0])
+    last_chance = False
     if head.attempts > 1:
         # It failed or took its worker down before: whatever came along must not share its fate.
-        _take_over(head)
+        last_chance = _take_over(head) and head.attempts >= head.max_attempts
         followers: list[Job] = []
     else:
         followers = _claim_followers(head, worker)
@@ -103,17 +125,21 @@ def _claim(job_id: str, worker: str, task: str, how: str = "claim_head") -> Leas
     details = {"worker": worker, "batch": len(jobs), **({"task": task} if task else {})}
     _record(states.CLAIMED, states.PROCESSING, {j.id: (j.attempts, details) for j in jobs})
     witness.tell(states.CLAIMED, jobs, {"batch": len(jobs)})
-    return Lease(jobs)
+    return Lease(jobs, last_chance)
 
 
-def _take_over(head: Job) -> None:
-    """Free what a worker that is gone left leased behind the head, and tell what had stalled."""
+def _take_over(head: Job) -> bool:
+    """Free what a worker that is gone left leased behind the head, and tell what had stalled.
+
+    Returns whether the head had: whether the worker that had it last fell silent.
+    """
     freed = [Job(*row) for row in fetch("free_followers", [head.lane_id, head.seq])]
     _record(states.RELEASED, states.QUEUED, {job.id: (job.attempts, {}) for job in freed})
     # Whoever fails a job says so; a claim that nothing followed is one whose worker fell silent.
     held = fetch("last_event", [head.id]) == [(states.CLAIMED,)]
     if stalled := [*([head] if held else []), *freed]:
         witness.tell(states.STALLED, stalled, {})
+    return held
 
 
 def _claim_followers(head: Job, worker: str) -> list[Job]:
@@ -156,6 +182,25 @@ def renew(leases: Iterable[Lease]) -> set[tuple[str, int]]:
     params = [*_flat(asked), seconds(settings.LEASE_SECONDS)]
     with transaction.atomic():
         return {(row[0], row[1]) for row in fetch("renew", params, items=len(asked))}
+
+
+def end_those_of_the_dead() -> int:
+    """End the leases of processes of this very host that are gone; how many jobs that were.
+
+    Their jobs need not wait for the leases to run out. A process that lives, or of which nothing
+    can be told from here, keeps its own.
+    """
+    holders = {text: identity.read(text) for (text,) in fetch("holders", [])}
+    gone = sorted(text for text, known in holders.items() if known and known.is_gone())
+    if not gone:
+        return 0
+    with transaction.atomic():
+        ended = fetch("end_leases", [seconds(_AGO), *gone], items=len(gone))
+        if lanes := sorted({lane for (lane,) in ended}):
+            fetch("these_unwoken", lanes, items=len(lanes))
+    names = ", ".join(map(identity.shown, gone))
+    log.info("%d jobs were in the hands of workers that are gone (%s)", len(ended), names)
+    return len(ended)
 
 
 def settle(

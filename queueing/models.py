@@ -206,6 +206,16 @@ class Pruning(models.Model):
         return f"{self.subject} pruned"
 
 
+class Boot(models.Model):
+    """When a machine started whose processes write into a SQLite file (`queueing.clock`)."""
+
+    machine = models.CharField(max_length=100, unique=True)
+    started = models.FloatField(help_text="Seconds since 1970, by its clock at the time.")
+
+    def __str__(self) -> str:
+        return self.machine
+
+
 class GenerationJobEvent(models.Model):
     """One line of a job's history: every transition is one row, never edited."""
 

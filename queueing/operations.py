@@ -39,22 +39,21 @@ class Cancelled:
 def retry(job_id: str, by: Origin = OPERATOR) -> Retried:
     """Queue a failed or cancelled job again, at the tail of its lane, with a fresh budget.
 
-    A queued job is left as it is, but nudged. `by` says who asks, for the job's history. Raises
-    JobNotFound; JobConflict for a job that is processing or completed.
+    One whose worker fell silent, so that its lease has run out, is queued where it stands. A queued
+    job is left as it is, but nudged. `by` says who asks, for the job's history. Raises JobNotFound;
+    JobConflict for a job that a worker has in hand, or that is completed.
     """
     with transaction.atomic():
         job = _locked(job_id)
-        if job.state == states.PROCESSING:
-            raise JobConflict(
-                "Generation job is currently processing; cancel or wait for completion before "
-                "retrying"
-            )
         if job.state == states.COMPLETED:
             raise JobConflict(
                 "Generation job already completed; retrying would duplicate observations"
             )
         already_queued = job.state == states.QUEUED
-        head = _head_if_first(job) if already_queued else _requeue(job, by)
+        if job.state == states.PROCESSING:
+            _free(job, by)
+        stays = job.state in states.OPEN
+        head = _head_if_first(job) if stays else _requeue(job, by)
         _tell(states.RETRIED, job, states.QUEUED, by)
         now = _reloaded(job_id)  # which the next moment may have forgotten
     published = outbox.publish([head]) if head else 1
@@ -144,6 +143,17 @@ def _requeue(job: GenerationJob, by: Origin) -> Head | None:
     for (count,) in fetch("requeue", [tail, job.id]):
         _record(job.id, states.RETRIED, states.QUEUED, count, by)
     return Head(job.id, job.kind) if head == tail else None
+
+
+def _free(job: GenerationJob, by: Origin) -> None:
+    """Queue a stalled job in its place. Its worker, should it wake, finds that it has no lease."""
+    rows = fetch("requeue_stalled", [job.id])
+    if not rows:
+        raise JobConflict(
+            "Generation job is currently processing; cancel or wait for completion before retrying"
+        )
+    for (count,) in rows:
+        _record(job.id, states.RETRIED, states.QUEUED, count, by)
 
 
 def _cancel(job: GenerationJob, by: Origin) -> Head | None:

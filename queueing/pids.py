@@ -5,11 +5,13 @@ A mark holds the number and a start token, and nothing is signalled whose token 
 """
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from queueing.errors import QueueingError
@@ -124,14 +126,21 @@ def _linux_token(pid: int) -> str:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""
-    return "" if fields[0] in {"Z", "X"} else f"{_boot()}:{fields[19]}"
+    # Some sandboxes hide the boot's id.
+    return "" if fields[0] in {"Z", "X"} else f"{boot() or 'boot'}:{fields[19]}"
 
 
-def _boot() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:  # some sandboxes hide it
-        return "boot"
+@cache
+def boot() -> str:
+    """What tells this run of the machine from any other of any machine; "" if nothing does."""
+    with suppress(OSError, subprocess.SubprocessError):
+        if sys.platform == "linux":
+            return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        if sys.platform == "darwin":
+            asked = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
+            said = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True)
+            return said.stdout.strip()
+    return ""
 
 
 def _folder_of(pid: int) -> str:

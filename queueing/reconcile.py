@@ -29,10 +29,12 @@ GRACE_WAITING = 30.0
 def reconcile() -> int:
     """One pass: nudge the heads that want it, if any must be. Returns how many were published.
 
+    Leases of workers of this host that are gone end first, so that their jobs are among those.
     Each pass sees to the canaries as well, last of all.
 
     Raises QueueStoreAway if the store cannot be asked.
     """
+    leases.end_those_of_the_dead()
     heads = _wanting() if broker.can_lose() else _spent()
     exhausted = [leases.bury_exhausted(head.job_id) for head, spent in heads if spent]
     ready = [head for head, spent in heads if not spent]

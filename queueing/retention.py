@@ -17,6 +17,7 @@ from django.db import transaction
 
 from queueing import direct, kinds, states
 from queueing.direct import moment, stored
+from queueing.statements import now
 
 JOBS = "jobs"
 # So many jobs go in one transaction: some ten milliseconds.
@@ -31,10 +32,6 @@ SKEW = timedelta(days=1)
 # Locks are taken as everywhere (`statements`): jobs, then lanes; what another has is passed over.
 _LOCKED = {"sqlite": "", "postgresql": "FOR UPDATE SKIP LOCKED"}
 _BYTEWISE = {"sqlite": "", "postgresql": 'COLLATE "C"'}
-_NOW = {
-    "sqlite": "SELECT strftime('%%Y-%%m-%%d %%H:%%M:%%f000', 'now')",
-    "postgresql": "SELECT clock_timestamp()",
-}
 
 # A summary is the mark up to which its session is told; the next begins behind it.
 _SUPERSEDED = f"""
@@ -123,11 +120,6 @@ class Budget:
 def budget(seconds: float = PASS_SECONDS, stop: Callable[[], bool] = lambda: False) -> Budget:
     """So many seconds from now, unless `stop` says earlier that it is enough."""
     return Budget(time.monotonic() + seconds, stop)
-
-
-def now() -> datetime:
-    """The moment by the database's clock."""
-    return moment(direct.fetch(_NOW[direct.vendor()])[0][0])
 
 
 def before(days: int, at: datetime) -> datetime | None:

@@ -4,9 +4,8 @@ This is the worker's door: whatever a handler raises ends here, in the job's row
 """
 
 import logging
-import os
 import random
-import socket
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from queueing import direct, kinds, leases, outbox, pauses, retry, shares, stopping
+from queueing import direct, identity, leases, outbox, pauses, retry, shares, stopping
+from queueing.calls import Hung, calls
 from queueing.errors import JobFailed, LeaseLost
 from queueing.heartbeat import heartbeat
 from queueing.leases import Details, Job, Lease, Settled
@@ -24,7 +24,13 @@ from queueing.pauses import Gate
 
 log = logging.getLogger(__name__)
 
-WORKER = f"{socket.gethostname()}:{os.getpid()}"
+WORKER = str(identity.mine())
+
+
+# Held by the one turn of this process that may have a job at its last chance in hand. A job that
+# takes its worker down takes all others of that worker along: at their last chance it must not be
+# another's doing that they are given up.
+_at_last = threading.Lock()
 
 
 class Handler(Protocol):
@@ -46,6 +52,17 @@ class _Quantum:
     ends_at: float
     task: str
     probing: bool = False
+    at_last: bool = False
+
+    def takes_the_last(self) -> bool:
+        """Whether this turn may take a job at its last chance; if so no other may, to its end."""
+        self.at_last = self.at_last or _at_last.acquire(blocking=False)
+        return self.at_last
+
+    def end(self) -> None:
+        """Let another turn have such a job."""
+        if self.at_last:
+            _at_last.release()
 
     def answered(self) -> None:
         """What was paused works again, if it was to be tried.
@@ -84,8 +101,14 @@ def run(job_id: str, handler: Handler, *, task: str = "") -> int:
 
 def _run(job_id: str, handler: Handler, task: str) -> int:
     quantum = _Quantum(settings.QUANTUM_JOBS, time.monotonic() + settings.QUANTUM_SECONDS, task)
+    try:
+        return _turn(_begin(job_id, quantum), handler, quantum)
+    finally:
+        quantum.end()
+
+
+def _turn(lease: Lease | None, handler: Handler, quantum: _Quantum) -> int:
     settled = 0
-    lease = _begin(job_id, quantum)
     while lease:
         outcome = _step(lease, handler, quantum)
         settled += len(lease.jobs)
@@ -125,7 +148,13 @@ def _begin(job_id: str, quantum: _Quantum) -> Lease | None:
 def _claimed(job_id: str, quantum: _Quantum) -> Lease | None:
     """A lease of the head whose turn it is, if there is one to be had."""
     for head in shares.candidates(job_id):
-        lease = leases.claim(head, WORKER, task=quantum.task, limited=shares.is_limited())
+        lease = leases.claim(
+            head,
+            WORKER,
+            task=quantum.task,
+            limited=shares.is_limited(),
+            at_last=quantum.takes_the_last,
+        )
         if lease:
             shares.begun(lease.head)
             return lease
@@ -194,12 +223,12 @@ def _give_back(lease: Lease, failure: Exception) -> None:
 
 def _work(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
     go_on = quantum.spend(len(lease.jobs))
-    timeout = kinds.BY_NAME[lease.head.kind].timeout
-    with heartbeat.keeping(lease, timeout):
+    ends_at = time.monotonic() + settings.CALL_SECONDS
+    with heartbeat.keeping(lease, settings.CALL_SECONDS):
         work = handler.prepare(lease.jobs)
         # Back into the pool, where there is one: many more calls than connections may be in flight.
         close_old_connections()
-        result = handler.perform(work, timeout)
+        result = _performed(handler, work, ends_at - time.monotonic())
         return leases.settle(
             lease,
             lambda: handler.store(lease.jobs, result),
@@ -207,6 +236,23 @@ def _work(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
             task=quantum.task,
             go_on=go_on and not stopping.begun.is_set() and shares.may_go_on(lease.head),
         )
+
+
+def _performed(handler: Handler, work: Any, timeout: float) -> Any:
+    """What the handler made of it. Raises JobFailed, as for anything that may pass, if it hangs.
+
+    A handler that keeps its time says itself why it gave up, so it has a heartbeat longer: the
+    lease, renewed until the timeout, outlasts that by another two.
+    """
+    try:
+        patience = timeout + settings.HEARTBEAT_SECONDS
+        return calls.within(patience, lambda: handler.perform(work, timeout))
+    except Hung:
+        raise JobFailed(
+            f"the call did not end within {settings.CALL_SECONDS:g} s, and was left behind",
+            classification="hung",
+            transient=True,
+        ) from None
 
 
 def _defect(error: Exception, handler: Handler) -> JobFailed:

@@ -13,8 +13,8 @@ from queueing import direct, lineup, states
 
 _CLOCK = {
     # Six digits, as Django writes them: times are compared as text.
-    "sqlite": ("strftime('%%Y-%%m-%%d %%H:%%M:%%f000', 'now')",
-               "strftime('%%Y-%%m-%%d %%H:%%M:%%f000', 'now', %s || ' seconds')"),
+    "sqlite": (direct.NOW,
+               f"strftime('%%Y-%%m-%%d %%H:%%M:%%f000', {direct.NOW}, %s || ' seconds')"),
     "postgresql": ("clock_timestamp()", "clock_timestamp() + make_interval(secs => %s)"),
 }  # fmt: skip
 # Locks are taken in one order: shares, jobs, then whatever these are about, then their lane. Where
@@ -190,6 +190,15 @@ _TEXTS = {
         WHERE id = %s AND attempts >= max_attempts AND lease_until < {now}
             AND seq = (SELECT head FROM queueing_lane WHERE id = queueing_generationjob.lane_id)
         RETURNING {job}""",
+    "holders": """
+        SELECT DISTINCT leased_by FROM queueing_generationjob
+        WHERE state = 'processing' AND lease_until > {now}""",
+    # As if they had run out. One whose row another has locked is left for the next look.
+    "end_leases": """
+        UPDATE queueing_generationjob SET lease_until = {later}
+        WHERE id IN (SELECT id FROM queueing_generationjob WHERE state = 'processing'
+            AND lease_until > {now} AND leased_by IN ({list}) {unlocked})
+        RETURNING lane_id""",
     # What follows is renewed with its head alone: whoever takes the head over has it locked, and
     # must find the rest unlocked, for to free it. A head that was cancelled no one takes over.
     "renew": """
@@ -236,6 +245,13 @@ _TEXTS = {
             last_error = NULL, completed_at = NULL, failed_at = NULL, cancelled_at = NULL,
             retried_count = retried_count + 1, updated_at = {now}
         WHERE id = %s AND state IN ('failed', 'cancelled')
+        RETURNING retried_count""",
+    # Where it stands: what is behind it must not overtake it.
+    "requeue_stalled": """
+        UPDATE queueing_generationjob SET state = 'queued', lease_until = NULL, leased_by = '',
+            attempts = 0, due_at = {now}, last_error = NULL,
+            retried_count = retried_count + 1, updated_at = {now}
+        WHERE id = %s AND state = 'processing' AND lease_until < {now}
         RETURNING retried_count""",
     # The lane is locked before its jobs are looked at: a statement that waits for the lock would
     # look at them with a snapshot older than the job whose enqueuing it waited for.
@@ -391,6 +407,17 @@ _TEXTS = {
             (SELECT event, created_at FROM queueing_generationjobevent
              ORDER BY id DESC LIMIT %s) AS latest
         WHERE event = 'completed'""",
+    # Of a call that was left behind its line says so, whether the job is tried again or given up.
+    "hung": """
+        SELECT count(*) FROM
+            (SELECT event, details, created_at FROM queueing_generationjobevent
+             ORDER BY id DESC LIMIT %s) AS latest
+        WHERE event IN ('retry_scheduled', 'failed') AND created_at > {later}
+            AND CAST(details AS text) LIKE '%%"hung"%%'""",
+    "these_unwoken": """
+        UPDATE queueing_lane SET woken_at = NULL WHERE id IN
+            (SELECT id FROM queueing_lane WHERE id IN ({list})
+             ORDER BY key {bytewise} {for_update})""",
     "all_unwoken": """
         UPDATE queueing_lane SET woken_at = NULL WHERE id IN
             (SELECT id FROM queueing_lane WHERE head <= tail

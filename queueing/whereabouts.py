@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
-from queueing import pauses, statements, states
+from queueing import identity, pauses, statements, states
 from queueing.errors import JobNotFound
 from queueing.models import GenerationJob
 from queueing.pauses import Hold, Paused
@@ -41,7 +41,7 @@ class Whereabouts:
         if self.job.state in states.FINAL:
             return f"nothing: it is {self.job.state}"
         if self.job.lease_until is not None and not self.is_stalled:
-            return f"{self.job.leased_by}, who works it"
+            return f"{identity.shown(self.job.leased_by)}, who works it"
         return self._obstacle() or self._turn()
 
     def _obstacle(self) -> str:

@@ -6,8 +6,10 @@ It keeps every request, so that tests can say what was never sent.
 import json
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from xml.sax.saxutils import escape, unescape
@@ -21,14 +23,15 @@ Reply = tuple[int, dict[str, str], bytes]
 class StandIn:
     """What is told to the server and what it was asked. `mode` may be changed at any time.
 
-    A mode is a name of TEXTS or STATUSES, "hang", "drip" or "broken", or else itself the text to
-    answer.
+    A mode is a name of TEXTS or STATUSES, "hang", "drip", "slow head", "slowly", "429 until" or
+    "broken", or else itself the text to answer.
     """
 
     def __init__(self) -> None:
         self.mode = "good"
         # Modes for the next requests, one each; then `mode`.
         self.next: list[str] = []
+        self.marked: dict[str, str] = {}  # modes of requests that hold a word, before all others
         self.key = ""  # if set, others are refused with 401
         self.answering = threading.Event()  # while it is clear, requests wait
         self.answering.set()
@@ -126,7 +129,7 @@ STATUSES: dict[str, tuple[int, dict[str, str], Any]] = {
     "402": (402, {}, {"error": {"message": "Insufficient credits"}}),
     "403": (403, {}, {"error": {"message": "not for you"}}),
     "404": (404, {}, {"error": {"message": "no such model"}}),
-    "429": (429, {"Retry-After": "30"}, {"error": {"message": "slow down"}}),
+    "429": (429, {"Retry-After": "120"}, {"error": {"message": "slow down"}}),
     "500": (500, {}, {"error": {"message": "oops PRIVATE-ECHO"}}),
     "not json": (200, {}, "<html>Sign in to the hotel's network</html>"),
     "error in 200": (200, {}, {"error": {"code": 429, "message": "slow down"}}),
@@ -174,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         standin.requests.append(request)
         standin.headers.append({name.lower(): text for name, text in self.headers.items()})
-        mode = standin.next.pop(0) if standin.next else standin.mode
+        mode = self._marked(request) or (standin.next.pop(0) if standin.next else standin.mode)
         if not self.path.endswith("/chat/completions"):
             mode = "404"
         if standin.key and self.headers["Authorization"] != f"Bearer {standin.key}":
@@ -189,8 +192,16 @@ class _Handler(BaseHTTPRequestHandler):
         if mode == "drip":
             self._drip(standin)
             return
+        if mode == "slow head":
+            self._drip_head(standin)
+            return
+        if mode == "slowly":
+            standin.gone.wait(2)
+            mode = "good"
         standin.answering.wait(60)
-        status, headers, body = reply(mode, request)
+        until = {"Retry-After": formatdate(time.time() + 120, usegmt=True)}
+        status, headers, body = reply("429" if mode == "429 until" else mode, request)
+        headers = until if mode == "429 until" else headers
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", **headers}.items():
             self.send_header(name, value)
@@ -198,6 +209,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.close_connection = mode == "broken"
         self.wfile.write(body[: len(body) // 2] if mode == "broken" else body)
+
+    def _marked(self, request: dict[str, Any]) -> str:
+        said = json.dumps(request["messages"])
+        marked = self.server.standin.marked
+        return next((mode for word, mode in list(marked.items()) if word in said), "")
+
+    def _drip_head(self, standin: StandIn) -> None:
+        """No read takes long, and no answer ever begins."""
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        while not standin.gone.wait(0.2):
+            self.wfile.write(b"z")
 
     def _drip(self, standin: StandIn) -> None:
         self.send_response(200)

@@ -49,10 +49,14 @@ def first_run(flower: bool) -> None:
     """Bring the database up to date, and make the admin, team, project and key of a new one."""
     load_django()
     from claudemem import upgrade
+    from queueing import clock
 
     _examine_store()
     with upgrade.alone(click.echo):
         upgrade.bring_up_to_date()
+        if apart := clock.set_right():
+            said = f"the database's clock was set right by {apart:+.0f} s"
+            click.echo(f"{said}, and with it all that waits for a moment", err=True)
         made = prepare()
     if made != Secrets(None, None):
         click.echo(_welcome(made))

@@ -40,9 +40,14 @@ def inspect(tenant: "Tenant", job_id: str, as_json: bool) -> None:
 
 def _report(found: "Whereabouts", history: "list[GenerationJobEvent]") -> dict[str, Any]:
     from claudemem import standing
+    from queueing import identity
 
     job = found.job
-    lease = {"by": job.leased_by, "until": _at(job.lease_until), "expired": found.is_stalled}
+    lease = {
+        "by": identity.shown(job.leased_by),
+        "until": _at(job.lease_until),
+        "expired": found.is_stalled,
+    }
     return {
         **_row(job),
         "waitsFor": found.waits_for,

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from queueing import kinds, pauses, states
+from queueing import identity, kinds, pauses, states
 from queueing.admin.lanes import LanePin, heads_of
 from queueing.admin.operating import CANCEL, RETRY, ask_or_do
 from queueing.browsing import (
@@ -246,7 +246,8 @@ class JobAdmin(ReadOnly[GenerationJob]):
         """Who works on it, and until when that is certain."""
         if job.lease_until is None:
             return NOTHING
-        return f"{job.leased_by or 'a worker'} until {job.lease_until:%Y-%m-%d %H:%M:%S}"
+        holder = identity.shown(job.leased_by) or "a worker"
+        return f"{holder} until {job.lease_until:%Y-%m-%d %H:%M:%S}"
 
     @admin.display(description="ended")
     def ended(self, job: GenerationJob) -> str:

@@ -27,7 +27,7 @@ def _altered(editor: BaseDatabaseSchemaEditor, how: str) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("queueing", "0005_pauses_by_operators")]
+    dependencies = [("queueing", "0006_boot")]
 
     operations = [
         migrations.CreateModel(

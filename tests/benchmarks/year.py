@@ -273,7 +273,8 @@ def _prune(offset: int) -> float:
     """Prune as of that day; how many seconds it took."""
     from claudemem import daylogs, leash, settings
     from observations import retention
-    from queueing.retention import budget, now
+    from queueing.retention import budget
+    from queueing.statements import now
 
     started = time.monotonic()
     retention.prune(budget(3600.0), at=now() + timedelta(days=offset))

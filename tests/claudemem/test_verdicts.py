@@ -157,6 +157,10 @@ def test_where_nothing_waits_nothing_need_have_been_done() -> None:
     assert bad(readings(table(done_age=10**6))) == {}
 
 
+def test_calls_that_hung_of_late_are_told_of() -> None:
+    assert bad(readings(table(hung=2))) == {"provider": "late"}
+
+
 def test_a_pause_is_late_and_no_failure() -> None:
     pause = Paused("a key was refused: sk-…", "auth_invalid", 2, 12.0)
     seen = readings(table(pause=pause))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from observations import generate, ingest, tasks
+from observations import generate, ingest, keys, scopes, tasks
 from observations.drafts import Completion, ObservationDraft, Source
 from observations.models import Event, Observation, ObservationSource, Project, Session
 from observations.modes import Mode
@@ -94,6 +94,23 @@ def test_a_settled_job_says_what_it_made(project: Project, sent: list[tuple[str,
         "observationCount": 1,
         "mergedCount": 0,
     }
+
+
+@pytest.mark.parametrize("fate", ["revoked", "deleted"])
+def test_what_a_key_had_queued_is_worked_whatever_becomes_of_the_key(
+    project: Project, sent: list[tuple[str, str]], fate: str
+) -> None:
+    key = keys.create("k", [scopes.MEMORIES_WRITE], team=project.team, project=project).key
+    origin = {"source": "http", "api_key_id": key.id}
+    for number in range(2):
+        ingest.capture_hook(project.team_id, project.id, tool(number), origin=origin)
+    if fate == "revoked":
+        keys.revoke(key.id)
+    else:
+        key.delete()
+    work(sent)
+    assert list(GenerationJob.objects.values_list("state", "attempts")) == [("completed", 1)] * 2
+    assert Observation.objects.count() == 2
 
 
 def test_what_is_said_again_in_the_same_words_is_one_memory_with_more_sources(

@@ -66,7 +66,7 @@ def test_a_recording_is_captured_once_however_often_it_is_replayed(
     counts = Event.objects.count(), GenerationJob.objects.count(), Session.objects.count()
     # Long after the window in which deliveries that are alike are the same.
     later = datetime.now(UTC) + timedelta(days=1)
-    monkeypatch.setattr("django.utils.timezone.now", lambda: later)
+    monkeypatch.setattr("queueing.direct.now", lambda: later)
     again = replay(project, file)
     assert all(one.duplicate for one in again)
     assert [one.event.id for one in again] == [one.event.id for one in first]
@@ -295,7 +295,7 @@ def test_a_second_compaction_of_a_prompt_is_summarised_too(
     made = []
     for number in range(2):
         later = datetime.now(UTC) + timedelta(minutes=number)
-        monkeypatch.setattr("django.utils.timezone.now", lambda at=later: at)
+        monkeypatch.setattr("queueing.direct.now", lambda at=later: at)
         capture_hook(project, hook(tool_use_id=f"t{number}", prompt_id="p1"))
         made.append(capture_hook(project, hook("PreCompact", prompt_id="p1")).job)
     assert all(made)
@@ -306,7 +306,7 @@ def test_an_agent_can_resume_an_ended_session_again_and_again(
 ) -> None:
     for number in range(3):
         later = datetime.now(UTC) + timedelta(minutes=number)
-        monkeypatch.setattr("django.utils.timezone.now", lambda at=later: at)
+        monkeypatch.setattr("queueing.direct.now", lambda at=later: at)
         assert not capture_hook(project, hook("SessionStart", source="resume")).duplicate
         assert Session.objects.get().ended_at is None
         capture_hook(project, hook("SessionEnd", reason="other", n=number))

@@ -8,7 +8,6 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import Queue
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -297,7 +296,7 @@ def test_alike_deliveries_are_one_across_the_border_of_two_windows(
     told = []
     for seconds in (9.9, 10.1, 19.8, 31.0):
         moment = datetime.fromtimestamp(1_800_000_000 + seconds, UTC)
-        monkeypatch.setattr(ingest, "timezone", SimpleNamespace(now=lambda at=moment: at))
+        monkeypatch.setattr("queueing.direct.now", lambda at=moment: at)
         told.append(capture(project, alike).duplicate)
     assert told == [False, True, True, False]
 

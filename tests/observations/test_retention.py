@@ -16,7 +16,7 @@ from observations.ingest import NewEvent
 from observations.models import AuditEntry, Event, Observation, Project, Session
 from queueing import broker, kinds, outbox
 from queueing.models import GenerationJob, Pruning
-from queueing.retention import now
+from queueing.statements import now
 from tests.queueing.test_retention import age, long_ago
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -1,10 +1,12 @@
 """The lane protocol, statement by statement, on a real database."""
 
+from dataclasses import replace
+
 import pytest
 from django.db import transaction
 from django.test import override_settings
 
-from queueing import broker, kinds, leases, operations, outbox, states
+from queueing import broker, identity, kinds, leases, operations, outbox, states
 from queueing.errors import JobConflict, LeaseLost
 from queueing.leases import Lease
 from queueing.models import GenerationJob, GenerationJobEvent, Lane
@@ -286,6 +288,75 @@ def test_a_job_at_work_or_done_cannot_be_retried(enqueue: Enqueue, how: str) -> 
         settled(lease)
     with pytest.raises(JobConflict, match=how):
         operations.retry(job.id)
+
+
+def test_a_stalled_job_is_retried_where_it_stands_and_its_worker_is_fenced(
+    enqueue: Enqueue, published: list[str]
+) -> None:
+    first, second = enqueue("lane", 2, kind=kinds.SUMMARY)
+    late = claimed(first.id)
+    expire(first.id)
+    retried = operations.retry(first.id)
+    assert (retried.job.state, retried.job.seq, retried.job.attempts) == (states.QUEUED, 1, 0)
+    assert (retried.job.retried_count, retried.already_queued) == (1, False)
+    assert published == [first.id]
+    assert leases.renew([late]) == set()
+    with pytest.raises(LeaseLost):
+        settled(late)
+    assert leases.claim(second.id, "worker") is None
+    settled(claimed(first.id))
+    settled(claimed(second.id))
+    assert history(first.id) == ["queued", "processing", "retried", "processing", "completed"]
+
+
+def test_a_stalled_job_behind_a_stalled_head_keeps_its_place_too(
+    enqueue: Enqueue, published: list[str]
+) -> None:
+    first, second = enqueue("lane", 2)
+    for job in claimed(first.id).jobs:
+        expire(job.id)
+    assert operations.retry(second.id).job.seq == 2
+    assert published == []
+    assert [job.id for job in claimed(first.id).jobs] == [first.id]
+
+
+def test_the_leases_of_a_dead_process_of_this_host_end_at_once_and_no_others(
+    enqueue: Enqueue,
+) -> None:
+    me = identity.mine()
+    holders = {
+        "dead": replace(me, began="1"),
+        "living": me,
+        "elsewhere": replace(me, began="1", place="0123456789abcdef"),
+    }
+    jobs = {name: enqueue(name)[0].id for name in (*holders, "nobody we know")}
+    for name, job_id in jobs.items():
+        assert leases.claim(job_id, str(holders.get(name, name)))
+    assert leases.end_those_of_the_dead() == 1
+    taken = [name for name, job_id in jobs.items() if leases.claim(job_id, str(me))]
+    assert taken == ["dead"]
+    assert leases.end_those_of_the_dead() == 0
+
+
+def test_at_its_last_chance_a_job_waits_for_a_worker_that_lets_it(enqueue: Enqueue) -> None:
+    (job,) = enqueue()
+    for _ in range(kinds.EVENT.max_attempts - 1):
+        assert not claimed(job.id).last_chance
+        expire(job.id)
+    assert leases.claim(job.id, "worker", at_last=lambda: False) is None
+    row = GenerationJob.objects.get(pk=job.id)
+    assert (row.attempts, row.token, row.state) == (2, 2, states.PROCESSING)
+    assert history(job.id) == ["queued", "processing", "processing"]
+    lease = claimed(job.id)
+    assert lease.last_chance
+    settled(lease)
+
+
+def test_a_last_attempt_after_failures_that_were_told_is_like_any_other(enqueue: Enqueue) -> None:
+    (job,) = enqueue()
+    for _ in range(kinds.EVENT.max_attempts - 1):
+        leases.reschedule(claimed(job.id), 0.0, ERROR)
+    assert leases.claim(job.id, "worker", at_last=lambda: False)
 
 
 def test_enqueueing_needs_no_turn_to_wait_for(enqueue: Enqueue) -> None:

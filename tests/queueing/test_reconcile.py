@@ -1,12 +1,13 @@
 """Broker and rows are made to agree, whatever was lost on either side."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.conf import LazySettings
 from django.db.models import F
 
-from queueing import broker, kinds, leases, reconcile, states
+from queueing import broker, identity, kinds, leases, reconcile, states
 from queueing.errors import QueueStoreAway
 from queueing.models import GenerationJob, Lane
 from tests.queueing.conftest import Enqueue
@@ -122,6 +123,16 @@ def test_a_dead_workers_job_is_published_again(
     time_passes()
     assert reconcile.reconcile() == 1
     assert published == [job.id]
+
+
+def test_a_job_of_a_worker_that_died_on_this_host_is_published_at_once(
+    enqueue: Enqueue, published: list[str], depths: dict[str, int]
+) -> None:
+    (job,) = enqueue()
+    assert leases.claim(job.id, str(replace(identity.mine(), began="1")))
+    assert reconcile.reconcile() == 1
+    assert published == [job.id]
+    assert leases.claim(job.id, "worker")
 
 
 def test_a_lost_nudge_for_a_dead_workers_job_is_repeated_soon(

@@ -16,6 +16,7 @@ from queueing.errors import JobNotFound
 from queueing.models import GenerationJob, GenerationJobEvent, Lane, Pruning, new_id
 from queueing.outbox import Enqueued, NewJob
 from queueing.retention import Cutoffs
+from queueing.statements import now
 from tests.queueing.conftest import Enqueue
 from tests.queueing.test_leases import claimed, settled, state
 from tests.queueing.test_races import at_once
@@ -40,7 +41,7 @@ def long_ago() -> str:
 
 
 def limits(completed: int = 30, failed: int = 90) -> Cutoffs:
-    at = retention.now()
+    at = now()
     return Cutoffs(retention.before(completed, at), retention.before(failed, at))
 
 
@@ -108,7 +109,7 @@ def test_zero_days_keep_for_ever(enqueue: Enqueue) -> None:
     assert retention.over(limits(0, 0)) == prune(0, 0) == 0
     assert prune(0, 90) == 0
     assert there(job) == [True]
-    assert not Pruning.objects.exclude(before=None).filter(before__gt=retention.now()).exists()
+    assert not Pruning.objects.exclude(before=None).filter(before__gt=now()).exists()
 
 
 def test_a_busy_lane_keeps_its_numbers(enqueue: Enqueue) -> None:
@@ -213,7 +214,7 @@ def test_a_retried_job_that_was_found_to_be_over_is_left_alone(
 
 
 def test_how_far_was_pruned_is_known_and_only_grows(enqueue: Enqueue) -> None:
-    at = retention.now()
+    at = now()
     assert not retention.may_be_pruned(at - timedelta(days=4000))
     prune(30, 90)
     prune(90, 300)
@@ -235,7 +236,7 @@ def test_of_many_who_are_asked_one_has_the_turn_until_it_is_due_again() -> None:
 
 def test_the_settings_say_how_long(enqueue: Enqueue) -> None:
     with override_settings(RETAIN_JOBS_DAYS=2, RETAIN_FAILED_JOBS_DAYS=0):
-        at = retention.now()
+        at = now()
         assert retention.cutoffs(at) == Cutoffs(at - timedelta(days=2), None)
 
 

@@ -1,19 +1,25 @@
 """Running jobs: in their lane's order, and whatever a handler raises ends in the job's row."""
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
-from django.db import DataError, IntegrityError, OperationalError
+from django.conf import LazySettings
+from django.db import DataError, IntegrityError, OperationalError, connection
+from django.db.models import F
 from django.test import override_settings
 from django.utils import timezone
 
 from queueing import kinds, leases, operations, runner, states, stopping
+from queueing.calls import calls
 from queueing.errors import JobFailed
 from queueing.leases import Details, Job
 from queueing.models import GenerationJob, GenerationJobEvent
 from tests.queueing.conftest import Enqueue
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -139,6 +145,49 @@ def test_nothing_is_given_back_of_what_is_settled_or_lost(
     stopping.give_back(lease, "too late")
     assert published == []
     assert rows() == [("cancelled", 1)]
+
+
+def test_a_call_that_hangs_costs_an_attempt_and_its_lane_goes_on(
+    enqueue: Enqueue, published: list[str], settings: LazySettings
+) -> None:
+    (job,) = enqueue("lane", 1)
+    recorder, release = Recorder(), threading.Event()
+    settings.CALL_SECONDS, settings.HEARTBEAT_SECONDS = 0.2, 0.1
+    with patch.object(recorder, "perform", lambda work, timeout: release.wait(60) and work):
+        assert runner.run(job.id, recorder) == 1
+    row = GenerationJob.objects.get(pk=job.id)
+    assert (row.state, row.attempts) == (states.QUEUED, 1)
+    assert row.last_error["classification"] == "hung"
+    assert "did not end within 0.2 s" in row.last_error["reason"]
+    release.set()
+    until(lambda: calls.hung == 0)
+
+
+def test_of_jobs_at_their_last_chance_a_process_has_one_in_hand(
+    enqueue: Enqueue, published: list[str]
+) -> None:
+    jobs = [enqueue(lane)[0].id for lane in ("first", "second")]
+    for job_id in jobs:
+        for _ in range(kinds.EVENT.max_attempts - 1):
+            assert leases.claim(job_id, "a worker that died")
+            GenerationJob.objects.filter(pk=job_id).update(lease_until=F("created_at"))
+    recorder = Recorder()
+
+    class Both(Recorder):
+        def perform(self, work: list[str], timeout: float) -> list[str]:
+            in_another_turn(lambda: runner.run(jobs[1], recorder))
+            return work
+
+    assert runner.run(jobs[0], Both()) == 1
+    assert recorder.calls == []
+    assert runner.run(jobs[1], recorder) == 1
+
+
+def in_another_turn(run: Callable[[], object]) -> None:
+    """As another thread of the worker's does."""
+    thread = threading.Thread(target=lambda: (run(), connection.close()))
+    thread.start()
+    thread.join()
 
 
 def test_a_transient_failure_waits_in_its_lane(enqueue: Enqueue, published: list[str]) -> None:

@@ -59,14 +59,18 @@ def seconds_of(retry_after: str | None, now: datetime) -> float | None:
     return min(wait, _LONGEST_WAIT) if wait >= 0 else None
 
 
-def _until(date: str, now: datetime) -> float:
+def moment_of(date: str | None) -> datetime | None:
+    """The moment that a header names; None if it cannot be read."""
     try:
-        moment = parsedate_to_datetime(date)
+        moment = parsedate_to_datetime(date or "")
     except ValueError:
-        return -1.0
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _until(date: str, now: datetime) -> float:
+    moment = moment_of(date)
+    return max(0.0, (moment - now).total_seconds()) if moment else -1.0
 
 
 def _phrase(status: int) -> str:

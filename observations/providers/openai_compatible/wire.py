@@ -14,7 +14,7 @@ import openai
 
 from observations.providers.errors import ProviderError
 from observations.providers.openai_compatible import deadlines
-from observations.providers.openai_compatible.failures import refused
+from observations.providers.openai_compatible.failures import moment_of, refused
 
 Message = dict[str, str]
 
@@ -111,7 +111,7 @@ class Wire:
             response.status_code,
             body,
             retry_after=response.headers.get("retry-after"),
-            now=datetime.now(UTC),
+            now=_their_time(response),
         )
 
     def _answer(self, response: Any) -> Answer:
@@ -126,9 +126,14 @@ class Wire:
             status = code if isinstance(code, int) and 400 <= code < 600 else 200
             after = response.headers.get("retry-after")
             raise refused(
-                self._who, status, json.dumps(error), retry_after=after, now=datetime.now(UTC)
+                self._who, status, json.dumps(error), retry_after=after, now=_their_time(response)
             )
         return answer_of(data)
+
+
+def _their_time(response: Any) -> datetime:
+    """When it answered, by its own clock: a moment that it names is by that one, not by ours."""
+    return moment_of(response.headers.get("date")) or datetime.now(UTC)
 
 
 def answer_of(data: dict[str, Any]) -> Answer:

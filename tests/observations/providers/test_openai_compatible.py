@@ -1,17 +1,19 @@
 """Asking a model: what is sent, what is made of good answers, and what bad ones end in."""
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from observations import modes
 from observations.drafts import Completion, ObservationDraft, Source
 from observations.providers import Options, ProviderError, UnknownProvider, provider_named
-from observations.providers.openai_compatible import OpenAICompatible
+from observations.providers.openai_compatible import OpenAICompatible, wire
 from observations.providers.openai_compatible.failures import classify, seconds_of
 from tests.contracts.provider_suite import event, source, worked
 from tests.observations.providers.making import RECORDINGS, recorded
@@ -119,7 +121,7 @@ def test_an_answer_that_stays_unreadable_is_a_parse_error(standin: StandIn, mode
         ("402", "quota_exhausted", None),
         ("403", "auth_invalid", None),
         ("404", "unrecoverable", None),
-        ("429", "rate_limit", 30.0),
+        ("429", "rate_limit", 120.0),
         ("500", "transient", None),
         ("error in 200", "rate_limit", None),
         ("not json", "parse_error", None),
@@ -133,6 +135,28 @@ def test_a_refusal_has_its_class_and_is_not_repeated(
     error = failure(standin, mode)
     assert (error.classification, error.retry_after) == (classification, wait)
     assert len(standin.requests) == 1
+
+
+@pytest.mark.parametrize("hours", [-1, 0, 1])
+def test_a_moment_to_wait_for_is_by_the_clock_of_whoever_named_it(
+    standin: StandIn, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    ours = SimpleNamespace(now=lambda tz: datetime.now(tz) + timedelta(hours=hours))
+    monkeypatch.setattr(wire, "datetime", ours)
+    wait = failure(standin, "429 until").retry_after
+    assert wait is not None
+    assert 118 <= wait <= 120
+
+
+def test_a_handshake_that_never_comes_is_waited_for_no_longer() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/v1"
+        with (
+            closing(OpenAICompatible("openrouter", "a-model", url, KEY)) as provider,
+            pytest.raises(ProviderError) as raised,
+        ):
+            provider.complete(source(*worked()), MODE, timeout=0.4)
+    assert raised.value.classification == "transient"
 
 
 @pytest.mark.parametrize("mode", ["hang", "drip"])

@@ -1,0 +1,130 @@
+"""Calls that may never come back: each has a thread of its own, and is left behind at its deadline.
+
+A thread cannot be killed, whatever it hangs in: the resolver of names, a library written in C, a
+loop without an end. So the thread that works a job never makes the call itself; it waits for it,
+and goes on without it when its time is over. What was left behind is counted as hung until it ends.
+A process with too many of those, or with one that will not end, is worn out: it is told once, so
+that it can make room for another.
+
+No wait here is timed but by sleeping: that is the one that no system measures by its wall clock.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from django.conf import settings
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.1
+Made = TypeVar("Made")
+
+
+class Hung(Exception):
+    """A call did not end in its time, and was left behind."""
+
+
+@dataclass(eq=False, slots=True)
+class _Call:
+    """One call; `over` is set when it is done, or when nobody waits for it any more."""
+
+    deadline: float
+    over: threading.Event = field(default_factory=threading.Event)
+    done: bool = False
+    result: Any = None
+    error: BaseException | None = None
+
+
+class Calls:
+    """The calls of a process. `worn_out` is called, once, when it has too many that hang."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._under_way: set[_Call] = set()
+        self._hung: set[_Call] = set()
+        self._watched = False
+        # Whether it was called already.
+        self.told = False
+        self.worn_out: Callable[[], object] = lambda: None
+
+    def within(self, seconds: float, call: Callable[[], Made]) -> Made:
+        """What `call` returns or raises, within so many seconds. Raises Hung after that."""
+        made = _Call(time.monotonic() + seconds)
+        with self._lock:
+            self._under_way.add(made)
+            self._ensure_watch()
+        threading.Thread(target=self._make, args=(made, call), name="call", daemon=True).start()
+        made.over.wait()
+        if not made.done:
+            raise Hung
+        if made.error is not None:
+            raise made.error
+        result: Made = made.result
+        return result
+
+    @property
+    def hung(self) -> int:
+        """How many calls were left behind and have not ended."""
+        return len(self._hung)
+
+    def _make(self, made: _Call, call: Callable[[], object]) -> None:
+        try:
+            made.result = call()
+        except BaseException as error:  # noqa: BLE001 - whoever waits gets it
+            made.error = error
+        with self._lock:
+            made.done = made in self._under_way
+            self._under_way.discard(made)
+            was_hung = made in self._hung
+            self._hung.discard(made)
+        made.over.set()
+        if was_hung:
+            log.info("a call ended that had been left behind; %d hang still", self.hung)
+
+    def _ensure_watch(self) -> None:
+        if not self._watched:
+            self._watched = True
+            threading.Thread(target=self._watch, name="calls", daemon=True).start()
+
+    def _watch(self) -> None:
+        """As long as there are any calls."""
+        while self._wanted():
+            time.sleep(TICK_SECONDS)
+            now = time.monotonic()
+            for late in self._late(now):
+                log.error("a call did not end in its time, and was left behind; %d hang", self.hung)
+                late.over.set()
+            if not self.told and is_worn_out(self._overdue(), now):
+                self.told = True
+                log.error("%d calls hang, so this worker ends; another has to take over", self.hung)
+                self.worn_out()
+
+    def _wanted(self) -> bool:
+        with self._lock:
+            self._watched = bool(self._under_way or self._hung)
+            return self._watched
+
+    def _overdue(self) -> list[float]:
+        with self._lock:
+            return [call.deadline for call in self._hung]
+
+    def _late(self, now: float) -> list[_Call]:
+        with self._lock:
+            late = [call for call in self._under_way if call.deadline <= now]
+            self._under_way.difference_update(late)
+            self._hung.update(late)
+        return late
+
+
+def is_worn_out(deadlines: Collection[float], now: float) -> bool:
+    """Whether so many calls hang, since these moments, that their process should be replaced."""
+    if len(deadlines) >= settings.HUNG_CALLS:
+        return True
+    return any(now - deadline >= settings.HUNG_SECONDS for deadline in deadlines)
+
+
+calls = Calls()

@@ -1,0 +1,75 @@
+"""Calls that may never come back are left behind at their deadline, and counted."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from django.test import override_settings
+
+from queueing.calls import Calls, Hung, is_worn_out
+from tests.waiting import until
+
+
+@pytest.fixture
+def release() -> Iterator[threading.Event]:
+    """What hangs in a test ends with it."""
+    release = threading.Event()
+    yield release
+    release.set()
+
+
+def test_what_a_call_returns_and_raises_is_its_callers() -> None:
+    calls = Calls()
+    assert calls.within(60, lambda: "made") == "made"
+    with pytest.raises(ZeroDivisionError):
+        calls.within(60, lambda: 1 / 0)
+    assert calls.hung == 0
+
+
+def test_a_call_that_hangs_is_left_behind_and_counted_until_it_ends(
+    release: threading.Event,
+) -> None:
+    calls = Calls()
+    began = time.monotonic()
+    with pytest.raises(Hung):
+        calls.within(0.2, release.wait)
+    assert time.monotonic() - began >= 0.2
+    assert calls.hung == 1
+    assert calls.within(60, lambda: "others go on") == "others go on"
+    release.set()
+    until(lambda: calls.hung == 0)
+
+
+def test_a_call_that_never_gives_way_is_left_behind_too(release: threading.Event) -> None:
+    def loop() -> None:
+        while not release.is_set():
+            pass
+
+    with pytest.raises(Hung):
+        Calls().within(0.2, loop)
+
+
+def test_a_process_with_too_many_is_worn_out_and_says_so_once(release: threading.Event) -> None:
+    calls, said = Calls(), threading.Semaphore(0)
+    calls.worn_out = said.release
+    with override_settings(HUNG_CALLS=2):
+        for left_behind in (1, 2, 3):
+            with pytest.raises(Hung):
+                calls.within(0.1, release.wait)
+            assert calls.hung == left_behind
+            assert calls.told is (left_behind > 1) or until(lambda: calls.told)
+    assert said.acquire(timeout=60)
+    assert not said.acquire(blocking=False)
+
+
+@override_settings(HUNG_CALLS=3, HUNG_SECONDS=60.0)
+@pytest.mark.parametrize(
+    ("deadlines", "worn_out"),
+    [((), False), ((100.0, 100.0), False), ((100.0, 100.0, 100.0), True), ((41.0,), False),
+     ((40.0,), True)],
+)  # fmt: skip
+def test_many_that_hang_wear_a_process_out_and_so_does_one_for_long(
+    deadlines: tuple[float, ...], worn_out: bool
+) -> None:
+    assert is_worn_out(deadlines, 100.0) is worn_out
