@@ -65,8 +65,8 @@ def _measured(given: argparse.Namespace) -> int:
             late += [each for each in waited if each > one + GRACE_SECONDS]
             jobs = [each / one for each in waited]
             print(f"  in {lanes:>6} lanes: a job takes {one:.2f} s, from claim to claim; a single "
-                  f"one waits {median(jobs):.2f} times as long in the median, {max(jobs):.2f} times "
-                  "at most")  # fmt: skip
+                  f"one waits {median(jobs):.2f} times as long in the median, "
+                  f"{max(jobs):.2f} times at most")  # fmt: skip
             _empty()
     return 1 if late else 0
 
