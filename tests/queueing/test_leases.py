@@ -181,6 +181,18 @@ def test_what_follows_a_cancelled_head_is_kept_until_its_worker_gives_it_back(
     assert claimed(behind[0].id).head.attempts == 1
 
 
+def test_what_another_took_over_behind_a_cancelled_head_is_renewed_by_that_one_alone(
+    enqueue: Enqueue, published: list[str]
+) -> None:
+    first, second = enqueue("lane", 2)
+    late = claimed(first.id)
+    operations.cancel(first.id)
+    expire(second.id)
+    lease = claimed(second.id)
+    assert leases.renew([late]) == set()
+    assert leases.renew([lease, late]) == set(lease.pairs)
+
+
 @pytest.mark.parametrize("place", [0, 7, kinds.EVENT.batch_jobs - 1])
 def test_a_job_that_kills_its_workers_takes_three_along_wherever_it_stands(
     enqueue: Enqueue, place: int
