@@ -25,6 +25,7 @@ COMMANDS = {
     "demo": "claudemem.commands.demo:demo",
     "search": "claudemem.commands.search:search",
     "jobs": "claudemem.commands.jobs:jobs",
+    "drill": "claudemem.commands.drill:drill",
     "replay": "claudemem.commands.replay:replay",
     "api-key": "claudemem.commands.keys:api_key",
     "createadmin": "claudemem.commands.first_run:createadmin",
@@ -40,6 +41,8 @@ COMMANDS = {
 }
 
 _DEBUG = "claudemem.debug"
+# Where a command says with what it exits that could not be run, if that is not 1.
+FAILED = "claudemem.failed"
 _UNWRITABLE = "let this user write there, or name another directory with --data-dir"
 _FULL = "make room on its disk, and run it again"
 # What to do about an error of the operating system, and about what SQLite says.
@@ -121,7 +124,9 @@ class LazyGroup(click.Group):
         except Exception as error:
             if ctx.meta.get(_DEBUG):
                 raise
-            raise click.ClickException(sentence(error)) from error
+            failed = click.ClickException(sentence(error))
+            failed.exit_code = ctx.meta.get(FAILED, failed.exit_code)
+            raise failed from error
 
 
 @click.group(cls=LazyGroup, params=_shared())
