@@ -103,6 +103,14 @@ def _shared() -> list[click.Option]:
     ]
 
 
+class _Failed(click.ClickException):
+    """An error in one sentence, and the exit code."""
+
+    def __init__(self, sentence: str, exit_code: int) -> None:
+        super().__init__(sentence)
+        self.exit_code = exit_code  # type: ignore[misc]  # click reads it from either
+
+
 class LazyGroup(click.Group):
     """Imports a command when it is called, and turns every error into one sentence."""
 
@@ -124,9 +132,7 @@ class LazyGroup(click.Group):
         except Exception as error:
             if ctx.meta.get(_DEBUG):
                 raise
-            failed = click.ClickException(sentence(error))
-            failed.exit_code = ctx.meta.get(FAILED, failed.exit_code)
-            raise failed from error
+            raise _Failed(sentence(error), ctx.meta.get(FAILED, 1)) from error
 
 
 @click.group(cls=LazyGroup, params=_shared())

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from django.db import transaction
 
+from observations.entries import BY_PROGRAM
 from observations.models import (
     ApiKey,
     AuditEntry,
@@ -16,8 +17,9 @@ from observations.models import (
     Session,
     Team,
 )
-from queueing import outbox
+from queueing import outbox, pauses
 from queueing.models import Lane
+from queueing.pauses import Subject
 
 # So many lanes or rows are deleted by one statement.
 AT_ONCE = 200
@@ -26,7 +28,7 @@ Item = TypeVar("Item")
 
 
 def purge(team_id: str) -> int:
-    """Delete the team, its memory, its jobs, its keys and its audit; how many events it had.
+    """Delete the team with its memory, jobs, keys, pause and audit; how many events it had.
 
     Workers that hold one of its jobs lose their lease, and its keys are refused from the first
     moment on. What is interrupted is finished by calling it again: the team goes last. Must not be
@@ -35,6 +37,7 @@ def purge(team_id: str) -> int:
     projects = list(Project.objects.filter(team_id=team_id).values_list("pk", flat=True))
     ApiKey.objects.filter(team_id=team_id).delete()
     _forget_jobs(projects)
+    pauses.resume(Subject("team", team_id), by=BY_PROGRAM)
     with transaction.atomic():
         events = _forget_memory(projects)
     _forget_audit(team_id)

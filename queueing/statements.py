@@ -9,6 +9,8 @@ from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any
 
+from django.conf import settings
+
 from queueing import direct, states
 
 _CLOCK = {
@@ -91,8 +93,11 @@ _HEADS = {
 def _unpaused(of: str = "") -> str:
     """That no operator's pause holds the job whose columns are named `of` and their names.
 
-    The list of pauses is read once a statement, and not once a job.
+    The list of pauses is read once a statement, and not once a job. A worker of one team has that
+    team's jobs alone, and no pause holds those: that is why others leave them to it.
     """
+    if settings.ONLY_TEAM:  # which is an id, and nothing else
+        return f"{of}team_id = '{settings.ONLY_TEAM}'"
     held = "(SELECT subject FROM queueing_pause WHERE until IS NULL)"
     subjects = ("'provider'", f"'queue:' || {of}kind", f"'team:' || {of}team_id")
     return " AND ".join(f"{subject} NOT IN {held}" for subject in subjects)

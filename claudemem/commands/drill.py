@@ -22,6 +22,12 @@ _CONSENT = (
 _HEADER = f"{'':18}{'accepted':>9}{'lost':>6}{'repeated':>10}{'out of order':>14}{'settled in':>12}"
 
 
+class _NotRun(click.ClickException):
+    """Why the drill could not be held."""
+
+    exit_code = NOT_RUN
+
+
 @click.command(short_help="Make faults on purpose, and see that nothing is lost.")
 @click.option("--url", envvar="CLAUDE_MEM_SERVER_URL", help="The server; the local one if absent.")
 @click.option(
@@ -58,9 +64,9 @@ def drill(
             url or local_url(), steps, _quiet if as_json else _tell, _say, gentle=gentle
         )
     except errors.CannotRun as error:
-        raise _not_run(str(error)) from error
+        raise _NotRun(str(error)) from error
     except KeyboardInterrupt:
-        raise _not_run("the drill was interrupted, and cleaned up") from None
+        raise _NotRun("the drill was interrupted, and cleaned up") from None
     _conclude(outcomes, time.monotonic() - began, as_json)
 
 
@@ -68,22 +74,16 @@ def _stops(wanted: bool, yes: bool) -> bool:
     """Whether the store is stopped, if that is wanted and can be: who is there is asked."""
     from claudemem.drill import cuts
 
-    if not wanted or not cuts.stops_store(gentle=False) or yes:
+    if not wanted or not cuts.stoppable() or yes:
         return wanted
     if not sys.stdin.isatty():
-        raise _not_run(
+        raise _NotRun(
             "the drill would stop the queue store for some seconds: say --yes to let it, or "
             "--gentle to cut only the drill's own workers off"
         )
     if not click.confirm(_CONSENT, err=True):
-        raise _not_run("nothing was done: say --gentle to leave the queue store alone")
+        raise _NotRun("nothing was done: say --gentle to leave the queue store alone")
     return True
-
-
-def _not_run(sentence: str) -> click.ClickException:
-    error = click.ClickException(sentence)
-    error.exit_code = NOT_RUN
-    return error
 
 
 def _say(line: str) -> None:

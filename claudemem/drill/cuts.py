@@ -45,16 +45,17 @@ class Cut(Protocol):
         """Let it come back, and return when it has."""
 
 
-def stops_store(gentle: bool) -> bool:
-    """Whether the operator's own store would be stopped, for everybody."""
-    return settings.STORE is not None and settings.STORE.ours and not gentle
+def stoppable() -> Store | None:
+    """The operator's own store, where it is one that is started and stopped here."""
+    store: Store | None = settings.STORE
+    return store if store is not None and store.ours else None
 
 
 @contextmanager
 def chosen(gentle: bool) -> Iterator[Cut]:
     """The way that this installation has; one that is `gentle` disturbs nobody else."""
-    if stops_store(gentle):
-        yield _Stopped(settings.STORE)
+    if not gentle and (store := stoppable()):
+        yield _Stopped(store)
         return
     try:
         dial, ways = _detour()

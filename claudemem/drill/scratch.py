@@ -88,7 +88,6 @@ def remove(scratch: Scratch) -> None:
     if settings.QUEUE_ENGINE == storechoice.CELERY:
         sweep(scratch)
     purge.purge(scratch.team_id)
-    pauses.resume(Subject("team", scratch.team_id), by=BY_DRILL)
 
 
 def sweep(scratch: Scratch) -> int:
@@ -106,5 +105,3 @@ def waiting(scratch: Scratch) -> int:
     from queueing import messages
 
     return messages.waiting(scratch.team_id)
-
-

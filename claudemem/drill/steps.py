@@ -20,7 +20,6 @@ from claudemem.drill.scratch import Scratch
 from claudemem.drill.traffic import Taken, Traffic, payloads
 from claudemem.drill.verdict import Counts
 from observations import keys
-from observations.keys import Minted
 from queueing import states
 from queueing.models import GenerationJob
 

@@ -15,6 +15,7 @@ from observations.keys import Minted
 _PATIENCE_SECONDS = 30.0
 _AT_ONCE = 8
 _BUSY = (429, 503)
+_UNKNOWN_KEY = (401, 403)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class Traffic:
     def refused(self, key: Minted) -> bool:
         """Whether the web takes nothing with this key."""
         answer = self._sent(key, "/v1/hooks/claude-code", payload(str(uuid4()), 0))
-        return answer.status_code == httpx.codes.UNAUTHORIZED
+        return answer.status_code in _UNKNOWN_KEY
 
     def _hook(self, key: Minted, body: dict[str, Any]) -> Taken:
         told = self._posted(key, "/v1/hooks/claude-code", body).headers
@@ -112,7 +113,7 @@ class Traffic:
             if time.monotonic() > deadline:
                 break
             time.sleep(min(1.0, float(answer.headers.get("Retry-After", 1))))
-        if answer.status_code == httpx.codes.UNAUTHORIZED:
+        if answer.status_code in _UNKNOWN_KEY:
             raise CannotRun(
                 f"the server at {self.url} does not know a key that was just made: it uses "
                 "another database; give this command the settings of the server"
@@ -126,9 +127,7 @@ class Traffic:
 
     def _sent(self, key: Minted, path: str, body: Any) -> httpx.Response:
         try:
-            return self._http.post(
-                path, json=body, headers={"Authorization": f"Bearer {key.raw}"}
-            )
+            return self._http.post(path, json=body, headers={"Authorization": f"Bearer {key.raw}"})
         except httpx.TransportError as error:
             raise CannotRun(
                 f"no server answers at {self.url} ({type(error).__name__}): start one with "

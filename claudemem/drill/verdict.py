@@ -39,8 +39,7 @@ def judge(project_id: str, accepted: Collection[str]) -> Counts:
         .values_list("job__lane_id", "job_id", "job__seq", "event", "details")
     )
     history = proof.lanes(
-        (lane, job, seq, event, details.get("batch", 0))
-        for lane, job, seq, event, details in lines
+        (lane, job, seq, event, details.get("batch", 0)) for lane, job, seq, event, details in lines
     )
     said = {job: details for _, job, _, event, details in lines if event == states.COMPLETED}
     lost, repeated = _stored(project_id, said)
