@@ -1,4 +1,4 @@
-"""`claudemem drill` against a running server, on both engines: what it finds, and what it leaves."""
+"""`claudemem drill` at a running server, on both engines: what it finds, and what it leaves."""
 
 import json
 import signal
@@ -184,7 +184,7 @@ def test_others_work_goes_on_while_a_drill_is_held_which_ctrl_c_ends(server: Sta
 
 def test_what_a_drill_that_was_killed_has_left_is_removed(server: Stack) -> None:
     before = everything(server)
-    process = drill(server, "--step", "worker")
+    process = drill(server, "--step", "worker", "--step", "queue", "--step", "key")
     until(lambda: server.jobs("state = 'processing'"))
     refused = drill(server, "--clean")
     assert "is running" in refused.communicate(timeout=60)[1]

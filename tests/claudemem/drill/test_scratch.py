@@ -4,6 +4,7 @@ import os
 from datetime import timedelta
 
 import pytest
+from django.conf import LazySettings
 from django.utils import timezone
 
 from claudemem.drill import conduct, scratch
@@ -27,8 +28,8 @@ def removed() -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def _no_store(settings: pytest.FixtureRequest) -> None:
-    settings.QUEUE_ENGINE = "database"  # type: ignore[attr-defined]
+def _no_store(settings: LazySettings) -> None:
+    settings.QUEUE_ENGINE = "database"
 
 
 def test_ours_is_held_for_others_and_known_to_run() -> None:
