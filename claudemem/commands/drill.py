@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,7 +20,7 @@ _CONSENT = (
     "This stops the queue store for everybody, and starts it again: for some seconds no job is "
     "begun, and captures wait in the database. Nothing is lost by that. Go on?"
 )
-_HEADER = f"{'':18}{'accepted':>9}{'lost':>6}{'repeated':>10}{'out of order':>14}{'settled in':>12}"
+_HEADER = ("accepted", "lost", "repeated", "out of order", "settled in")
 
 
 class _NotRun(click.ClickException):
@@ -58,24 +59,27 @@ def drill(
             click.echo(f"{conduct.clean(_say)} scratch teams were removed")
             return
         steps = [step for step in STEPS if step in chosen or not chosen]
-        gentle = gentle or not _stops("store" in steps and not gentle, yes)
+        if "store" in steps and not (gentle or yes):
+            _ask_leave()
+        if not as_json:
+            click.echo(_row("", _HEADER))
         began = time.monotonic()
         outcomes = conduct.conduct(
             url or local_url(), steps, _quiet if as_json else _tell, _say, gentle=gentle
         )
     except errors.CannotRun as error:
         raise _NotRun(str(error)) from error
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         raise _NotRun("the drill was interrupted, and cleaned up") from None
     _conclude(outcomes, time.monotonic() - began, as_json)
 
 
-def _stops(wanted: bool, yes: bool) -> bool:
-    """Whether the store is stopped, if that is wanted and can be: who is there is asked."""
+def _ask_leave() -> None:
+    """Ask whoever is there whether the store may be stopped, where it would be."""
     from claudemem.drill import cuts
 
-    if not wanted or not cuts.stoppable() or yes:
-        return wanted
+    if not cuts.stoppable():
+        return
     if not sys.stdin.isatty():
         raise _NotRun(
             "the drill would stop the queue store for some seconds: say --yes to let it, or "
@@ -83,7 +87,6 @@ def _stops(wanted: bool, yes: bool) -> bool:
         )
     if not click.confirm(_CONSENT, err=True):
         raise _NotRun("nothing was done: say --gentle to leave the queue store alone")
-    return True
 
 
 def _say(line: str) -> None:
@@ -95,19 +98,18 @@ def _quiet(outcome: "Outcome") -> None:
 
 
 def _tell(outcome: "Outcome") -> None:
-    click.echo(f"\n{outcome.step}: {outcome.said}")
-    if outcome.result == "skipped":
-        click.echo(f"{'':2}{outcome.result}")
-        return
     counts = outcome.counts
     took = "never" if outcome.seconds is None else f"{outcome.seconds:.1f} s"
-    click.echo(_HEADER)
-    click.echo(
-        f"{'':2}{outcome.result:16}{outcome.accepted:9}{len(counts.lost):6}"
-        f"{len(counts.repeated):10}{len(counts.out_of_order):14}{took:>12}"
-    )
-    for fault in (*counts.lost, *counts.repeated, *counts.out_of_order):
-        click.echo(f"{'':2}{fault}")
+    cells = (outcome.accepted, len(counts.lost), len(counts.repeated), len(counts.out_of_order))
+    told = ("–",) * len(_HEADER) if outcome.result == "skipped" else (*map(str, cells), took)
+    click.echo(_row(outcome.step, told, outcome.result))
+    for line in (outcome.said, *counts.lost, *counts.repeated, *counts.out_of_order):
+        click.echo(f"  {line}")
+
+
+def _row(step: str, cells: Sequence[str], result: str = "") -> str:
+    aligned = (f"{cell:>{len(title)}}" for cell, title in zip(cells, _HEADER, strict=True))
+    return f"{step:16}  {'  '.join(aligned)}  {result}".rstrip()
 
 
 def _conclude(outcomes: "list[Outcome]", seconds: float, as_json: bool) -> None:

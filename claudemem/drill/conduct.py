@@ -11,6 +11,7 @@ from claudemem.drill.errors import CannotRun
 from claudemem.drill.scratch import Scratch
 from claudemem.drill.steps import Drill, Outcome
 from claudemem.drill.traffic import Traffic
+from queueing.errors import QueueStoreAway
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -31,18 +32,28 @@ def conduct(
         try:
             mine = scratch.make()
             say(f"a scratch team was made: {mine.label}")
-            way = cuts.chosen(gentle) if "store" in chosen else nullcontext(cuts.NONE)
-            with way as cut, Traffic(url) as traffic, Crew(mine, cut.ways) as crew:
-                outcomes = []
-                for outcome in steps.held(Drill(mine, traffic, crew, cut), chosen):
-                    tell(outcome)
-                    outcomes.append(outcome)
-                return outcomes
+            return _taken(mine, url, chosen, tell, gentle)
         finally:
             _deaf()
             if mine is not None:
-                scratch.remove(mine)
+                _remove(mine)
                 say("the scratch team was removed, and all that was its own")
+
+
+def _taken(
+    mine: Scratch, url: str, chosen: Sequence[str], tell: Callable[[Outcome], object], gentle: bool
+) -> list[Outcome]:
+    """The steps' outcomes; the drill's workers have ended."""
+    way = cuts.chosen(gentle) if "store" in chosen else nullcontext(cuts.NONE)
+    outcomes = []
+    with way as cut, Traffic(url) as traffic, Crew(mine, cut.ways) as crew:
+        try:
+            for outcome in steps.held(Drill(mine, traffic, crew, cut), chosen):
+                tell(outcome)
+                outcomes.append(outcome)
+        finally:
+            _deaf()  # or a signal could come between the ends of two workers
+    return outcomes
 
 
 def clean(say: Say) -> int:
@@ -57,9 +68,18 @@ def clean(say: Say) -> int:
                 f"{one.name} is running: wait for its end; of a process on another host that was "
                 f"killed it is believed for {scratch.LONGEST.seconds // 60} minutes"
             )
-        scratch.remove(one)
+        _remove(one)
         say(f"{one.label} was removed, which a drill that was killed had left behind")
     return len(left)
+
+
+def _remove(one: Scratch) -> None:
+    try:
+        scratch.remove(one)
+    except QueueStoreAway as away:
+        raise CannotRun(
+            f"{away}: {one.label} stays until `claudemem drill --clean` removes it"
+        ) from away
 
 
 @contextmanager
