@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from claudemem.commands import load_django
+from claudemem.commands import load_django, own_directory
 from claudemem.commands.replay import local_url
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def drill(
     drill could not be held.
     """
     click.get_current_context().meta["claudemem.failed"] = NOT_RUN
+    own_directory()
     load_django(existing=True)
     from claudemem.drill import conduct, errors
 

@@ -26,13 +26,14 @@ def conduct(
     A `gentle` one disturbs nobody else. Raises CannotRun; KeyboardInterrupt, having cleaned up,
     where a signal says stop.
     """
-    clean(say)
-    with _ended_by_signals():
+    with Traffic(url) as traffic, _ended_by_signals():
+        traffic.knock()
+        clean(say)
         mine: Scratch | None = None
         try:
             mine = scratch.make()
             say(f"a scratch team was made: {mine.label}")
-            return _taken(mine, url, chosen, tell, gentle)
+            return _taken(mine, traffic, chosen, tell, gentle)
         finally:
             _deaf()
             if mine is not None:
@@ -41,12 +42,16 @@ def conduct(
 
 
 def _taken(
-    mine: Scratch, url: str, chosen: Sequence[str], tell: Callable[[Outcome], object], gentle: bool
+    mine: Scratch,
+    traffic: Traffic,
+    chosen: Sequence[str],
+    tell: Callable[[Outcome], object],
+    gentle: bool,
 ) -> list[Outcome]:
     """The steps' outcomes; the drill's workers have ended."""
     way = cuts.chosen(gentle) if "store" in chosen else nullcontext(cuts.NONE)
     outcomes = []
-    with way as cut, Traffic(url) as traffic, Crew(mine, cut.ways) as crew:
+    with way as cut, Crew(mine, cut.ways) as crew:
         try:
             for outcome in steps.held(Drill(mine, traffic, crew, cut), chosen):
                 tell(outcome)

@@ -24,8 +24,10 @@ from queueing import states
 from queueing.models import GenerationJob
 
 KEPT, BROKEN, SKIPPED = "kept", "broken", "skipped"
-# What was accepted must be settled so long (s) after a fault, on a busy machine too.
-PATIENCE_SECONDS = 60.0
+# What was accepted must be settled so long (s) after a fault, on a busy machine too, and so many
+# leases of whoever died.
+_PATIENCE_SECONDS = 60.0
+_PATIENCE_LEASES = 5
 _LOOK_SECONDS = 0.05
 
 Found = TypeVar("Found")
@@ -90,7 +92,7 @@ class _Step:
     def ended(self, said: str) -> Outcome:
         """What came of it, once all is settled or the patience is over. The fault ends now."""
         began = time.monotonic()
-        done = _awaited(lambda: verdict.settled(self.project.pk), PATIENCE_SECONDS)
+        done = _awaited(lambda: verdict.settled(self.project.pk), _patience())
         seconds = time.monotonic() - began
         counts = verdict.judge(self.project.pk, self.accepted)
         result = KEPT if counts.kept else BROKEN
@@ -101,26 +103,34 @@ class _Step:
 
 def process_of(worker: str) -> int:
     """The number of the process that a lease is said to be held by."""
-    return int(worker.split(":")[1])
+    return int(worker.rpartition(":")[2])
 
 
 def sound(drill: Drill) -> None:
     """See that the drill's workers work at all. Raises CannotRun."""
     step = _Step(drill, "sound check")
     step.send(sessions=4, each=1)
-    if not _awaited(lambda: verdict.settled(step.project.pk), PATIENCE_SECONDS):
+    if not _awaited(lambda: verdict.settled(step.project.pk), _patience()):
         raise CannotRun(f"the drill's workers did not work; they said:\n{drill.crew.said}")
 
 
 def kill_worker(step: _Step) -> Outcome:
     """Kill a worker while the provider is asked, and start another in its place."""
     step.send(sessions=6, each=3)
-    crew = step.drill.crew
-    pid = _caught(step, lambda: next(filter(step.in_hand, crew.pids), 0))
-    jobs = step.in_hand(pid)
-    crew.kill(pid)
-    crew.add()
+    pid, jobs = _caught(step, lambda: _killed(step))
     return step.ended(f"process {pid} was killed while the provider was asked about {jobs} events")
+
+
+def _killed(step: _Step) -> tuple[int, int] | None:
+    """The process that was killed, and how many jobs it had then; None if it had none any more."""
+    crew = step.drill.crew
+    pid = next(filter(step.in_hand, crew.pids), 0)
+    if not pid:
+        return None
+    crew.kill(pid)
+    jobs = step.in_hand(pid)
+    crew.add()
+    return (pid, jobs) if jobs else None
 
 
 def stop_store(step: _Step) -> Outcome:
@@ -194,12 +204,17 @@ def held(drill: Drill, chosen: Sequence[str]) -> Iterator[Outcome]:
 
 def _caught(step: _Step, found: Callable[[], Found]) -> Found:
     """What is to be met by the fault. Raises CannotRun where it never comes."""
-    if caught := _awaited(found, PATIENCE_SECONDS):
+    if caught := _awaited(found, _patience()):
         return caught
     raise CannotRun(
         f"{step.name}: nothing was under way that the fault could have met; the drill's workers "
         f"said:\n{step.drill.crew.said}"
     )
+
+
+def _patience() -> float:
+    leases: float = _PATIENCE_LEASES * settings.LEASE_SECONDS
+    return _PATIENCE_SECONDS + leases
 
 
 def _awaited(found: Callable[[], Found], seconds: float) -> Found | None:

@@ -62,6 +62,10 @@ class Traffic:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
+    def knock(self) -> None:
+        """See that somebody answers."""
+        self._reached("GET", "/healthz")
+
     def hooks(self, key: Minted, payloads: Sequence[dict[str, Any]]) -> list[Taken]:
         """Post each as a hook does: sessions side by side, and each session's in their order."""
         sessions: dict[str, list[dict[str, Any]]] = {}
@@ -126,8 +130,12 @@ class Traffic:
         return answer
 
     def _sent(self, key: Minted, path: str, body: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {key.raw}"}
+        return self._reached("POST", path, json=body, headers=headers)
+
+    def _reached(self, method: str, path: str, **how: Any) -> httpx.Response:
         try:
-            return self._http.post(path, json=body, headers={"Authorization": f"Bearer {key.raw}"})
+            return self._http.request(method, path, **how)
         except httpx.TransportError as error:
             raise CannotRun(
                 f"no server answers at {self.url} ({type(error).__name__}): start one with "

@@ -12,7 +12,7 @@ from queueing import leases, pauses
 from queueing.errors import LeaseLost
 from queueing.models import GenerationJob
 from queueing.pauses import Subject
-from tests.claudemem.drill.posts import hook
+from tests.posts import hook
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -12,6 +12,7 @@ from claudemem.drill.errors import CannotRun
 from observations.models import Project, Team
 from queueing import pauses
 from queueing.pauses import Subject
+from tests.stack import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -75,3 +76,13 @@ def test_a_team_that_only_sounds_like_one_is_left_alone(name: str) -> None:
     Team.objects.create(name=name)
     assert removed() == []
     assert Team.objects.filter(name=name).exists()
+
+
+def test_where_no_server_answers_nothing_is_begun() -> None:
+    said: list[str] = []
+    with pytest.raises(CannotRun, match="claudemem start"):
+        conduct.conduct(
+            f"http://127.0.0.1:{free_port()}", ["hooks"], print, said.append, gentle=True
+        )
+    assert said == []
+    assert not Team.objects.exists()

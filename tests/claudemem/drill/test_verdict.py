@@ -11,7 +11,7 @@ from observations.models import Event, Observation, Project
 from queueing import leases, states
 from queueing.leases import Lease
 from queueing.models import GenerationJob, GenerationJobEvent
-from tests.claudemem.drill.posts import hook
+from tests.posts import hook
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
