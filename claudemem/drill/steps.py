@@ -202,7 +202,7 @@ def held(drill: Drill, chosen: Sequence[str]) -> Iterator[Outcome]:
             yield Outcome(title, str(reason), SKIPPED)
 
 
-def _caught(step: _Step, found: Callable[[], Found]) -> Found:
+def _caught(step: _Step, found: Callable[[], Found | None]) -> Found:
     """What is to be met by the fault. Raises CannotRun where it never comes."""
     if caught := _awaited(found, _patience()):
         return caught
@@ -217,7 +217,7 @@ def _patience() -> float:
     return _PATIENCE_SECONDS + leases
 
 
-def _awaited(found: Callable[[], Found], seconds: float) -> Found | None:
+def _awaited(found: Callable[[], Found | None], seconds: float) -> Found | None:
     until = time.monotonic() + seconds
     while not (result := found()):
         if time.monotonic() > until:
