@@ -26,6 +26,7 @@ from tests.stack import (
     recording,
     stack,
 )
+from tests.terminal import Terminal
 from tests.waiting import until
 
 pytestmark = pytest.mark.stack
@@ -43,6 +44,11 @@ def server(request: pytest.FixtureRequest) -> Iterator[Stack]:
         running.replay([recording("locks-explained")])
         running.wait_settled()
         yield running
+
+
+def _with_a_store(server: Stack) -> None:
+    if server.engine != CELERY:
+        pytest.skip("shown with a queue store")
 
 
 def drill(server: Stack, *options: str) -> "subprocess.Popen[str]":
@@ -95,8 +101,7 @@ def keys(server: Stack) -> list[str]:
 
 
 def test_the_page_shows_what_a_drill_shows(server: Stack) -> None:
-    if server.engine != CELERY:
-        pytest.skip("the page shows a drill with a queue store")
+    _with_a_store(server)
     before = everything(server)
     process = drill(server, "--yes")
     said, complained = process.communicate(timeout=280)
@@ -132,8 +137,7 @@ def test_a_drill_finds_that_the_promise_is_kept_and_leaves_no_trace(server: Stac
 
 
 def test_a_gentle_drill_cuts_only_its_own_workers_off(server: Stack) -> None:
-    if server.engine != CELERY:
-        pytest.skip("the database engine has no store that a drill would stop")
+    _with_a_store(server)
     store = server.pids()["store"]
     code, report = held(server, "--gentle", "--step", "store")
     (step,) = report["steps"]
@@ -177,6 +181,7 @@ def broken(server: Stack) -> Iterator[None]:
 
 
 def test_a_drill_says_what_is_broken(server: Stack) -> None:
+    _with_a_store(server)  # what is judged are rows: they are the same without one
     with broken(server):
         code, report = held(server, "--step", "hooks")
     (step,) = report["steps"]
@@ -206,6 +211,7 @@ def test_others_work_goes_on_while_a_drill_is_held_which_ctrl_c_ends(server: Sta
 
 
 def test_what_a_drill_that_was_killed_has_left_is_removed(server: Stack) -> None:
+    _with_a_store(server)
     before = everything(server)
     process = drill(server, "--step", "worker", "--step", "queue", "--step", "key")
     until(lambda: server.jobs("state = 'processing'"))
@@ -220,9 +226,14 @@ def test_what_a_drill_that_was_killed_has_left_is_removed(server: Stack) -> None
 
 
 def test_a_drill_that_would_stop_the_store_asks_first(server: Stack) -> None:
-    if server.engine != CELERY:
-        pytest.skip("the database engine has no store that a drill would stop")
+    _with_a_store(server)
     process = drill(server, "--step", "store")
     _, complained = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "say --yes to let it, or --gentle" in complained
+    command = server._command("drill", "--step", "store")
+    with Terminal(command, environment(server.settings)) as terminal:
+        terminal.expect("Go on?")
+        terminal.type("n")
+        assert terminal.wait() == 2
+        assert "nothing was done" in terminal.screen
