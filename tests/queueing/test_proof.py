@@ -1,7 +1,7 @@
 """What is wrong with a history is seen, and what is right is not."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from queueing import proof
@@ -60,6 +60,7 @@ def test_lanes_do_not_concern_each_other() -> None:
     assert faults(history) == ([], [], [])
 
 
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=6))
 def test_batches_that_follow_each_other_are_right(sizes: list[int]) -> None:
     history: list[Line] = []
