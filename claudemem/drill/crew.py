@@ -19,7 +19,7 @@ WORKERS = 2
 THREADS = 4
 # So long each call of the provider lasts (ms): long enough to be met by a fault.
 CALL_MS = 600
-# One that is told to end has so long (s) for the calls in hand.
+# One that was killed is gone within so long (s), also where its disk is slow.
 _GRACE_SECONDS = 10.0
 _TOLD_CHARACTERS = 2000
 _HERE = Path(__file__).resolve().parents[2]
