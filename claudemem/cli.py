@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from claudemem import datadir
+from claudemem.commands import FAILED
 from observations.errors import DomainError
 from queueing.errors import QueueingError
 
@@ -41,8 +42,6 @@ COMMANDS = {
 }
 
 _DEBUG = "claudemem.debug"
-# Where a command says with what it exits that could not be run, if that is not 1.
-FAILED = "claudemem.failed"
 _UNWRITABLE = "let this user write there, or name another directory with --data-dir"
 _FULL = "make room on its disk, and run it again"
 # What to do about an error of the operating system, and about what SQLite says.

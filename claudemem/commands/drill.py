@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from claudemem.commands import load_django, own_directory
+from claudemem.commands import FAILED, load_django, own_directory
 from claudemem.commands.replay import local_url
+from claudemem.drill.errors import CannotRun
 
 if TYPE_CHECKING:
     from claudemem.drill.steps import Outcome
@@ -50,25 +51,23 @@ def drill(
     Exits with 0 if nothing was lost, repeated or out of order, 1 if something was, and 2 if the
     drill could not be held.
     """
-    click.get_current_context().meta["claudemem.failed"] = NOT_RUN
-    own_directory()
-    load_django(existing=True)
-    from claudemem.drill import conduct, errors
-
+    click.get_current_context().meta[FAILED] = NOT_RUN
     try:
+        own_directory()
+        load_django(existing=True)
+        from claudemem.drill import conduct
+
         if clean:
             click.echo(f"{conduct.clean(_say)} scratch teams were removed")
             return
         steps = [step for step in STEPS if step in chosen or not chosen]
         if "store" in steps and not (gentle or yes):
             _ask_leave()
-        if not as_json:
-            click.echo(_row("", _HEADER))
         began = time.monotonic()
         outcomes = conduct.conduct(
-            url or local_url(), steps, _quiet if as_json else _tell, _say, gentle=gentle
+            url or local_url(), steps, _quiet if as_json else _Table().tell, _say, gentle=gentle
         )
-    except errors.CannotRun as error:
+    except (CannotRun, click.ClickException) as error:
         raise _NotRun(str(error)) from error
     except (KeyboardInterrupt, click.Abort):
         raise _NotRun("the drill was interrupted, and cleaned up") from None
@@ -98,14 +97,24 @@ def _quiet(outcome: "Outcome") -> None:
     """Programs are told all at once."""
 
 
-def _tell(outcome: "Outcome") -> None:
-    counts = outcome.counts
-    took = "never" if outcome.seconds is None else f"{outcome.seconds:.1f} s"
-    cells = (outcome.accepted, len(counts.lost), len(counts.repeated), len(counts.out_of_order))
-    told = ("–",) * len(_HEADER) if outcome.result == "skipped" else (*map(str, cells), took)
-    click.echo(_row(outcome.step, told, outcome.result))
-    for line in (outcome.said, *counts.lost, *counts.repeated, *counts.out_of_order):
-        click.echo(f"  {line}")
+class _Table:
+    """Shows outcomes as rows, as they come."""
+
+    def __init__(self) -> None:
+        self._begun = False
+
+    def tell(self, outcome: "Outcome") -> None:
+        """Show one, and what was found."""
+        if not self._begun:
+            click.echo(_row("", _HEADER))
+            self._begun = True
+        counts = outcome.counts
+        took = "never" if outcome.seconds is None else f"{outcome.seconds:.1f} s"
+        cells = (outcome.accepted, len(counts.lost), len(counts.repeated), len(counts.out_of_order))
+        told = ("–",) * len(_HEADER) if outcome.result == "skipped" else (*map(str, cells), took)
+        click.echo(_row(outcome.step, told, outcome.result))
+        for line in (outcome.said, *counts.lost, *counts.repeated, *counts.out_of_order):
+            click.echo(f"  {line}")
 
 
 def _row(step: str, cells: Sequence[str], result: str = "") -> str:
