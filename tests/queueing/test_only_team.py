@@ -1,6 +1,7 @@
 """A worker of one team: it has that team's jobs alone, and leaves everybody else's as they are."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from django.conf import LazySettings
@@ -10,6 +11,7 @@ from queueing import broker, canaries, kinds, leases, outbox, pauses, reconcile,
 from queueing.models import GenerationJob, Lane
 from queueing.outbox import Enqueued, NewJob
 from queueing.pauses import Gate, Subject
+from queueing.polling import Poller
 from queueing.statements import fetch
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -112,3 +114,10 @@ def test_its_queues_have_no_canaries(
     assert canaries.answer(canaries.QUEUES, "worker") == 0
     settings.ONLY_TEAM = ""
     assert canaries.answer(canaries.QUEUES, "worker") == len(canaries.QUEUES)
+
+
+def test_it_takes_nobodys_wakes(settings: LazySettings) -> None:
+    settings.ONLY_TEAM = OURS
+    poller = Poller(["event", "summary"], 1, print)
+    with poller._bell, poller._button, closing(poller._ear):
+        assert poller._ear.ends == []
