@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from claudemem import datadir
+from claudemem.commands import FAILED
 from observations.errors import DomainError
 from queueing.errors import QueueingError
 
@@ -27,6 +28,7 @@ COMMANDS = {
     "jobs": "claudemem.commands.jobs:jobs",
     "share": "claudemem.commands.share:share",
     "prune": "claudemem.commands.prune:prune",
+    "drill": "claudemem.commands.drill:drill",
     "replay": "claudemem.commands.replay:replay",
     "api-key": "claudemem.commands.keys:api_key",
     "createadmin": "claudemem.commands.first_run:createadmin",
@@ -102,6 +104,14 @@ def _shared() -> list[click.Option]:
     ]
 
 
+class _Failed(click.ClickException):
+    """An error in one sentence, and the exit code."""
+
+    def __init__(self, sentence: str, exit_code: int) -> None:
+        super().__init__(sentence)
+        self.exit_code = exit_code  # type: ignore[misc]  # click reads it from either
+
+
 class LazyGroup(click.Group):
     """Imports a command when it is called, and turns every error into one sentence."""
 
@@ -123,7 +133,7 @@ class LazyGroup(click.Group):
         except Exception as error:
             if ctx.meta.get(_DEBUG):
                 raise
-            raise click.ClickException(sentence(error)) from error
+            raise _Failed(sentence(error), ctx.meta.get(FAILED, 1)) from error
 
 
 @click.group(cls=LazyGroup, params=_shared())

@@ -5,6 +5,7 @@ deployment (`CLAUDE_MEM_DOCKER=1`, as our image does) shares database, queue sto
 with others, so they must be named to it.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 RUNTIMES = frozenset({"server", "server-beta"})
 # Shorter than this, a signing key can be guessed from one cookie.
 KEY_LENGTH = 32
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,14 @@ def weak_key(key: str) -> str:
     return (
         f"must have at least {KEY_LENGTH} random characters: take those of `openssl rand -hex 32`"
     )
+
+
+def wrong_team(name: str) -> str:
+    """What is wrong with the id of a team, or ""."""
+    # As ids are made: it goes into statements and into names of keys.
+    if _ID.fullmatch(name):
+        return ""
+    return "must be the id of a team, as `claudemem api-key list` shows it"
 
 
 def wrong_host(name: str) -> str:

@@ -30,6 +30,9 @@ env.beneath(_KEPT)
 # Our image says so of itself: one of several containers, which share what is named to them.
 DEPLOYED = env.flag("CLAUDE_MEM_DOCKER")
 AUTH_MODE = env.choice("CLAUDE_MEM_AUTH_MODE", "api-key", "api-key", "local-dev")
+# A worker with this works one team's jobs alone, in queues of their own, and no pause holds it up:
+# only drills set it.
+ONLY_TEAM = env.text("CLAUDE_MEM_ONLY_TEAM", check=deployment.wrong_team)
 # What brings work to workers. The tables and leases are the same whichever it is.
 QUEUE_ENGINE = storechoice.ENGINES[
     env.choice("CLAUDE_MEM_QUEUE_ENGINE", "celery", *storechoice.ENGINES)
@@ -134,7 +137,9 @@ DATABASES = {
 
 # --- the queue store ----------------------------------------------------------------------------
 # Each of our keys is `<prefix>:<name>`: several installations may share a server.
-QUEUE_PREFIX = addresses.prefix(env.text("CLAUDE_MEM_QUEUE_REDIS_PREFIX"))
+QUEUE_PREFIX = addresses.narrowed(
+    addresses.prefix(env.text("CLAUDE_MEM_QUEUE_REDIS_PREFIX")), ONLY_TEAM
+)
 _ASKED = storechoice.Asked(
     mode=env.choice("CLAUDE_MEM_REDIS_MODE", "", *storechoice.MODES),
     url=env.text("CLAUDE_MEM_REDIS_URL", check=addresses.wrong),
@@ -271,6 +276,8 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"queue": "upkeep", "expires": 60},
     },
 }
+if ONLY_TEAM:  # whatever else is due is done for all teams, by others
+    CELERY_BEAT_SCHEDULE = {"reconcile": CELERY_BEAT_SCHEDULE["reconcile"]}
 # Nothing is due less often than each minute, so nothing need be remembered: no file, and so no
 # directory that a container would have to bring.
 CELERY_BEAT_SCHEDULER = "claudemem.pulse:Scheduler"

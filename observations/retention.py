@@ -15,8 +15,8 @@ from queueing import direct, leftovers, retention
 from queueing.direct import stored
 from queueing.errors import QueueStoreAway
 from queueing.retention import Budget
-from queueing.runner import stopping
 from queueing.statements import now
+from queueing.stopping import begun
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def prune_if_due() -> Pruned | None:
     """
     if not retention.take_turn(ALL, settings.PRUNE_SECONDS):
         return None
-    pruned = prune(retention.budget(stop=stopping.is_set))
+    pruned = prune(retention.budget(stop=begun.is_set))
     if pruned.store:
         log.warning("keys that nobody uses were left there: %s", pruned.store)
     if pruned.all:

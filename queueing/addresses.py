@@ -111,6 +111,11 @@ def prefix(asked: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "_", asked) or PREFIX
 
 
+def narrowed(prefix: str, team_id: str) -> str:
+    """The prefix of keys of one team's own queues, beneath `prefix`; that itself for no team."""
+    return f"{prefix}:{team_id}" if team_id else prefix
+
+
 def _server(parts: SplitResult) -> Address:
     hosts = tuple(_hosts(parts, PORT))
     if len(hosts) > 1:

@@ -76,6 +76,8 @@ def send() -> list[str]:
 
     One is due `CANARY_SECONDS` after the last, or when the last was lost. Raises QueueStoreAway.
     """
+    if settings.ONLY_TEAM:
+        return []  # its queues are none of those that are watched
     due = sorted((each.queue, each.number) for each in latest() if _is_due(each))
     if not due:
         return []
@@ -109,7 +111,7 @@ def answer(queues: Collection[str], worker: str) -> int:
     Where none is under way it only reads, and little: it may be called several times a second.
     """
     waiting = [each for each in latest() if each.under_way and each.queue in queues]
-    if not waiting:
+    if not waiting or settings.ONLY_TEAM:
         return 0
     with transaction.atomic():  # one for all
         return sum(see(each.queue, each.number, worker) for each in waiting)

@@ -22,7 +22,9 @@ class Left:
     @property
     def told(self) -> str:
         """All of it in words."""
-        hands = [f"{identity.shown(each.worker)} has {each.jobs} of {each.kind}" for each in self.in_hand]
+        hands = [
+            f"{identity.shown(each.worker)} has {each.jobs} of {each.kind}" for each in self.in_hand
+        ]
         held = self.waiting - self.may_run
         waits = f"{self.waiting} wait" + (f", {held} of them paused" if held else "")
         return "; ".join([*(hands or ["nothing is in hand"]), waits])

@@ -52,7 +52,7 @@ TEXTS = {
         SELECT job.id, job.kind FROM queueing_generationjob job {by_state}
             JOIN queueing_lane lane ON lane.id = job.lane_id AND lane.head = job.seq
         WHERE job.state = 'processing' AND job.lease_until < {now}
-            AND job.attempts < job.max_attempts AND job.kind IN ({list})
+            AND job.attempts < job.max_attempts AND {job_unpaused} AND job.kind IN ({list})
         ORDER BY job.lease_until LIMIT %s""",
     "shares": "SELECT team_id, project_id, weight, max_in_flight FROM queueing_share",
     "whose": "SELECT kind, state FROM queueing_generationjob WHERE id = %s",

@@ -20,7 +20,7 @@ from kombu import Connection as KombuConnection
 from kombu import Producer
 from uuid_utils import uuid4
 
-from queueing import clients, kinds
+from queueing import addresses, clients, kinds
 from queueing.errors import QueueStoreAway
 from queueing.kinds import Kind
 from queueing.line import Command, Connection, Line
@@ -30,6 +30,8 @@ PROBE_EVERY = 1.0
 _PROBE = "probe"
 # What a probe leaves behind goes by itself.
 _PROBE_SECONDS = 60
+# So many keys of the store are looked at by one question, which others wait for.
+_SCANNED = 1000
 
 # The body's third part: no callbacks, no chain.
 _NOTHING_FOLLOWS = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
@@ -85,6 +87,27 @@ def depths() -> dict[str, int]:
     """How many messages wait in each queue. Raises QueueStoreAway."""
     names = [*kinds.BY_NAME, kinds.UPKEEP]
     return dict(zip(names, _ask(*(("LLEN", key(name)) for name in names)), strict=True))
+
+
+def waiting(team_id: str) -> int:
+    """How many messages wait in the queues of that team's own workers. Raises QueueStoreAway."""
+    own = addresses.narrowed(settings.QUEUE_PREFIX, team_id)
+    return sum(_ask(*(("LLEN", f"{own}:{name}") for name in kinds.BY_NAME)))
+
+
+def sweep(team_id: str) -> int:
+    """Delete all that the queues of that team's own workers hold; how many messages waited there.
+
+    Raises QueueStoreAway.
+    """
+    left = waiting(team_id)
+    own, place = addresses.narrowed(settings.QUEUE_PREFIX, team_id), b"0"
+    while True:
+        ((place, keys),) = _ask(("SCAN", place, "MATCH", f"{own}:*", "COUNT", _SCANNED))
+        if keys:
+            _ask(("UNLINK", *keys))
+        if place == b"0":
+            return left
 
 
 def can_lose() -> bool:

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from itertools import zip_longest
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
 from queueing import kinds, pauses, shares
@@ -62,7 +63,9 @@ class Poller:
         pulse: Callable[[], object] = lambda: None,
     ) -> None:
         self._kinds = [kind.name for kind in kinds.ALL if kind.queue in queues]
-        self._ear = Ear(kind.queue for kind in kinds.ALL if kind.queue in queues)
+        # What wakes the workers of all teams is not to be taken from them.
+        heard = () if settings.ONLY_TEAM else queues
+        self._ear = Ear(kind.queue for kind in kinds.ALL if kind.queue in heard)
         self._threads = threads
         self._work = work
         self._pulse = pulse

@@ -1,18 +1,14 @@
-"""What must be true of the rows of delivery, whatever went wrong: read from the jobs' history.
+"""What must be true of the rows of delivery, whatever went wrong: read from a database as it is.
 
-Nothing in the tables of jobs and history forbids what is looked for here, so a fault would show.
-A lane's history has its ids in the order of its commits: each is written under a lock of the lane
-or of the job.
+What is looked for in the jobs' history is the product's own (`queueing/proof.py`); here it is read
+by the driver's own connection, and compared with what was stored.
 """
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby, pairwise
 from typing import Any
 
-_ENDS = {"completed", "failed", "released", "retry_scheduled", "cancelled"}
+from queueing import proof
+from queueing.proof import Line
 
 _HISTORY = """
     SELECT job.lane_id, job.id, job.seq, history.event, history.details
@@ -30,16 +26,6 @@ _COUNTED = """
          WHERE created_by_job_id = job.id)
     FROM queueing_generationjob job JOIN queueing_generationjobevent history
         ON history.job_id = job.id AND history.event = 'completed'"""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a lane's history."""
-
-    job: str
-    seq: int
-    event: str
-    batch: int
 
 
 def violations(database: Any) -> list[str]:
@@ -67,47 +53,22 @@ def details_of(value: Any) -> dict[str, Any]:
 
 def twice(database: Any) -> list[str]:
     """Jobs that were completed more than once."""
-    done = Counter(
-        line.job for lane in lanes(database) for line in lane if line.event == "completed"
-    )
-    return [f"{job} completed {times} times" for job, times in done.items() if times > 1]
+    return proof.twice(lanes(database))
 
 
 def out_of_order(database: Any) -> list[str]:
     """Jobs that were completed before another that stood before them in their lane."""
-    found = []
-    for lane in lanes(database):
-        done = [line for line in lane if line.event == "completed"]
-        found += [f"{after.job} completed after {before.job}, which stood behind it"
-                  for before, after in pairwise(done)
-                  if after.seq < before.seq]  # fmt: skip
-    return found
+    return proof.out_of_order(lanes(database))
 
 
 def overlaps(database: Any) -> list[str]:
     """Claims of a lane that were made while another was in flight and not taken over."""
-    return [fault for lane in lanes(database) for fault in _overlaps(lane)]
+    return proof.overlaps(lanes(database))
 
 
-def lanes(database: Any) -> Iterator[Sequence[Line]]:
+def lanes(database: Any) -> list[list[Line]]:
     """Each lane's history, in order."""
-    rows = database.execute(_HISTORY).fetchall()
-    for _, lane in groupby(rows, key=lambda row: row[0]):
-        yield [Line(job, seq, event, details_of(details).get("batch", 0))
-               for _, job, seq, event, details in lane]  # fmt: skip
-
-
-def _overlaps(lane: Iterable[Line]) -> Iterator[str]:
-    in_flight: set[str] = set()
-    expected = 0
-    for line in lane:
-        if line.event == "processing":
-            if expected == 0:
-                # The head of a new claim. Its own claim may have run out; no other job's may last.
-                expected = line.batch
-                if in_flight - {line.job}:
-                    yield f"{line.job} was claimed while {sorted(in_flight)} were in flight"
-            in_flight.add(line.job)
-            expected -= 1
-        elif line.event in _ENDS:
-            in_flight.discard(line.job)
+    return proof.lanes(
+        (lane, job, seq, event, details_of(details).get("batch", 0))
+        for lane, job, seq, event, details in database.execute(_HISTORY).fetchall()
+    )

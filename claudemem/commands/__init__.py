@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from claudemem.datadir import DataDir
 
 ON_WINDOWS = os.name == "nt"
+# Where a command says, in its context, with what it exits that could not be run, if not with 1.
+FAILED = "claudemem.failed"
 # Who acts, in histories and the audit, where somebody uses the command line.
 BY_OPERATOR = {"source": "cli_operator", "actor_id": "system:server-cli"}
 

@@ -147,3 +147,21 @@ def test_a_url_that_cannot_be_read_stops_everything_and_its_password_is_not_show
     assert refused.returncode != 0
     assert "CLAUDE_MEM_REDIS_URL must say after the Sentinels' hosts" in refused.stderr
     assert "hidden-word" not in refused.stderr
+
+
+def test_a_worker_of_one_team_has_queues_of_its_own_and_nothing_due_but_its_own(
+    tmp_path: Path,
+) -> None:
+    team = "01a20324-0000-7000-8000-000000000001"
+    held, _ = settings(tmp_path, "QUEUE_PREFIX", CLAUDE_MEM_ONLY_TEAM=team)
+    assert held == {"QUEUE_PREFIX": f"claude_mem:{team}"}
+    held, _ = settings(tmp_path, "CELERY_BEAT_SCHEDULE", CLAUDE_MEM_ONLY_TEAM=team)
+    assert "reconcile" in held["CELERY_BEAT_SCHEDULE"]
+    assert "close-idle-sessions" not in held["CELERY_BEAT_SCHEDULE"]
+
+
+@pytest.mark.parametrize("name", ["default", "' OR 1=1 --", "01a20324-0000-7000-8000"])
+def test_a_team_is_named_by_its_id_alone(tmp_path: Path, name: str) -> None:
+    _, said = settings(tmp_path, CLAUDE_MEM_ONLY_TEAM=name)
+    assert "CLAUDE_MEM_ONLY_TEAM" in said
+    assert "must be the id of a team" in said

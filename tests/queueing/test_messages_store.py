@@ -209,3 +209,21 @@ def test_each_prefix_has_its_own_queues(tmp_path: Path) -> None:
             assert not messages.canary_waits("upkeep", 1)
         names = {key.decode() for key in client.scan_iter()}
     assert names == {"one:event", "one:upkeep", "one:probe"}
+
+
+# --- queues of one team ---------------------------------------------------------------------------
+
+
+def test_one_teams_own_queues_are_counted_and_emptied_and_no_others(tmp_path: Path) -> None:
+    team = "01a20324-0000-7000-8000-000000000001"
+    with serving(tmp_path) as url, at(url):
+        messages.publish("ours", "event")
+        with override_settings(QUEUE_PREFIX=f"{messages.settings.QUEUE_PREFIX}:{team}"):
+            for kind in ("event", "event", "summary"):
+                messages.publish("theirs", kind)
+        assert messages.waiting(team) == 3
+        assert messages.sweep(team) == 3
+        assert messages.waiting(team) == messages.sweep(team) == 0
+        assert messages.depths()["event"] == 1
+        with redis.Redis.from_url(url) as client:
+            assert list(client.scan_iter(f"*{team}*")) == []
