@@ -331,6 +331,20 @@ def test_reconcile_publishes_nothing_in_vain_and_what_was_lost_once(
     assert list(worker.messages.queues["summary"]) == [jobs[1]]
 
 
+def test_what_others_lost_is_published_without_those_who_have_no_room(
+    fill: Fill, worker: Worker
+) -> None:
+    if worker.looks:
+        return
+    Share.objects.create(team_id="bound", max_in_flight=1)
+    claimed(fill("bound", 5)[0])
+    (lost,) = fill("free", 1)
+    worker.messages.clear()
+    Lane.objects.update(woken_at=timezone.now() - timezone.timedelta(minutes=5))
+    assert reconcile.reconcile() == 1
+    assert list(worker.messages.queues["summary"]) == [lost]
+
+
 def test_whoever_fell_silent_holds_the_place_until_another_takes_the_job_over(
     fill: Fill, worker: Worker, calls: Calls
 ) -> None:
