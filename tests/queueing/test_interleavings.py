@@ -234,12 +234,16 @@ class Interleavings(RuleBasedStateMachine):
         self._begin("produce", act)
 
     @precondition(lambda self: self.has_room and self.messages)
-    @rule(pick=picks, ends=ends, doubled=st.booleans())
-    def work(self, pick: int, ends: list[str], doubled: bool) -> None:
-        """A worker takes a message, which may come once more."""
+    @rule(pick=picks, ends=ends, doubled=st.booleans(), at_once=st.booleans())
+    def work(self, pick: int, ends: list[str], doubled: bool, at_once: bool) -> None:
+        """A worker takes a message, which may come once more, and may be at the call at once."""
         place = pick % len(self.messages)
         job_id, _ = self.messages[place] if doubled else self.messages.pop(place)
-        self._work(job_id, ends)
+        actor = self._work(job_id, ends)
+        before = len(self.held)
+        while at_once and len(self.held) == before and not (actor.over or actor.waits_for_lock):
+            self.stage.move(actor)
+            self._look()
 
     @precondition(lambda self: self.has_room and self.rows)
     @rule(pick=picks, ends=ends)
@@ -247,11 +251,11 @@ class Interleavings(RuleBasedStateMachine):
         """A message that is long since late, or names what is not its lane's head."""
         self._work(self._pick(pick).id, ends)
 
-    def _work(self, job_id: str, ends: list[str]) -> None:
+    def _work(self, job_id: str, ends: list[str]) -> Actor:
         if self.is_calm:
             ends = [end for end in ends if end in ("done", "never", "defect")]
         task = f"message {self.numbers}"
-        self._begin("work", lambda: runner.run(job_id, Worker(ends), task=task))
+        return self._begin("work", lambda: runner.run(job_id, Worker(ends), task=task))
 
     @precondition(lambda self: self.has_room and self.held)
     @rule()
@@ -335,6 +339,20 @@ class Interleavings(RuleBasedStateMachine):
                 "id = %s" if alone and chosen.seq == chosen.head else "leased_by = %s",
                 chosen.id if alone and chosen.seq == chosen.head else chosen.leased_by,
             )
+
+    @precondition(lambda self: self.held and len(self.stage.actors) <= 2 and not self.is_calm)
+    @rule(taker=st.integers(0, 6), late=st.integers(0, 3))
+    def someone_wakes_up_while_another_takes_over(self, taker: int, late: int) -> None:
+        """The heartbeat of who stood still comes after so many statements of the other."""
+        lease = max(self.held.values(), key=lambda lease: len(lease.jobs))
+        self._expire("lane_id = %s", lease.head.lane_id)
+        self._work(lease.head.id, [])
+        self.beat()
+        other, heart = self.stage.actors[-2:]
+        for actor in (*[other] * taker, *[heart] * late, *[other] * 8):
+            if not actor.over:
+                self.stage.move(actor)
+                self._look()
 
     def _expire(self, which: str, *values: object) -> None:
         """Where no one has it in hand."""
