@@ -17,7 +17,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 @click.group
 def share() -> None:
-    """Say what teams and projects have of the workers: weights and limits."""
+    """Share workers between teams and projects."""
 
 
 @share.command("list")

@@ -281,8 +281,9 @@ class EngineContract:
 
     def test_a_pause_holds_everything_and_ends_by_itself(self, crew: Crew) -> None:
         crew.fleet.change(
-            "INSERT INTO queueing_pause (subject, reason, classification, until, failures, since)"
-            f" VALUES (?, 'a key was refused', 'auth', {crew.later(2)}, 1, {crew.fleet.now})",
+            "INSERT INTO queueing_pause "
+            "(subject, reason, classification, until, failures, since, origin) VALUES "
+            f"(?, 'a key was refused', 'auth', {crew.later(2)}, 1, {crew.fleet.now}, '{{}}')",
             [("provider",)],
         )
         ((until_then,),) = crew.fleet.sql("SELECT until FROM queueing_pause")
@@ -294,11 +295,17 @@ class EngineContract:
     def test_a_cancelled_job_is_not_worked_and_a_retried_one_is(self, crew: Crew) -> None:
         with crew.freeze():
             job, behind = (crew.post(call) for call in tool_calls(2, sessions=1))
-            assert json.loads(crew.fleet.cli("jobs", "cancel", job))["outcome"] == "cancelled"
+            assert (
+                json.loads(crew.fleet.cli("jobs", "cancel", job, "--team", "default"))["outcome"]
+                == "cancelled"
+            )
         crew.fleet.wait_settled()
         assert [event for event, _ in crew.history(behind)][-1] == "completed"
         assert [event for event, _ in crew.history(job)] == ["queued", "cancelled"]
-        assert json.loads(crew.fleet.cli("jobs", "retry", job))["outcome"] == "requeued"
+        assert (
+            json.loads(crew.fleet.cli("jobs", "retry", job, "--team", "default"))["outcome"]
+            == "requeued"
+        )
         prove(crew.fleet)
 
     def test_an_idle_worker_takes_what_is_captured_at_once(self, crew: Crew) -> None:

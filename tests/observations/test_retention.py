@@ -186,7 +186,7 @@ def test_a_worker_that_is_to_stop_prunes_no_further(monkeypatch: pytest.MonkeyPa
     enter(400)
     told = threading.Event()
     told.set()
-    monkeypatch.setattr(retention, "stopping", told)
+    monkeypatch.setattr(retention, "begun", told)
     assert tasks.prune() == 0
     assert retention.look().audit == 1
 

@@ -34,6 +34,10 @@ def reading(stack: Stack) -> Iterator[str]:
     ids = {
         "event_id": [row[0] for row in stack.sql("SELECT id FROM observations_event")],
         "session_id": [row[0] for row in stack.sql("SELECT id FROM observations_session")],
+        "team_id": [row[0] for row in stack.sql("SELECT id FROM observations_team")],
+        "project_id": [
+            row[0] for row in stack.sql("SELECT DISTINCT project_id FROM queueing_generationjob")
+        ],
         "job_id": [row[0] for row in stack.sql("SELECT id FROM queueing_generationjob")],
     }
     paths = stack.get("/v1/openapi.json").json()["paths"]

@@ -13,7 +13,7 @@ from queueing.managed import ManagedStore
 
 pytestmark = pytest.mark.once
 
-LIMITS = databases.Limits(pool=1, idle=1, connect=1000, statement=1000)
+LIMITS = databases.Limits(pool=1, idle=1, connect=1000, statement=1000, silence=5000)
 
 
 def to_database(url: str) -> dict[str, str]:
