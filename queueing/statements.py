@@ -160,12 +160,13 @@ _TEXTS = {
             AND seq = (SELECT head FROM queueing_lane WHERE id = queueing_generationjob.lane_id)
         RETURNING {job}""",
     # The same guard, though the advance before it has just seen to it under the lane's lock; but
-    # an operator may have the job, and waits for the lane.
+    # an operator may have the job, and waits for the lane. A job at its last start may have taken
+    # workers down: it is not worked in passing, but by a claim of its own, which asks for that.
     "claim_next": """
         UPDATE queueing_generationjob SET state = 'processing', token = token + 1,
             attempts = attempts + 1, lease_until = {later}, leased_by = %s, updated_at = {now}
         WHERE id = (SELECT id FROM queueing_generationjob WHERE id = %s {unlocked})
-            AND due_at <= {now} AND attempts < max_attempts
+            AND due_at <= {now} AND (attempts = 0 OR attempts < max_attempts - 1)
             AND {open} AND (lease_until IS NULL OR lease_until < {now}) AND {unpaused}
             AND seq = (SELECT head FROM queueing_lane WHERE id = queueing_generationjob.lane_id)
         RETURNING {job}""",

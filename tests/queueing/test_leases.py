@@ -110,6 +110,15 @@ def test_settling_claims_what_follows_in_the_same_transaction(enqueue: Enqueue) 
     assert state(jobs[-1].id) == states.PROCESSING
 
 
+def test_a_job_at_its_last_start_is_not_worked_in_passing(enqueue: Enqueue) -> None:
+    first, last = enqueue("lane", 2, kind=kinds.SUMMARY)
+    started = kinds.SUMMARY.max_attempts - 1
+    GenerationJob.objects.filter(pk=last.id).update(attempts=started, token=started)
+    after = settled(claimed(first.id), go_on=True)
+    assert after == leases.Settled(head=leases.Head(last.id, kinds.SUMMARY.name))
+    assert claimed(last.id).head.attempts == kinds.SUMMARY.max_attempts
+
+
 def test_what_a_settlement_stores_is_dropped_with_a_lost_lease(enqueue: Enqueue) -> None:
     (job,) = enqueue()
     late = claimed(job.id)
