@@ -163,8 +163,7 @@ def _first_day(events: int) -> None:
     from claudemem.celery import app
     from observations import ingest
     from observations.models import Project, Team
-    from queueing import kinds
-    from queueing.statements import fetch
+    from queueing import kinds, shares
 
     app.loader.import_default_modules()
     team = Team.objects.create(name="team")
@@ -172,9 +171,9 @@ def _first_day(events: int) -> None:
     for payload in _told(events):
         ingest.capture_hook(team.pk, project.pk, payload, origin={"source": "year"})
     names = [kind.name for kind in kinds.ALL]
-    while due := fetch("due", [*names, 100], items=len(names)):
-        for job_id, kind in due:
-            app.tasks[kinds.BY_NAME[kind].task](job_id)
+    while due := shares.due(names, 100, 100):
+        for head in due:
+            app.tasks[kinds.BY_NAME[head.kind].task](head.job_id)
 
 
 def _told(events: int) -> Iterator[dict[str, Any]]:

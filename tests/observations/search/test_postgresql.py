@@ -13,6 +13,7 @@ from observations.search.terms import query_terms
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ROWS = 400
+FIRST = 10_000_000
 
 pytestmark = [
     pytest.mark.django_db,
@@ -37,8 +38,9 @@ def explained(statement: str) -> dict[str, Any]:
 
 def add(project: Project, titles: list[str]) -> list[int]:
     rows = Observation.objects.bulk_create(
+        # Which rows are looked at is decided by their numbers: the same ones each time.
         Observation(
-            team=project.team, project=project, title=title, content=title,
+            number=FIRST + n, team=project.team, project=project, title=title, content=title,
             occurred_at=NOON + timedelta(minutes=n), created_at=NOON, updated_at=NOON,
         )
         for n, title in enumerate(titles)
