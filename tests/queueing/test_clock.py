@@ -44,6 +44,15 @@ def test_the_databases_time_does_not_follow_the_wall(wall: Move, hours: int) -> 
     assert abs(off(direct.now())) < 1
 
 
+def test_its_text_is_the_time_to_the_millisecond() -> None:
+    ours = Clock()
+    for _ in range(200):
+        before, text, after = ours.now(), ours.text(), ours.now()
+        said = datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f000").replace(tzinfo=UTC)
+        assert before - timedelta(milliseconds=1) < said <= after
+        ours.set((before - timedelta(seconds=clock.since_boot())).timestamp() + 0.037)
+
+
 @on_sqlite
 def test_whoever_comes_after_a_jump_goes_by_the_time_of_the_others(
     wall: Move, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
