@@ -16,10 +16,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from django.conf import settings
+from django.db import Error, connections
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +126,9 @@ class Calls:
             made.result = made.make()
         except BaseException as error:  # noqa: BLE001 - whoever waits gets it
             made.error = error
+        with suppress(Error):  # which the next statement of whoever needs one meets
+            # No call should have any; but one that a pool waits for in vain is lost to all.
+            connections.close_all()
         with self._lock:
             made.done = made in self._under_way
             self._under_way.discard(made)

@@ -4,11 +4,14 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from weakref import ref
 
 import pytest
+from django.db import connections
 from django.test import override_settings
 
+from queueing import direct
 from queueing.calls import Calls, Hung, is_worn_out
 from tests.waiting import until
 
@@ -84,6 +87,16 @@ def test_what_came_of_a_call_is_not_kept(release: threading.Event) -> None:
         calls.within(0.1, release.wait)
     known = ref(calls.within(60, Answer))
     until(lambda: known() is None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_a_call_took_is_given_back_when_it_ends() -> None:
+    def look() -> Any:
+        direct.fetch("SELECT 1")
+        return connections["default"]
+
+    calls = Calls()
+    assert [calls.within(60, look).connection for _ in range(12)] == [None] * 12
 
 
 def test_a_call_for_which_there_is_no_thread_is_no_call_that_hangs(
