@@ -6,13 +6,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.contrib import admin
 from django.db import connection
 
 from queueing import clock, direct, leases, pauses
+from queueing.admin.pauses import PauseAdmin
 from queueing.canaries import latest
 from queueing.clock import Clock
 from queueing.direct import fetch
-from queueing.models import Boot, Canary, GenerationJob, Lane
+from queueing.models import Boot, Canary, GenerationJob, Lane, Pause
 from tests.queueing.conftest import Enqueue
 
 pytestmark = pytest.mark.django_db
@@ -120,3 +122,12 @@ def test_a_database_without_that_table_goes_by_the_wall_as_it_was(wall: Move) ->
         assert fetch("SELECT 1") == [(1,)]
         cursor.execute("ALTER TABLE elsewhere RENAME TO queueing_boot")
     assert abs(direct.now() - datetime.now(UTC)) < timedelta(seconds=1)
+
+
+@on_sqlite
+def test_the_admin_tells_by_that_clock_whether_a_pause_waits_to_be_tried(wall: Move) -> None:
+    pauses.pause("the key was refused", "auth", probing=False)
+    page = PauseAdmin(Pause, admin.site)
+    assert "paused" in page.shown_state(Pause.objects.get())
+    direct.clock.set(time.time() - clock.since_boot() + HOUR)
+    assert "trying" in page.shown_state(Pause.objects.get())
