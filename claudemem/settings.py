@@ -257,12 +257,12 @@ CELERY_TASK_DEFAULT_QUEUE = "upkeep"
 CELERY_TASK_QUEUES: dict[str, dict[str, str]] = {
     name: {} for name in ("event", "summary", "event-batch", "upkeep")
 }
+# Where nobody comes, `pulse` sends no more. An end of their time (`expires`) would be a moment by
+# the clock of beat, which a worker would hold against its own.
 CELERY_BEAT_SCHEDULE = {
     "reconcile": {
         "task": "queueing.reconcile",
         "schedule": RECONCILE_SECONDS,
-        # Where nobody comes, `pulse` sends no more. An end of its time would be a moment by the
-        # clock of beat, which a worker would hold against its own.
         "options": {"queue": "upkeep"},
     },
     "close-idle-sessions": {
@@ -273,7 +273,7 @@ CELERY_BEAT_SCHEDULE = {
     "prune": {
         "task": "observations.prune",
         "schedule": 60.0,
-        "options": {"queue": "upkeep", "expires": 60},
+        "options": {"queue": "upkeep"},
     },
 }
 if ONLY_TEAM:  # whatever else is due is done for all teams, by others

@@ -53,6 +53,8 @@ class Clock:
         self._started = time.time() - since_boot()
         self._next_look = 0.0
         self._said = False
+        # The last whole second that was asked for, and its text.
+        self._second = (-1.0, "")
 
     def now(self) -> datetime:
         """The time."""
@@ -60,8 +62,13 @@ class Clock:
 
     def text(self) -> str:
         """The time as rows have it: to the millisecond, in six digits, as Django writes times."""
-        now = self.now()
-        return f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03d}000"
+        second, part = divmod(self._started + since_boot(), 1)
+        # Each statement asks, and the words for a second take longer than some statements do.
+        known, words = self._second
+        if known != second:
+            words = (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%d %H:%M:%S")
+            self._second = (second, words)
+        return f"{words}.{int(part * 1000):03d}000"
 
     def look(self, raw: sqlite3.Connection) -> None:
         """Read the row through the driver's connection, if that was not done lately."""

@@ -2,9 +2,12 @@
 
 Busy lanes stand in an index by kind, team, project and last nudge. Each statement steps through it
 from one (kind, team, project) to the next, or along one of them to the first head that may run: it
-never reads all that wait. On its way it meets lanes that are being worked, of which there are few.
+never reads all that wait. On its way it meets lanes that are being worked, of which there are few;
+what an operator paused, of which there may be many, it does not enter.
 PostgreSQL plans these WALKS each time: of a handful of lanes it would read the table, and go on so
-for minutes when there are thousands.
+for minutes when there are thousands. They ask for the whole order of that index also where they do
+not need it: no other plan has that order, so it is taken whatever is known of the table, which says
+nothing of how few lanes are busy, and may be of yesterday.
 """
 
 # The first busy lane of each (kind, team, project). SQLite would compare all three at once by the
@@ -12,25 +15,27 @@ for minutes when there are thousands.
 _FIRSTS = """
     WITH RECURSIVE line(id) AS (
         SELECT (SELECT id FROM queueing_lane WHERE head <= tail
-                ORDER BY kind, team_id, project_id LIMIT 1)
+                ORDER BY kind, team_id, project_id, woken_at LIMIT 1)
         UNION ALL
         SELECT COALESCE(
             (SELECT id FROM queueing_lane WHERE head <= tail AND kind = here.kind
                 AND team_id = here.team_id AND project_id > here.project_id
-                ORDER BY kind, team_id, project_id LIMIT 1),
+                ORDER BY kind, team_id, project_id, woken_at LIMIT 1),
             (SELECT id FROM queueing_lane WHERE head <= tail AND kind = here.kind
-                AND team_id > here.team_id ORDER BY kind, team_id, project_id LIMIT 1),
+                AND team_id > here.team_id ORDER BY kind, team_id, project_id, woken_at LIMIT 1),
             (SELECT id FROM queueing_lane WHERE head <= tail AND kind > here.kind
-                ORDER BY kind, team_id, project_id LIMIT 1))
+                ORDER BY kind, team_id, project_id, woken_at LIMIT 1))
         FROM line JOIN queueing_lane here ON here.id = line.id)"""
 
 _LINES = """
     {firsts}
     SELECT here.kind, here.team_id, here.project_id
     FROM line JOIN queueing_lane here ON here.id = line.id
-    WHERE EXISTS (SELECT 1 FROM {heads}
+    WHERE {here_unpaused} AND (
+        SELECT job.id FROM {heads}
         WHERE {ready} AND lane.kind = here.kind AND lane.team_id = here.team_id
-            AND lane.project_id = here.project_id AND {more})""".replace("{firsts}", _FIRSTS)
+            AND lane.project_id = here.project_id AND {more}
+        ORDER BY lane.woken_at LIMIT 1) IS NOT NULL""".replace("{firsts}", _FIRSTS)
 
 _FIRST = """
     SELECT job.id FROM {heads}
@@ -41,7 +46,7 @@ WALKS = {
     # Where messages are sent, what was not nudged yet will be in a moment: to pass it over spares
     # a walk along all that wait for their next attempt.
     "lines_nudged": _LINES.replace("{more}", "lane.woken_at IS NOT NULL"),
-    "lines": _LINES.replace("AND {more}", ""),
+    "lines": _LINES.replace(" AND {more}", ""),
     "heads_nudged": _FIRST.replace("{more}", "lane.woken_at IS NOT NULL"),
     "heads_unnudged": _FIRST.replace("{more}", "lane.woken_at IS NULL"),
 }

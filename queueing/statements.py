@@ -363,6 +363,7 @@ def _template(name: str, vendor: str) -> str:
         ("{ready}", _READY),
         ("{unpaused}", _unpaused()),
         ("{job_unpaused}", _unpaused("job.")),
+        ("{here_unpaused}", _unpaused("here.")),
         ("{limited}", _LIMITED),
         ("{heads}", _HEADS[vendor]),
         ("{now}", now),

@@ -10,7 +10,7 @@ import threading
 
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from queueing import leases, outbox, states
+from queueing import leases, outbox
 from queueing.heartbeat import heartbeat
 from queueing.leases import Lease
 from queueing.models import GenerationJob
@@ -25,9 +25,13 @@ begun = threading.Event()
 
 
 def pass_on(job_id: str) -> None:
-    """Have another worker hear of a job whose message came to this one too late."""
-    state = GenerationJob.objects.filter(pk=job_id, state=states.QUEUED)
-    outbox.publish(Head(job_id, kind) for kind in state.values_list("kind", flat=True))
+    """Have another worker hear of a message that came to this one too late.
+
+    Whatever became of the job that it names: it is leave to work any head of that queue, perhaps
+    of one whose own message was spent on this job.
+    """
+    named = GenerationJob.objects.filter(pk=job_id)
+    outbox.publish(Head(job_id, kind) for kind in named.values_list("kind", flat=True))
 
 
 def give_back(lease: Lease, reason: str) -> None:

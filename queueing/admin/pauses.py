@@ -9,11 +9,10 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from queueing import kinds, pauses
+from queueing import direct, kinds, pauses
 from queueing.browsing import NOTHING, ReadOnly, badge, by_user
 from queueing.models import Pause
 from queueing.pauses import Subject
@@ -142,7 +141,7 @@ class PauseAdmin(ReadOnly[Pause]):
     @admin.display(description="state")
     def shown_state(self, pause: Pause) -> SafeString:
         """Whether it is in force, or waits for the one job that tries."""
-        tries = pause.until is not None and pause.until <= timezone.now()
+        tries = pause.until is not None and pause.until <= direct.now()
         return badge("trying" if tries else "paused")
 
 

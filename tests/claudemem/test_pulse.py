@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 from celery import Celery
+from django.conf import settings
 
 from claudemem import pulse
 from tests.stores import kept
@@ -23,6 +24,13 @@ def app(tmp_path: Path) -> Iterator[Celery]:
     yield app
     app.close()
     store.stop()
+
+
+def test_nothing_that_is_due_ends_by_the_clock_of_beat() -> None:
+    """Which stands still while a laptop sleeps: from then on all would come too late."""
+    assert settings.CELERY_BEAT_SCHEDULE
+    for entry in settings.CELERY_BEAT_SCHEDULE.values():
+        assert "expires" not in entry["options"]
 
 
 def test_what_nobody_takes_does_not_pile_up(app: Celery) -> None:

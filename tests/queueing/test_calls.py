@@ -3,10 +3,15 @@
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from weakref import ref
 
 import pytest
+from django.db import connections
 from django.test import override_settings
 
+from queueing import direct
 from queueing.calls import Calls, Hung, is_worn_out
 from tests.waiting import until
 
@@ -48,6 +53,66 @@ def test_a_call_that_never_gives_way_is_left_behind_too(release: threading.Event
 
     with pytest.raises(Hung):
         Calls().within(0.2, loop)
+
+
+def test_a_thread_makes_one_call_after_the_other_and_ends_when_there_are_none() -> None:
+    calls = Calls()
+    callers = {calls.within(60, threading.current_thread) for _ in range(50)}
+    assert len(callers) < 10
+    until(lambda: not any(caller.is_alive() for caller in callers))
+    assert calls.within(60, threading.current_thread) not in callers
+
+
+def test_calls_that_are_made_at_once_have_a_thread_each_whatever_hangs(
+    release: threading.Event,
+) -> None:
+    calls = Calls()
+    with pytest.raises(Hung):
+        calls.within(0.1, release.wait)
+    together = threading.Barrier(4)
+    with ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(calls.within, 60, together.wait) for _ in range(4)]
+        assert sorted(each.result() for each in waiting) == [0, 1, 2, 3]
+    release.set()
+    until(lambda: calls.hung == 0)
+    assert calls.within(60, lambda: "goes on") == "goes on"
+
+
+def test_what_came_of_a_call_is_not_kept(release: threading.Event) -> None:
+    class Answer:
+        pass
+
+    calls = Calls()
+    with pytest.raises(Hung):  # so that threads stay
+        calls.within(0.1, release.wait)
+    known = ref(calls.within(60, Answer))
+    until(lambda: known() is None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_a_call_took_is_given_back_when_it_ends() -> None:
+    def look() -> Any:
+        direct.fetch("SELECT 1")
+        return connections["default"]
+
+    calls = Calls()
+    assert [calls.within(60, look).connection for _ in range(12)] == [None] * 12
+
+
+def test_a_call_for_which_there_is_no_thread_is_no_call_that_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "call":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    calls, start = Calls(), threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(RuntimeError):
+        calls.within(0.1, lambda: None)
+    until(lambda: not calls._watched)
+    assert calls.hung == 0
 
 
 def test_a_process_with_too_many_is_worn_out_and_says_so_once(release: threading.Event) -> None:

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.contrib import admin
 from django.db import connection
 
 from queueing import clock, direct, leases, pauses
+from queueing.admin.pauses import PauseAdmin
 from queueing.canaries import latest
 from queueing.clock import Clock
 from queueing.direct import fetch
-from queueing.models import Boot, Canary, GenerationJob, Lane
+from queueing.models import Boot, Canary, GenerationJob, Lane, Pause
 from tests.queueing.conftest import Enqueue
 
 pytestmark = pytest.mark.django_db
@@ -42,6 +44,15 @@ def test_the_databases_time_does_not_follow_the_wall(wall: Move, hours: int) -> 
     assert abs(off(direct.now())) < 1
     wall(hours * HOUR)
     assert abs(off(direct.now())) < 1
+
+
+def test_its_text_is_the_time_to_the_millisecond() -> None:
+    ours = Clock()
+    for _ in range(200):
+        before, text, after = ours.now(), ours.text(), ours.now()
+        said = datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f000").replace(tzinfo=UTC)
+        assert before - timedelta(milliseconds=1) < said <= after
+        ours.set((before - timedelta(seconds=clock.since_boot())).timestamp() + 0.037)
 
 
 @on_sqlite
@@ -111,3 +122,12 @@ def test_a_database_without_that_table_goes_by_the_wall_as_it_was(wall: Move) ->
         assert fetch("SELECT 1") == [(1,)]
         cursor.execute("ALTER TABLE elsewhere RENAME TO queueing_boot")
     assert abs(direct.now() - datetime.now(UTC)) < timedelta(seconds=1)
+
+
+@on_sqlite
+def test_the_admin_tells_by_that_clock_whether_a_pause_waits_to_be_tried(wall: Move) -> None:
+    pauses.pause("the key was refused", "auth", probing=False)
+    page = PauseAdmin(Pause, admin.site)
+    assert "paused" in page.shown_state(Pause.objects.get())
+    direct.clock.set(time.time() - clock.since_boot() + HOUR)
+    assert "trying" in page.shown_state(Pause.objects.get())

@@ -101,6 +101,19 @@ def test_a_worker_that_is_stopping_passes_on_what_it_is_told_of(
 
 
 @pytest.mark.usefixtures("_working")
+def test_a_worker_that_is_stopping_passes_on_the_message_of_a_job_that_is_done(
+    enqueue: Enqueue, published: list[str]
+) -> None:
+    """For it may be the leave to work another head, whose own message was spent on this one."""
+    (done,) = enqueue("lane")
+    enqueue("another lane")
+    assert runner.run(done.id, Recorder()) == 1
+    stopping.begun.set()
+    assert runner.run(done.id, Recorder()) == 0
+    assert published == [done.id]
+
+
+@pytest.mark.usefixtures("_working")
 def test_a_worker_that_is_stopping_tries_nothing_alone(
     enqueue: Enqueue, published: list[str]
 ) -> None:

@@ -4,12 +4,14 @@ A claim that walked through every queued job would be quick in any test of what 
 """
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, count
 
 import pytest
+from django.db import connection
 
-from queueing import direct, kinds, outbox, statements, states
+from queueing import direct, kinds, outbox, pauses, statements, states
 from queueing.outbox import NewJob
+from queueing.pauses import Subject
 
 pytestmark = pytest.mark.django_db
 
@@ -59,11 +61,11 @@ def readers() -> dict[str, list[str]]:
     return {name: steps for name, steps in plans.items() if reads_the_backlog(steps)}
 
 
-def fill() -> None:
-    """A backlog in many lanes."""
+def fill(lanes: int = LANES) -> None:
+    """A backlog in so many lanes."""
     kind = kinds.EVENT
     outbox.enqueue([
-        NewJob(kind, f"lane-{n % LANES}", kind.job_id(str(n)), "source", "team", "project")
+        NewJob(kind, f"lane-{n % lanes}", kind.job_id(str(n)), "source", "team", "project")
         for n in range(BACKLOG)
     ])  # fmt: skip
 
@@ -83,6 +85,42 @@ def test_no_statement_of_the_hot_path_and_no_look_reads_the_backlog() -> None:
     direct.fetch("ANALYZE")
     direct.fetch(f"UPDATE {JOBS} SET state = %s", [states.QUEUED])
     assert readers() == {}
+
+
+@pytest.mark.parametrize("name", ["lines", "lines_nudged"])
+def test_a_look_goes_along_its_own_index_though_all_lanes_seem_to_be_of_one_project(
+    name: str,
+) -> None:
+    """And all seem busy: of how few there are no statistics say anything."""
+    fill(lanes=BACKLOG)
+    direct.fetch("ANALYZE")
+    steps = [step for step in plan(name) if "queueing_lane" in step or " lane " in step]
+    assert [step for step in steps if "lane_in_line" in step]
+    assert not [step for step in steps if "Seq Scan" in step or "project_id_" in step]
+
+
+@pytest.mark.parametrize("name", ["lines", "lines_nudged"])
+def test_a_look_does_not_walk_along_the_lanes_of_a_team_that_is_paused(name: str) -> None:
+    fill(lanes=BACKLOG)
+    direct.fetch("ANALYZE")
+    before = effort(name)
+    for subject in (Subject("team", "team"), Subject("queue", kinds.EVENT.name)):
+        pauses.hold(subject, "")
+        assert effort(name) < before + 50
+        pauses.resume(subject)
+
+
+def effort(name: str) -> int:
+    """How much the database does for the statement: its steps, or the pages that it looks at."""
+    text = statements.sql(name)
+    if direct.vendor() == "postgresql":
+        ((plan,),) = direct.fetch(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {text}")
+        return int(plan[0]["Plan"]["Shared Hit Blocks"])
+    steps = count()
+    connection.connection.set_progress_handler(lambda: next(steps) < 0, 10)
+    direct.fetch(text)
+    connection.connection.set_progress_handler(None, 0)
+    return next(steps)
 
 
 @pytest.mark.parametrize("name", OF_WHAT_IS_WORKED)
