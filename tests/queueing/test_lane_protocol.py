@@ -16,7 +16,7 @@ import pytest
 from django.conf import settings as configured
 from django.db import transaction
 from django.db.models import F
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -550,7 +550,8 @@ def test_whatever_happens_lanes_keep_their_order_and_lose_nothing() -> None:
     run_state_machine_as_test(
         LaneProtocol,
         settings=settings(
-            max_examples=60,
+            max_examples=700,
+            phases=[Phase.generate],
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
