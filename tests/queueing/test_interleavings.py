@@ -57,7 +57,7 @@ from queueing.pauses import Subject
 from tests.queueing.ledger import Ledger, Row
 from tests.queueing.stage import DIE, FAIL, GO, Actor, Stage, point
 
-EXAMPLES = int(os.environ.get("CLAUDE_MEM_TEST_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("CLAUDE_MEM_TEST_EXAMPLES", "25"))
 SHRINKING = [Phase.shrink] if "CLAUDE_MEM_TEST_EXAMPLES" in os.environ else []
 # Each with its team and project.
 LANES = {"a": ("one", "p"), "b": ("one", "p"), "c": ("two", "q")}

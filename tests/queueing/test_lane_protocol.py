@@ -486,7 +486,7 @@ def test_whatever_happens_lanes_keep_their_order_and_lose_nothing() -> None:
     run_state_machine_as_test(
         LaneProtocol,
         settings=settings(
-            max_examples=60,
+            max_examples=40,
             # Without making a failure shorter, which takes minutes: its moves tell what it is.
             phases=[Phase.explicit, Phase.reuse, Phase.generate],
             stateful_step_count=40,
