@@ -146,7 +146,10 @@ def _requeue(job: GenerationJob, by: Origin) -> Head | None:
 
 
 def _free(job: GenerationJob, by: Origin) -> None:
-    """Queue a stalled job in its place. Its worker, should it wake, finds that it has no lease."""
+    """Queue a stalled job in its place, and what its worker had along with it.
+
+    The worker, should it wake, finds that it has no lease.
+    """
     rows = fetch("requeue_stalled", [job.id])
     if not rows:
         raise JobConflict(
@@ -154,6 +157,7 @@ def _free(job: GenerationJob, by: Origin) -> None:
         )
     for (count,) in rows:
         _record(job.id, states.RETRIED, states.QUEUED, count, by)
+    leases.free_behind(job.lane_id, job.seq)
 
 
 def _cancel(job: GenerationJob, by: Origin) -> Head | None:

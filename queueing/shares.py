@@ -64,6 +64,11 @@ class View:
     until: float = float("-inf")
 
     @property
+    def was_seen(self) -> bool:
+        """Whether this is what there was at some time, and not what is known before any look."""
+        return self.until > float("-inf")
+
+    @property
     def is_plain(self) -> bool:
         """Whether there is nobody to be fair to, and nothing to be kept within limits."""
         return not self.is_limited and len({line.whose for line in self.lines}) <= 1
@@ -142,7 +147,8 @@ class Desk:
 
     def view(self, *, anew: bool = False) -> View:
         """What was seen a moment ago, or is now."""
-        if anew:
+        # While another thread has its first look there is nothing to go by: limits would be missed.
+        if anew or not self._view.was_seen:
             self._view = _seen()
         else:
             self.refreshed()

@@ -29,12 +29,13 @@ class Died(BaseException):
 
 
 class Actor:
-    """One thread with something to do. `error` is what it ended with, if it was not its end."""
+    """One thread with something to do. `error` is what it ended with, if it did not die."""
 
     def __init__(self, name: str, act: Callable[[], object]) -> None:
         self.name = name
         self.error: Exception | None = None
         self.over = False
+        self.died = False
         self.waits_for_lock = False
         self.backend = 0
         self.arrived = threading.Event()
@@ -82,7 +83,7 @@ class Actor:
                 self.point()
                 self._act()
         except Died:
-            pass
+            self.died = True
         except Exception as error:  # noqa: BLE001 - whoever asked for it judges it
             self.error = error
         finally:
@@ -138,10 +139,10 @@ def _committed(commit: Callable[[], None]) -> None:
     point()
 
 
-def _told(execute: Callable[..., Any], *rest: Any) -> Any:
+def _told(execute: Callable[..., Any], *rest: Any, **how: Any) -> Any:
     """Whatever else the database refuses is kept: handlers would take it for an outage."""
     try:
-        return execute(*rest)
+        return execute(*rest, **how)
     except DatabaseError as error:
         _unforeseen.append(error)
         raise
@@ -162,7 +163,7 @@ class Stage:
             return database
 
         patches.setattr(direct, "_connected", stopping)
-        patches.setattr(direct, "_prepared", lambda *rest: _told(prepared, *rest))
+        patches.setattr(direct, "_prepared", lambda *rest, **how: _told(prepared, *rest, **how))
 
     @property
     def unforeseen(self) -> Sequence[DatabaseError]:

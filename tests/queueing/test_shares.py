@@ -232,6 +232,13 @@ def test_a_limit_is_kept_and_whoever_is_done_lets_the_next_one_in(
     assert not GenerationJob.objects.exclude(state="completed").exists()
 
 
+def test_whoever_begins_while_another_has_its_first_look_knows_of_limits() -> None:
+    Share.objects.create(team_id="bound", max_in_flight=1)
+    desk = shares.Desk()
+    with desk._looking:
+        assert desk.view().is_limited
+
+
 def test_lanes_within_a_limit_take_turns(
     worker: Worker, fill: Fill, calls: Calls, settings: LazySettings
 ) -> None:
