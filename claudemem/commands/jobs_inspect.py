@@ -114,8 +114,7 @@ def _text(report: dict[str, Any]) -> str:
         "team": report["teamId"],
         "project": report["projectId"],
         "session": report["serverSessionId"],
-        "lane": f"{lane['key']}  place {lane['seq']} of {lane['head']} to {lane['tail']}, "
-                f"{lane['ahead']} before it",
+        "lane": f"{lane['key']}  {_place(report)}".rstrip(),
         "lease": lease and f"{lease['by']} until {lease['until']}",
         "created": report["createdAt"],
         "due": report["dueAt"],
@@ -123,6 +122,14 @@ def _text(report: dict[str, Any]) -> str:
     lines = [f"{name:<{_NAME}} {value}" for name, value in known.items() if value]
     lines += [f"{'paused':<{_NAME}} {_paused(hold)}" for hold in report["pauses"]]
     return "\n".join([*lines, "", *(_line(line) for line in report["history"])])
+
+
+def _place(report: dict[str, Any]) -> str:
+    """Where a job stands in its lane; nothing of one that waits for nothing any more."""
+    if report["status"] not in ("queued", "processing"):
+        return ""
+    lane = report["lane"]
+    return f"place {lane['seq']} of {lane['tail']}, {lane['ahead']} before it"
 
 
 def _paused(hold: dict[str, Any]) -> str:

@@ -76,24 +76,11 @@ def clear_share(team: str, project: str | None, as_json: bool) -> None:
 
 def _whose(team: str, project: str | None) -> tuple[str, str]:
     """The ids of a team, and of a project of it or an empty one."""
-    from django.db.models import Q
+    from observations import tenants
 
-    from observations.models import Project, Team
-
-    owner = Team.objects.filter(Q(pk=team) | Q(name=team)).first()
-    if owner is None:
-        raise click.ClickException(
-            f"there is no team {team}: the admin has their names, in the list of teams"
-        )
-    if project is None:
-        return owner.pk, ""
-    about = Project.objects.filter(Q(pk=project) | Q(name=project), team=owner).first()
-    if about is None:
-        raise click.ClickException(
-            f"there is no project {project} in team {owner.name}: the admin has their names, in "
-            "the list of projects"
-        )
-    return owner.pk, about.pk
+    meant = tenants.tenant(team, project)
+    assert meant.team is not None  # it was named
+    return meant.team.pk, meant.project.pk if meant.project else ""
 
 
 def _entry(row: "Share") -> dict[str, Any]:

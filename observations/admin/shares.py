@@ -23,8 +23,21 @@ else:
     _Form = forms.ModelForm
 
 
-class NewShare(_Form):
-    """Whose share it is: a team's, or one of its projects'."""
+class SaidShare(_Form):
+    """What is said of a share."""
+
+    class Meta:
+        model = Share
+        fields = ("weight", "max_in_flight")
+        labels: ClassVar[dict[str, str]] = {"max_in_flight": "At once"}
+        help_texts: ClassVar[dict[str, str]] = {
+            "weight": "Turns in proportion to others, while they wait as well: 1 to 1000.",
+            "max_in_flight": "At most so many calls at once. Nothing: no limit.",
+        }
+
+
+class NewShare(SaidShare):
+    """Whose share it is as well: a team's, or one of its projects'."""
 
     team = forms.ModelChoiceField(Team.objects.order_by("name"), widget=UnfoldAdminSelectWidget)
     project = forms.ModelChoiceField(
@@ -33,10 +46,6 @@ class NewShare(_Form):
         required=False,
         help_text="None: what is said holds for the team as a whole.",
     )
-
-    class Meta:
-        model = Share
-        fields = ("weight", "max_in_flight")
 
     def clean(self) -> dict[str, Any]:
         """Refuse another team's project, and whoever has a share already."""
@@ -58,6 +67,7 @@ class MemoryShareAdmin(ShareAdmin, Scoped[Share]):
     """The queue's own page of shares, with names."""
 
     team = "team_id"
+    ordering: Any = ("team_id", "project_id")
     list_display: Any = ("team_name", "project_name", "weight", "limit")
     readonly_fields: ClassVar[tuple[Any, ...]] = ()
 
@@ -65,8 +75,7 @@ class MemoryShareAdmin(ShareAdmin, Scoped[Share]):
         self, request: HttpRequest, obj: Share | None = None, change: bool = False, **kwargs: Any
     ) -> type[_Form]:
         """For whom it is is chosen once."""
-        if obj is None:
-            kwargs["form"] = NewShare
+        kwargs["form"] = SaidShare if obj else NewShare
         return super().get_form(request, obj, change, **kwargs)
 
     def get_fields(self, request: HttpRequest, obj: Share | None = None) -> tuple[str, ...]:

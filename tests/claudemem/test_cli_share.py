@@ -52,8 +52,8 @@ def test_a_limit_is_taken_away_and_all_is_cleared(web: Project) -> None:
     [
         (["set", "--team", "acme"], "say what to set"),
         (["set", "--team", "acme", "--weight", "0"], "1<=x<=1000"),
-        (["set", "--team", "nobody", "--weight", "2"], "there is no team nobody"),
-        (["clear", "--team", "acme", "--project", "x"], "there is no project x in team acme"),
+        (["set", "--team", "nobody", "--weight", "2"], "There is no team nobody; there is acme."),
+        (["clear", "--team", "acme", "--project", "x"], "of the team acme; there is web."),
     ],
 )
 def test_what_cannot_be_set_is_said(web: Project, arguments: list[str], says: str) -> None:
