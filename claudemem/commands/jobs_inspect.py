@@ -137,11 +137,18 @@ def _paused(hold: dict[str, Any]) -> str:
     return f"{hold['name']}, since {hold['since']} by {hold['by']}{why}"
 
 
+def _note(name: str, value: object) -> object:
+    """A note of the history as people read it: a worker by its host and number."""
+    from queueing import identity
+
+    return identity.shown(str(value)) if name == "worker" else value
+
+
 def _line(line: dict[str, Any]) -> str:
     what = line["event"]
     if what != line["status"]:
         what = f"{what} → {line['status']}"
-    notes = ", ".join(f"{name} {value}" for name, value in line["details"].items())
+    notes = ", ".join(f"{name} {_note(name, value)}" for name, value in line["details"].items())
     return f"{line['at']}  {what:<26}  attempt {line['attempt']}  {notes}".rstrip()
 
 

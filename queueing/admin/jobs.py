@@ -104,7 +104,7 @@ class HistoryInline(_Inline):
     @admin.display(description="details")
     def notes(self, row: GenerationJobEvent) -> SafeString | str:
         """Why, and by whom; where Flower is known, the task leads there."""
-        details = row.details
+        details = _readable(row.details)
         task = details.get("task") if isinstance(details, dict) else None
         if not task or not settings.FLOWER_URL:
             return brief(details)
@@ -259,6 +259,13 @@ class JobAdmin(ReadOnly[GenerationJob]):
             states.CANCELLED: job.cancelled_at,
         }.get(job.state)
         return f"{at:%Y-%m-%d %H:%M:%S}" if at else NOTHING
+
+
+def _readable(details: Any) -> Any:
+    """Details of a line of history, with the worker by its host and number."""
+    if isinstance(details, dict) and "worker" in details:
+        return {**details, "worker": identity.shown(str(details["worker"]))}
+    return details
 
 
 def _is_stalled(job: GenerationJob) -> bool:
