@@ -185,13 +185,17 @@ def workers(seen: Readings, limits: Limits) -> Check:
                 default=None)  # fmt: skip
     in_hand = sum(each.jobs for each in seen.table.held)
     if fresh is not None and fresh <= limits.canary:
-        reason = f"{in_hand} jobs are being worked" if in_hand else "a worker answered"
+        reason = _worked(in_hand) if in_hand else "a worker answered"
         return Check("workers", OK, reason, fresh, limits.canary)
     if in_hand:
-        reason = f"busy: {in_hand} jobs are being worked"
+        reason = f"busy: {_worked(in_hand)}"
         return Check("workers", LATE, reason, fresh, limits.canary)
     verdict, reason = _silent(seen, limits)
     return Check("workers", verdict, reason, fresh, limits.canary)
+
+
+def _worked(jobs: int) -> str:
+    return "1 job is being worked" if jobs == 1 else f"{jobs} jobs are being worked"
 
 
 def canaries(seen: Readings, limits: Limits) -> list[Check]:

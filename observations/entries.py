@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from observations.findings import Outcome
     from observations.models import ApiKey, Event, Observation, Session
     from queueing.leases import Job
-    from queueing.models import GenerationJob
+    from queueing.models import GenerationJob, Share
     from queueing.outbox import Enqueued
     from queueing.pauses import Subject
 
@@ -35,12 +35,14 @@ JOB_RETRIED = "generation_job.retried_by_operator"
 JOB_CANCELLED = "generation_job.cancelled_by_operator"
 KEY_CREATE, KEY_REVOKE = "api_key.create", "api_key.revoke"
 WORK_PAUSED, WORK_RESUMED = "work.paused_by_operator", "work.resumed_by_operator"
+SHARE_SET, SHARE_CLEARED = "share.set_by_operator", "share.cleared_by_operator"
 PRUNED, RETENTION = "retention.pruned", "retention"
 
 ACTIONS: Final = (
     SESSION_WRITE, SESSION_END, EVENT_RECEIVED, BATCH_RECEIVED, MEMORY_WRITE, OBSERVATION_DELETED,
     OBSERVATION_READ, OBSERVATION_CREATED, JOB_PROCESSING, JOB_COMPLETED, JOB_STALLED, JOB_FAILED,
-    JOB_RETRIED, JOB_CANCELLED, KEY_CREATE, KEY_REVOKE, WORK_PAUSED, WORK_RESUMED, PRUNED,
+    JOB_RETRIED, JOB_CANCELLED, KEY_CREATE, KEY_REVOKE, WORK_PAUSED, WORK_RESUMED,
+    SHARE_SET, SHARE_CLEARED, PRUNED,
 )  # fmt: skip
 
 # What clients call their events is theirs to choose, and may be long.
@@ -212,3 +214,12 @@ def of_pause(deed: str, subject: "Subject", by: Origin) -> Entry:
     """What an operator paused or resumed: a team, a queue or the provider."""
     team = subject.name if subject.kind == "team" else None
     return Entry(_PAUSE_DEEDS[deed], subject.kind, subject.name or None, team, None, by)
+
+
+def of_share(action: str, share: "Share", by: Origin) -> Entry:
+    """What of the workers an operator gave a team, or one of its projects."""
+    project = share.project_id or None
+    sort = "project" if project else "team"
+    said = {"weight": share.weight, "maxInFlight": share.max_in_flight}
+    details = said if action == SHARE_SET else {}
+    return Entry(action, sort, project or share.team_id, share.team_id, project, by, details)

@@ -88,4 +88,5 @@ def _known(rows: "QuerySet[Team] | QuerySet[Project]") -> str:
     if not found:
         return "; there is none yet."
     more = ", …" if len(found) > MOST_NAMED else ""
-    return f"; there are {', '.join(found[:MOST_NAMED])}{more}."
+    verb = "is" if len(found) == 1 else "are"
+    return f"; there {verb} {', '.join(found[:MOST_NAMED])}{more}."

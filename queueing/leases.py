@@ -208,7 +208,7 @@ def end_those_of_the_dead() -> int:
         if lanes := sorted({lane for (lane,) in ended}):
             fetch("these_unwoken", lanes, items=len(lanes))
     names = ", ".join(map(identity.shown, gone))
-    log.info("%d jobs were in the hands of workers that are gone (%s)", len(ended), names)
+    log.info("jobs in the hands of workers that are gone (%s): %d", names, len(ended))
     return len(ended)
 
 

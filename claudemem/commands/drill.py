@@ -123,22 +123,29 @@ def _row(step: str, cells: Sequence[str], result: str = "") -> str:
 
 
 def _conclude(outcomes: "list[Outcome]", seconds: float, as_json: bool) -> None:
-    broken = any(outcome.result == "broken" for outcome in outcomes)
+    results = {outcome.result for outcome in outcomes}
+    broken, held = "broken" in results, results != {"skipped"}
     if as_json:
         steps = [_described(outcome) for outcome in outcomes]
-        report = {"kept": not broken, "seconds": round(seconds, 1), "steps": steps}
+        kept = not broken if held else None
+        report = {"kept": kept, "seconds": round(seconds, 1), "steps": steps}
         click.echo(json.dumps(report, indent=2))
-    else:
+    elif held:
         verdict = "BROKEN: see above" if broken else "kept: nothing lost, repeated or out of order"
         click.echo(f"\n{verdict} ({seconds:.0f} s)")
+    if not held:
+        raise _NotRun("no fault was made, so nothing is known: each step was skipped")
     if broken:
         raise SystemExit(BROKEN)
 
 
 def _described(outcome: "Outcome") -> dict[str, Any]:
+    from claudemem.drill.steps import STEPS as TAKEN
+
+    names = {title: name for name, (title, _) in TAKEN.items()}
     counts = outcome.counts
     return {
-        "step": outcome.step,
+        "step": names[outcome.step],
         "result": outcome.result,
         "said": outcome.said,
         "accepted": outcome.accepted,

@@ -114,8 +114,7 @@ def _text(report: dict[str, Any]) -> str:
         "team": report["teamId"],
         "project": report["projectId"],
         "session": report["serverSessionId"],
-        "lane": f"{lane['key']}  place {lane['seq']} of {lane['head']} to {lane['tail']}, "
-                f"{lane['ahead']} before it",
+        "lane": f"{lane['key']}  {_place(report)}".rstrip(),
         "lease": lease and f"{lease['by']} until {lease['until']}",
         "created": report["createdAt"],
         "due": report["dueAt"],
@@ -125,16 +124,31 @@ def _text(report: dict[str, Any]) -> str:
     return "\n".join([*lines, "", *(_line(line) for line in report["history"])])
 
 
+def _place(report: dict[str, Any]) -> str:
+    """Where a job stands in its lane; nothing of one that waits for nothing any more."""
+    if report["status"] not in ("queued", "processing"):
+        return ""
+    lane = report["lane"]
+    return f"place {lane['seq']} of {lane['tail']}, {lane['ahead']} before it"
+
+
 def _paused(hold: dict[str, Any]) -> str:
     why = f": {hold['reason']}" if hold["reason"] else ""
     return f"{hold['name']}, since {hold['since']} by {hold['by']}{why}"
+
+
+def _note(name: str, value: object) -> object:
+    """A note of the history as people read it: a worker by its host and number."""
+    from queueing import identity
+
+    return identity.shown(str(value)) if name == "worker" else value
 
 
 def _line(line: dict[str, Any]) -> str:
     what = line["event"]
     if what != line["status"]:
         what = f"{what} → {line['status']}"
-    notes = ", ".join(f"{name} {value}" for name, value in line["details"].items())
+    notes = ", ".join(f"{name} {_note(name, value)}" for name, value in line["details"].items())
     return f"{line['at']}  {what:<26}  attempt {line['attempt']}  {notes}".rstrip()
 
 

@@ -40,10 +40,12 @@ def pause(subject: str, reason: str | None) -> None:
 def resume(subject: str) -> None:
     """Resume SUBJECT: team:ID|NAME, queue:NAME or provider. What waits goes on at once."""
     meant = _subject(subject)
+    from observations import tenants
     from queueing import pauses
 
     if not pauses.resume(meant, by=BY_OPERATOR):
-        raise click.ClickException(f"no operator paused {meant}{_instead(meant)}")
+        called = tenants.names([meant])[meant]
+        raise click.ClickException(f"no operator paused {called}{_instead(meant)}")
     _show({"action": "resume", "subject": str(meant)})
 
 

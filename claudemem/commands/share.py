@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from claudemem.commands import load_django
+from claudemem.commands import BY_OPERATOR, load_django
 
 if TYPE_CHECKING:
     from queueing.models import Share
@@ -51,12 +51,18 @@ def set_share(
     if weight is None and max_in_flight is None:
         raise click.UsageError("say what to set: --weight, --max-in-flight, or both")
     load_django(existing=True)
+    from django.db import transaction
+
+    from observations import audit, entries
     from queueing.models import Share
 
     said: dict[str, int | None] = {} if weight is None else {"weight": weight}
     said |= {} if max_in_flight is None else {"max_in_flight": max_in_flight or None}
     team_id, project_id = _whose(team, project)
-    row, _ = Share.objects.update_or_create(team_id=team_id, project_id=project_id, defaults=said)
+    whose: dict[str, Any] = {"team_id": team_id, "project_id": project_id}
+    with transaction.atomic():
+        row, _ = Share.objects.update_or_create(**whose, defaults=said)
+        audit.write([entries.of_share(entries.SHARE_SET, row, BY_OPERATOR)])
     _show(_entry(row), as_json)
 
 
@@ -67,33 +73,27 @@ def set_share(
 def clear_share(team: str, project: str | None, as_json: bool) -> None:
     """Give a team or a project a weight of 1 and no limit again."""
     load_django(existing=True)
+    from django.db import transaction
+
+    from observations import audit, entries
     from queueing.models import Share
 
     team_id, project_id = _whose(team, project)
-    Share.objects.filter(team_id=team_id, project_id=project_id).delete()
-    _show(_entry(Share(team_id=team_id, project_id=project_id)), as_json)
+    bare = Share(team_id=team_id, project_id=project_id)
+    with transaction.atomic():
+        gone, _ = Share.objects.filter(team_id=team_id, project_id=project_id).delete()
+        if gone:
+            audit.write([entries.of_share(entries.SHARE_CLEARED, bare, BY_OPERATOR)])
+    _show(_entry(bare), as_json)
 
 
 def _whose(team: str, project: str | None) -> tuple[str, str]:
     """The ids of a team, and of a project of it or an empty one."""
-    from django.db.models import Q
+    from observations import tenants
 
-    from observations.models import Project, Team
-
-    owner = Team.objects.filter(Q(pk=team) | Q(name=team)).first()
-    if owner is None:
-        raise click.ClickException(
-            f"there is no team {team}: the admin has their names, in the list of teams"
-        )
-    if project is None:
-        return owner.pk, ""
-    about = Project.objects.filter(Q(pk=project) | Q(name=project), team=owner).first()
-    if about is None:
-        raise click.ClickException(
-            f"there is no project {project} in team {owner.name}: the admin has their names, in "
-            "the list of projects"
-        )
-    return owner.pk, about.pk
+    meant = tenants.tenant(team, project)
+    assert meant.team is not None  # it was named
+    return meant.team.pk, meant.project.pk if meant.project else ""
 
 
 def _entry(row: "Share") -> dict[str, Any]:

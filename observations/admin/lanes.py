@@ -24,7 +24,7 @@ class MemoryLaneAdmin(LaneAdmin, Scoped[Lane]):
 
     by_project = "id"
     one_project = True
-    list_display: Any = ("key", "project_name", *LaneAdmin.list_display[1:])
+    list_display: Any = ("shown_key", "project_name", *LaneAdmin.list_display[1:])
     list_filter: ClassVar[tuple[Any, ...]] = (ProjectFilter, BusyFilter)
     fields: ClassVar[tuple[Any, ...]] = ("key", "project_name", *LaneAdmin.fields[2:])
     readonly_fields: ClassVar[tuple[Any, ...]] = fields

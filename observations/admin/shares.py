@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from observations import audit, entries
 from observations.admin.reach import Scoped, reach
 from observations.models import Project, Team
 from queueing.admin.shares import ShareAdmin
-from queueing.browsing import NOTHING
+from queueing.browsing import NOTHING, by_user
 from queueing.models import Share
 
 if TYPE_CHECKING:
@@ -23,8 +26,21 @@ else:
     _Form = forms.ModelForm
 
 
-class NewShare(_Form):
-    """Whose share it is: a team's, or one of its projects'."""
+class SaidShare(_Form):
+    """What is said of a share."""
+
+    class Meta:
+        model = Share
+        fields = ("weight", "max_in_flight")
+        labels: ClassVar[dict[str, str]] = {"max_in_flight": "At once"}
+        help_texts: ClassVar[dict[str, str]] = {
+            "weight": "Turns in proportion to others, while they wait as well: 1 to 1000.",
+            "max_in_flight": "At most so many calls at once. Nothing: no limit.",
+        }
+
+
+class NewShare(SaidShare):
+    """Whose share it is as well: a team's, or one of its projects'."""
 
     team = forms.ModelChoiceField(Team.objects.order_by("name"), widget=UnfoldAdminSelectWidget)
     project = forms.ModelChoiceField(
@@ -33,10 +49,6 @@ class NewShare(_Form):
         required=False,
         help_text="None: what is said holds for the team as a whole.",
     )
-
-    class Meta:
-        model = Share
-        fields = ("weight", "max_in_flight")
 
     def clean(self) -> dict[str, Any]:
         """Refuse another team's project, and whoever has a share already."""
@@ -58,6 +70,7 @@ class MemoryShareAdmin(ShareAdmin, Scoped[Share]):
     """The queue's own page of shares, with names."""
 
     team = "team_id"
+    ordering: ClassVar[tuple[str, ...]] = ("team_id", "project_id")  # type: ignore[assignment]
     list_display: Any = ("team_name", "project_name", "weight", "limit")
     readonly_fields: ClassVar[tuple[Any, ...]] = ()
 
@@ -65,8 +78,7 @@ class MemoryShareAdmin(ShareAdmin, Scoped[Share]):
         self, request: HttpRequest, obj: Share | None = None, change: bool = False, **kwargs: Any
     ) -> type[_Form]:
         """For whom it is is chosen once."""
-        if obj is None:
-            kwargs["form"] = NewShare
+        kwargs["form"] = SaidShare if obj else NewShare
         return super().get_form(request, obj, change, **kwargs)
 
     def get_fields(self, request: HttpRequest, obj: Share | None = None) -> tuple[str, ...]:
@@ -91,6 +103,24 @@ class MemoryShareAdmin(ShareAdmin, Scoped[Share]):
     def has_delete_permission(self, request: HttpRequest, obj: Share | None = None) -> bool:
         """Only who sees all teams decides."""
         return reach(request).is_whole
+
+    def save_model(self, request: HttpRequest, obj: Share, form: Any, change: bool) -> None:
+        """Set it, and enter in the audit what it is."""
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            audit.write([entries.of_share(entries.SHARE_SET, obj, by_user(request))])
+
+    def delete_model(self, request: HttpRequest, obj: Share) -> None:
+        """Clear it, and enter that in the audit."""
+        with transaction.atomic():
+            audit.write([entries.of_share(entries.SHARE_CLEARED, obj, by_user(request))])
+            super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Share]) -> None:
+        """Clear each of them, and enter that in the audit."""
+        with transaction.atomic():
+            for share in queryset:
+                self.delete_model(request, share)
 
     def accompany(self, rows: list[Share]) -> None:
         """The names of their teams and projects."""

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from queueing import identity, kinds, pauses, states
+from queueing import identity, kinds, pauses, states, whereabouts
 from queueing.admin.lanes import LanePin, heads_of
 from queueing.admin.operating import CANCEL, RETRY, ask_or_do
 from queueing.browsing import (
@@ -104,7 +104,7 @@ class HistoryInline(_Inline):
     @admin.display(description="details")
     def notes(self, row: GenerationJobEvent) -> SafeString | str:
         """Why, and by whom; where Flower is known, the task leads there."""
-        details = row.details
+        details = _readable(row.details)
         task = details.get("task") if isinstance(details, dict) else None
         if not task or not settings.FLOWER_URL:
             return brief(details)
@@ -175,7 +175,8 @@ class JobAdmin(ReadOnly[GenerationJob]):
         """A job's page offers the operations that its state allows."""
         job = kwargs.get("obj")
         if isinstance(job, GenerationJob) and self.has_operate_permission(request, job):
-            context["can_retry"] = job.state in (states.FAILED, states.CANCELLED)
+            given_up = job.state in (states.FAILED, states.CANCELLED)
+            context["can_retry"] = given_up or _is_stalled(job)
             context["can_cancel"] = job.state in states.OPEN
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -258,6 +259,17 @@ class JobAdmin(ReadOnly[GenerationJob]):
             states.CANCELLED: job.cancelled_at,
         }.get(job.state)
         return f"{at:%Y-%m-%d %H:%M:%S}" if at else NOTHING
+
+
+def _readable(details: Any) -> Any:
+    """Details of a line of history, with the worker by its host and number."""
+    if isinstance(details, dict) and "worker" in details:
+        return {**details, "worker": identity.shown(str(details["worker"]))}
+    return details
+
+
+def _is_stalled(job: GenerationJob) -> bool:
+    return job.lease_until is not None and whereabouts.find(job.pk).is_stalled
 
 
 def _held(job: GenerationJob) -> str:

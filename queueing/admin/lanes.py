@@ -3,7 +3,7 @@
 # Django gives these methods more than each of them needs.
 # ruff: noqa: ARG002
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.contrib import admin
 from django.db.models import F, Q, QuerySet
@@ -11,8 +11,11 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from queueing.browsing import NOTHING, Pin, ReadOnly, badge, link, list_link
+from queueing.browsing import NOTHING, Pin, ReadOnly, badge, link, list_link, shortened
 from queueing.models import GenerationJob, Lane
+
+# So much of a key tells lanes apart.
+KEY_LENGTH: Final = 24
 
 
 class LanePin(Pin):
@@ -51,7 +54,7 @@ class BusyFilter(admin.SimpleListFilter):
 class LaneAdmin(ReadOnly[Lane]):
     """Lanes, the one that was made last first."""
 
-    list_display: Any = ("key", "waiting", "at_head", "woken_at", "jobs")
+    list_display: Any = ("shown_key", "waiting", "at_head", "woken_at", "jobs")
     list_filter: ClassVar[tuple[Any, ...]] = (BusyFilter,)
     search_fields = ("key__exact",)
     search_help_text = "The whole key of a lane"
@@ -65,6 +68,11 @@ class LaneAdmin(ReadOnly[Lane]):
         heads = heads_of(rows)
         for row in rows:
             vars(row)["at_its_head"] = heads.get(row.pk)
+
+    @admin.display(description="key", ordering="key")
+    def shown_key(self, lane: Lane) -> str:
+        """As much of the key as tells lanes apart; the whole of it is on the lane's page."""
+        return shortened(lane.key, KEY_LENGTH)
 
     @admin.display(description="waiting")
     def waiting(self, lane: Lane) -> int:

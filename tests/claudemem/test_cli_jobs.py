@@ -133,7 +133,7 @@ def test_a_scope_is_named_by_id_or_name_and_told(project: Project, foreign: str)
         "list", "--team", "nobody"
     )
     nothing = refused("list", "--team", "team", "--project", "theirs")
-    assert "There is no project theirs of the team team; there are procrastinate." in nothing
+    assert "There is no project theirs of the team team; there is procrastinate." in nothing
 
 
 def test_a_project_whose_name_several_teams_have_needs_its_team(project: Project) -> None:
@@ -395,7 +395,7 @@ def test_a_team_is_paused_by_its_name_and_resumed(
     ("subject", "says"),
     [
         ("queue:nothing", "There is no queue nothing: name one of event, summary, event-batch."),
-        ("team:nobody", "There is no team nobody; there are team."),
+        ("team:nobody", "There is no team nobody; there is team."),
         ("nothing", "nothing is nothing that can be paused"),
     ],
 )

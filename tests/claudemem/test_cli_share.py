@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from claudemem.cli import cli
-from observations.models import Project, Team
+from observations.models import AuditEntry, Project, Team
 from queueing.models import Share
 
 pytestmark = pytest.mark.django_db
@@ -52,8 +52,8 @@ def test_a_limit_is_taken_away_and_all_is_cleared(web: Project) -> None:
     [
         (["set", "--team", "acme"], "say what to set"),
         (["set", "--team", "acme", "--weight", "0"], "1<=x<=1000"),
-        (["set", "--team", "nobody", "--weight", "2"], "there is no team nobody"),
-        (["clear", "--team", "acme", "--project", "x"], "there is no project x in team acme"),
+        (["set", "--team", "nobody", "--weight", "2"], "There is no team nobody; there is acme."),
+        (["clear", "--team", "acme", "--project", "x"], "of the team acme; there is web."),
     ],
 )
 def test_what_cannot_be_set_is_said(web: Project, arguments: list[str], says: str) -> None:
@@ -61,3 +61,15 @@ def test_what_cannot_be_set_is_said(web: Project, arguments: list[str], says: st
     assert result.exit_code != 0
     assert says in result.stderr
     assert not Share.objects.exists()
+
+
+def test_who_set_and_cleared_a_share_is_in_the_audit(web: Project) -> None:
+    told("set", "--team", "acme", "--project", "web", "--max-in-flight", "4")
+    told("clear", "--team", "acme", "--project", "web")
+    told("clear", "--team", "acme", "--project", "web")
+    made, gone = AuditEntry.objects.order_by("id")
+    assert (made.action, made.resource_type, made.resource_id, made.team_id, made.actor_id) == (
+        "share.set_by_operator", "project", web.pk, web.team_id, "system:server-cli",
+    )  # fmt: skip
+    assert made.details == {"weight": 1, "maxInFlight": 4, "source": "cli_operator"}
+    assert (gone.action, gone.resource_id) == ("share.cleared_by_operator", web.pk)

@@ -96,6 +96,15 @@ def test_a_jobs_own_page_offers_what_its_state_allows_and_leads_back(
     assert 'value="retry_jobs"' in browser.get(page).content.decode()
 
 
+def test_a_stalled_jobs_own_page_offers_a_retry(browser: Client, enqueue: Enqueue) -> None:
+    (row,) = enqueue()
+    assert leases.claim(row.id, "worker")
+    page = f"{LIST}{row.id}/change/"
+    assert 'value="retry_jobs"' not in browser.get(page).content.decode()
+    GenerationJob.objects.update(lease_until=timezone.now() - timedelta(hours=1))
+    assert 'value="retry_jobs"' in browser.get(page).content.decode()
+
+
 def test_the_whole_history_is_on_the_page(
     browser: Client, enqueue: Enqueue, published: list[str]
 ) -> None:

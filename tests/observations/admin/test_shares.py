@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from observations.models import Project, Team
+from observations.models import AuditEntry, Project, Team
 from queueing.models import Share
 from tests.observations.admin.conftest import member
 
@@ -29,6 +29,10 @@ def test_a_share_is_added_changed_and_removed(browser: Client, project: Project)
     assert (row.weight, row.max_in_flight) == (2, None)
     browser.post(f"{LIST}{row.pk}/delete/", {"post": "yes"})
     assert not Share.objects.exists()
+    deeds = AuditEntry.objects.filter(actor_id="user:root").order_by("id")
+    assert [entry.action for entry in deeds] == [
+        "share.set_by_operator", "share.set_by_operator", "share.cleared_by_operator",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("weight", "most"), [("0", ""), ("1001", ""), ("1", "0")])
