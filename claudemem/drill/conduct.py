@@ -6,7 +6,7 @@ from contextlib import contextmanager, nullcontext
 from types import FrameType
 
 from claudemem.drill import cuts, scratch, steps
-from claudemem.drill.crew import Crew
+from claudemem.drill.crew import Crew, end_orphans
 from claudemem.drill.errors import CannotRun
 from claudemem.drill.scratch import Scratch
 from claudemem.drill.steps import Drill, Outcome
@@ -73,6 +73,7 @@ def clean(say: Say) -> int:
                 f"{one.name} is running: wait for its end; of a process on another host that was "
                 f"killed it is believed for {scratch.LONGEST.seconds // 60} minutes"
             )
+        end_orphans(one)
         _remove(one)
         say(f"{one.label} was removed, which a drill that was killed had left behind")
     return len(left)

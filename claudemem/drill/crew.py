@@ -6,9 +6,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+import psutil  # type: ignore[import-untyped]
 from django.conf import settings
 
 from claudemem import storechoice
@@ -96,6 +98,26 @@ class Crew:
             env=self._environment,
             process_group=0,  # out of reach of the terminal's Ctrl-C
         )
+
+
+def end_orphans(scratch: Scratch) -> None:
+    """End what a killed drill left running on this host; returns when it is gone.
+
+    Its workers let go of the team by themselves, but not at once: what they still wrote would be
+    left behind for good.
+    """
+    orphans = [each for each in psutil.process_iter() if _is_of(scratch, each)]
+    for process in orphans:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(orphans, _GRACE_SECONDS)
+
+
+def _is_of(scratch: Scratch, process: psutil.Process) -> bool:
+    try:
+        return bool(process.environ().get("CLAUDE_MEM_ONLY_TEAM") == scratch.team_id)
+    except (psutil.Error, OSError):  # gone, or another user's
+        return False
 
 
 def _buried(process: "subprocess.Popen[bytes]") -> None:
