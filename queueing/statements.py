@@ -180,12 +180,12 @@ _TEXTS = {
             attempts = attempts + 1, lease_until = {later}, leased_by = %s, updated_at = {now}
         WHERE {places} AND {open} AND lease_until IS NULL AND attempts < max_attempts
         RETURNING {job}""",
-    # What a dead worker's batch left behind its head keeps its attempt, and so is tried alone. Its
-    # lease may end a moment after the head's, and is worth nothing without it: whoever has lost
+    # What a dead worker's batch left behind its head keeps its attempt, and so is tried alone; with
+    # an operator's retry it gets it back, as its head does. Its lease may end a moment after the head's, and is worth nothing without it: whoever has lost
     # the head can settle nothing.
     "free_followers": """
         UPDATE queueing_generationjob SET state = 'queued', lease_until = NULL, leased_by = '',
-            updated_at = {now}
+            attempts = attempts - %s, updated_at = {now}
         WHERE id IN (SELECT id FROM queueing_generationjob WHERE lane_id = %s AND seq > %s
             AND lease_until IS NOT NULL {unlocked})
         RETURNING {job}""",
