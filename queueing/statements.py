@@ -181,8 +181,8 @@ _TEXTS = {
         WHERE {places} AND {open} AND lease_until IS NULL AND attempts < max_attempts
         RETURNING {job}""",
     # What a dead worker's batch left behind its head keeps its attempt, and so is tried alone; with
-    # an operator's retry it gets it back, as its head does. Its lease may end a moment after the head's, and is worth nothing without it: whoever has lost
-    # the head can settle nothing.
+    # an operator's retry it gets it back, as its head does. Its lease may end a moment after the
+    # head's, and is worth nothing without it: whoever has lost the head can settle nothing.
     "free_followers": """
         UPDATE queueing_generationjob SET state = 'queued', lease_until = NULL, leased_by = '',
             attempts = attempts - %s, updated_at = {now}
