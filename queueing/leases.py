@@ -133,7 +133,7 @@ def _take_over(head: Job) -> bool:
 
     Returns whether the head had: whether the worker that had it last fell silent.
     """
-    freed = free_behind(head.lane_id, head.seq)
+    freed = free_behind(head.lane_id, head.seq, forgiven=False)
     # Whoever fails a job says so; a claim that nothing followed is one whose worker fell silent.
     held = fetch("last_event", [head.id]) == [(states.CLAIMED,)]
     if stalled := [*([head] if held else []), *freed]:
@@ -141,12 +141,13 @@ def _take_over(head: Job) -> bool:
     return held
 
 
-def free_behind(lane_id: int, seq: int) -> list[Job]:
+def free_behind(lane_id: int, seq: int, *, forgiven: bool) -> list[Job]:
     """Queue what was leased along with the job at this place, which its worker lost; those jobs.
 
-    They keep their attempts. Must be called inside the transaction that takes that job away.
+    Their attempt is `forgiven`, or it counts. Must be called inside the transaction that takes that
+    job away.
     """
-    freed = [Job(*row) for row in fetch("free_followers", [lane_id, seq])]
+    freed = [Job(*row) for row in fetch("free_followers", [int(forgiven), lane_id, seq])]
     _record(states.RELEASED, states.QUEUED, {job.id: (job.attempts, {}) for job in freed})
     return freed
 

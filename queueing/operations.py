@@ -157,7 +157,7 @@ def _free(job: GenerationJob, by: Origin) -> None:
         )
     for (count,) in rows:
         _record(job.id, states.RETRIED, states.QUEUED, count, by)
-    leases.free_behind(job.lane_id, job.seq)
+    leases.free_behind(job.lane_id, job.seq, forgiven=True)
 
 
 def _cancel(job: GenerationJob, by: Origin) -> Head | None:

@@ -119,10 +119,12 @@ _READY = """
     AND {job_unpaused}
     AND (job.state = 'queued' OR (job.state = 'processing' AND job.lease_until < {now}))"""
 
-# Whether a lane is one of those whose heads wait for others to be done, not for a message.
-_LIMITED = """
-    EXISTS (SELECT 1 FROM queueing_share share WHERE share.team_id = lane.team_id
-        AND share.project_id IN ('', lane.project_id) AND share.max_in_flight IS NOT NULL)"""
+# Whether a nudge is repeated that may have been lost. Where there is a limit, heads wait for others
+# to be done, not for a message; but the one with which a worker fell silent holds its own place.
+_REPEATED = """
+    (job.state = 'processing' OR NOT EXISTS (
+        SELECT 1 FROM queueing_share share WHERE share.team_id = lane.team_id
+        AND share.project_id IN ('', lane.project_id) AND share.max_in_flight IS NOT NULL))"""
 
 _TEXTS = {
     **lineup.TEXTS,
@@ -181,12 +183,12 @@ _TEXTS = {
             attempts = attempts + 1, lease_until = {later}, leased_by = %s, updated_at = {now}
         WHERE {places} AND {open} AND lease_until IS NULL AND attempts < max_attempts
         RETURNING {job}""",
-    # What a dead worker's batch left behind its head keeps its attempt, and so is tried alone. Its
-    # lease may end a moment after the head's, and is worth nothing without it: whoever has lost
-    # the head can settle nothing.
+    # What a dead worker's batch left behind its head keeps its attempt, and so is tried alone; with
+    # an operator's retry it gets it back, as its head does. Its lease may end a moment after the
+    # head's, and is worth nothing without it: whoever has lost the head can settle nothing.
     "free_followers": """
         UPDATE queueing_generationjob SET state = 'queued', lease_until = NULL, leased_by = '',
-            updated_at = {now}
+            attempts = attempts - %s, updated_at = {now}
         WHERE id IN (SELECT id FROM queueing_generationjob WHERE lane_id = %s AND seq > %s
             AND lease_until IS NOT NULL {unlocked})
         RETURNING {job}""",
@@ -305,7 +307,7 @@ _TEXTS = {
             AND (lane.woken_at IS NULL OR lane.woken_at < job.lease_until
                  OR ((lane.woken_at < {later} AND job.kind IN ({list})
                       OR lane.woken_at < {later} AND job.kind IN ({list}))
-                     AND NOT {limited}))
+                     AND {repeated}))
         ORDER BY lane.woken_at NULLS FIRST LIMIT %s {skip_locked}""",
     # Heads that were started as often as they may be, each time to the end of their worker.
     "spent": """
@@ -323,7 +325,7 @@ _TEXTS = {
             AND ((job.state = 'queued' AND job.due_at <= {now})
                  OR (job.state = 'processing' AND job.lease_until < {now}
                      AND lane.woken_at >= job.lease_until))
-            AND NOT {limited}
+            AND {repeated}
         GROUP BY job.kind""",
     "ready": """
         SELECT job.kind, count(*)
@@ -367,7 +369,7 @@ def _template(name: str, vendor: str) -> str:
         ("{unpaused}", _unpaused()),
         ("{job_unpaused}", _unpaused("job.")),
         ("{here_unpaused}", _unpaused("here.")),
-        ("{limited}", _LIMITED),
+        ("{repeated}", _REPEATED),
         ("{heads}", _HEADS[vendor]),
         ("{now}", now),
         ("{later}", later),

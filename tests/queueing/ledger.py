@@ -116,6 +116,7 @@ class Ledger:
         assert at_work == still[: len(at_work)]
         assert len({row.leased_by for row in at_work}) <= 1
         assert all(0 <= row.attempts <= row.max_attempts for row in lane)
+        assert all(row.attempts < row.max_attempts for row in still if row not in at_work)
 
     def _limits_are_kept(self, rows: dict[str, Row]) -> None:
         at_work = [row for row in rows.values() if row.state == states.PROCESSING]

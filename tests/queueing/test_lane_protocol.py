@@ -303,10 +303,10 @@ class LaneProtocol(RuleBasedStateMachine):
         self._has_published([job.id] if job is self._head(job.lane) else [])
 
     def _is_freed(self, job: Known) -> None:
-        """In its place, with all its attempts; what came along behind it is nobody's any more."""
+        """In its place, with all its attempts; what came along behind it is given back."""
         for other in self._lane(job.lane):
             if other.seq > job.seq and other.state == states.PROCESSING:
-                other.go(states.QUEUED)
+                other.give_back()
         job.attempts = 0
         job.go(states.QUEUED)
 
@@ -361,6 +361,7 @@ class LaneProtocol(RuleBasedStateMachine):
             (j.id, j.lane, j.seq, j.state, j.token, j.attempts) for j in known
         }
         assert all(0 <= j.attempts <= min(j.token, j.kind.max_attempts) for j in known)
+        assert not any(j.spent for j in known if j.state == states.QUEUED)
 
     @invariant()
     def a_lanes_head_is_its_first_open_job(self) -> None:

@@ -366,6 +366,22 @@ def test_whoever_fell_silent_holds_the_place_until_another_takes_the_job_over(
     assert len(calls.teams) == 3
 
 
+def test_whoever_fell_silent_is_followed_though_the_nudge_for_it_was_lost(
+    fill: Fill, worker: Worker
+) -> None:
+    if worker.looks:
+        return
+    Share.objects.create(team_id="bound", max_in_flight=1)
+    jobs = fill("bound", 3)
+    claimed(jobs[0])
+    minute = timezone.timedelta(minutes=1)
+    Lane.objects.update(woken_at=timezone.now() - minute)
+    GenerationJob.objects.filter(pk=jobs[0]).update(lease_until=timezone.now() - 2 * minute)
+    worker.messages.clear()
+    assert [reconcile.reconcile() for _ in range(2)] == [1, 0]
+    assert list(worker.messages.queues["summary"]) == [jobs[0]]
+
+
 def test_lanes_that_were_there_before_are_told_whose_they_are(enqueue: Enqueue) -> None:
     busy, _ = enqueue("busy", 2, kind=SUMMARY, team="one")
     enqueue("busy", kind=EVENT, team="one")
