@@ -310,7 +310,7 @@ def test_jobs_are_counted_by_kind_and_state(api: Api, event: dict[str, Any]) -> 
         "stalled": 1,
     }
     assert lanes["event"]["waiting"] == 0
-    assert "are being worked" in _boundaries(Api())["generationWorkerManager"]["reason"]
+    assert "being worked" in _boundaries(Api())["generationWorkerManager"]["reason"]
 
 
 def test_under_the_database_engine_no_store_is_told_of(
