@@ -28,7 +28,7 @@ from tests.stack import HOOK
 from tests.stack_tests.test_model import tool_calls
 from tests.waiting import until
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.once]
 
 needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 

@@ -88,6 +88,11 @@ class Known:
         return self.attempts >= self.kind.max_attempts
 
     @property
+    def passable(self) -> bool:
+        """Whether a lane may go on with it: not if it was tried, and has one start left."""
+        return self.claimable and (not self.attempts or self.attempts < self.kind.max_attempts - 1)
+
+    @property
     def claimable(self) -> bool:
         waits = self.state == states.QUEUED and self.due
         return (waits or (self.state == states.PROCESSING and self.expired)) and not self.spent
@@ -214,7 +219,7 @@ class LaneProtocol(RuleBasedStateMachine):
         for job in lease.jobs:
             self.jobs[job.id].go(states.COMPLETED)
         head = self._head(lease.head.lane_id)
-        goes_on = go_on and head and head.claimable and head.kind.name == lease.head.kind
+        goes_on = go_on and head and head.passable and head.kind.name == lease.head.kind
         after = leases.settle(lease, dict, worker="w", go_on=go_on)
         if goes_on:
             assert after.lease is not None

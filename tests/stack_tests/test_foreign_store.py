@@ -16,7 +16,7 @@ from tests.servers import PASSWORD, serving, with_tls
 from tests.stack import HOOK, ROOT, SHORT_LEASES, Stack, payloads, recording, stack
 from tests.waiting import until
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.once]
 
 PAGE = ROOT / "docs" / "how-to" / "use-your-own-store.md"
 (RIGHTS,) = re.findall(r"^ACL SETUSER claude_mem (.+)$", PAGE.read_text(), re.MULTILINE)

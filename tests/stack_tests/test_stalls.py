@@ -110,6 +110,7 @@ def test_a_job_that_kills_its_worker_is_given_up_and_nothing_else_is(
     assert back < LEASE / 2
 
 
+@pytest.mark.once
 def test_calls_that_hang_are_left_behind_and_a_worker_with_many_is_replaced(
     asking: Stack, standin: StandIn
 ) -> None:
