@@ -28,8 +28,11 @@ from tests.stack import HOOK
 from tests.stack_tests.test_model import tool_calls
 from tests.waiting import until
 
-pytestmark = [pytest.mark.stack, pytest.mark.once]
+pytestmark = pytest.mark.stack
 
+about_processes = pytest.mark.skipif(
+    on_postgresql(), reason="it is about processes alone, and shown on SQLite"
+)
 needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
@@ -167,6 +170,7 @@ def test_a_host_that_is_another_machine_is_refused_before_anything_starts(idle: 
     assert not idle.note()
 
 
+@about_processes
 def test_of_two_starts_at_once_one_starts_it_and_both_succeed(idle: Home) -> None:
     both = [idle.begin("start") for _ in range(2)]
     said = [process.communicate(timeout=120) for process in both]
@@ -175,6 +179,7 @@ def test_of_two_starts_at_once_one_starts_it_and_both_succeed(idle: Home) -> Non
     assert sum(b"runs already" in words for _, words in said) == 1
 
 
+@about_processes
 def test_after_a_killed_supervisor_a_start_takes_over_at_once(shared: Home) -> None:
     shared.start()
     before = shared.note()
@@ -185,6 +190,7 @@ def test_after_a_killed_supervisor_a_start_takes_over_at_once(shared: Home) -> N
     assert not [name for name in ("supervisor", "web") if before[name].alive]
 
 
+@about_processes
 def test_stop_ends_what_a_killed_supervisor_left_behind(shared: Home) -> None:
     shared.start()
     marks = shared.note()
@@ -202,6 +208,7 @@ def test_stop_works_whatever_is_wrong_with_the_settings(shared: Home) -> None:
     assert shared.run("stop", CLAUDE_MEM_HEARTBEAT_SECONDS="soon").stdout == "Server stopped\n"
 
 
+@about_processes
 def test_a_start_can_be_stopped_before_it_is_done(idle: Home) -> None:
     starting = idle.begin("start")
     until(lambda: statefile.read(idle.data), 60)
@@ -213,6 +220,7 @@ def test_a_start_can_be_stopped_before_it_is_done(idle: Home) -> None:
     assert not [mark for mark in {*marks.values(), *idle.seen} if mark.alive]
 
 
+@about_processes
 def test_a_start_during_a_stop_waits_for_its_end_and_starts_anew(shared: Home) -> None:
     before = shared.start()["pid"]
     web = shared.note()["web"]
@@ -225,6 +233,7 @@ def test_a_start_during_a_stop_waits_for_its_end_and_starts_anew(shared: Home) -
     assert peek.healthy("127.0.0.1", shared.port)
 
 
+@about_processes
 def test_a_start_that_is_interrupted_leaves_nothing_running(idle: Home) -> None:
     starting = idle.begin("start")
     until(lambda: statefile.read(idle.data), 60)

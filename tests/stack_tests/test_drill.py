@@ -13,6 +13,7 @@ import redis
 
 from queueing import addresses
 from tests.docs import pages
+from tests.postgres import on_postgresql
 from tests.stack import (
     CELERY,
     ENGINES,
@@ -136,7 +137,7 @@ def test_a_drill_finds_that_the_promise_is_kept_and_leaves_no_trace(server: Stac
     assert everything(server) == before
 
 
-@pytest.mark.once
+@pytest.mark.skipif(on_postgresql(), reason="it is about processes, and shown on SQLite")
 def test_a_gentle_drill_cuts_only_its_own_workers_off(server: Stack) -> None:
     _with_a_store(server)
     store = server.pids()["store"]
@@ -211,7 +212,7 @@ def test_others_work_goes_on_while_a_drill_is_held_which_ctrl_c_ends(server: Sta
     assert len(after["queueing_generationjob"]) == len(before["queueing_generationjob"]) + 1
 
 
-@pytest.mark.once
+@pytest.mark.skipif(on_postgresql(), reason="it is about processes, and shown on SQLite")
 def test_what_a_drill_that_was_killed_has_left_is_removed(server: Stack) -> None:
     _with_a_store(server)
     before = everything(server)

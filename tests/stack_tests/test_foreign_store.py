@@ -11,12 +11,16 @@ import pytest
 import redis
 
 from tests.certificates import issued
+from tests.postgres import on_postgresql
 from tests.sentinel import SENTINEL_PASSWORD, pair
 from tests.servers import PASSWORD, serving, with_tls
 from tests.stack import HOOK, ROOT, SHORT_LEASES, Stack, payloads, recording, stack
 from tests.waiting import until
 
-pytestmark = [pytest.mark.stack, pytest.mark.once]
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.skipif(on_postgresql(), reason="it is about stores, and shown on SQLite"),
+]
 
 PAGE = ROOT / "docs" / "how-to" / "use-your-own-store.md"
 (RIGHTS,) = re.findall(r"^ACL SETUSER claude_mem (.+)$", PAGE.read_text(), re.MULTILINE)
