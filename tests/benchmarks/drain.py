@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from itertools import product
@@ -91,18 +91,27 @@ def main() -> int:
         help="jobs to a claim; 0 is as kinds have it [default: 0, then 1]",
     )  # fmt: skip
     given = parser.parse_args()
+    return each_combination("drain", given, _measured)
+
+
+def each_combination(
+    program: str, given: argparse.Namespace, measured: Callable[[argparse.Namespace], int]
+) -> int:
+    """What `measured` says of the database and engine that were given, or the worst of all.
+
+    Of several, each is measured in a process of its own: Django's settings are read once.
+    """
     if given.database and given.engine:
-        return _measured(given)
+        return measured(given)
     databases = [given.database] if given.database else DATABASES
     engines = [given.engine] if given.engine else ENGINES
-    return max(_apart(*each) for each in product(databases, engines))
+    return max(_apart(program, *each) for each in product(databases, engines))
 
 
-def _apart(database: str, engine: str) -> int:
-    """One combination in a process of its own: Django's settings are read once."""
+def _apart(program: str, database: str, engine: str) -> int:
     chosen = ["--database", database, "--engine", engine, *sys.argv[1:]]
     return subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.drain", *chosen], cwd=ROOT, check=False
+        [sys.executable, "-m", f"tests.benchmarks.{program}", *chosen], cwd=ROOT, check=False
     ).returncode
 
 

@@ -12,16 +12,21 @@ moment when a call is under way. Exits with 1 if one waited for half a second mo
 import argparse
 import os
 import random
-import subprocess
 import sys
 import time
-from itertools import product
 from statistics import median
 from uuid import uuid4
 
-from tests.benchmarks.drain import DATABASES, ENGINES, PATIENCE, Scene, employed, staged
+from tests.benchmarks.drain import (
+    DATABASES,
+    ENGINES,
+    PATIENCE,
+    Scene,
+    each_combination,
+    employed,
+    staged,
+)
 from tests.benchmarks.nothing import CALL
-from tests.stack import ROOT
 from tests.waiting import until
 
 # What a busy machine adds to the end of a call.
@@ -38,19 +43,7 @@ def main() -> int:
     parser.add_argument("--call", type=float, default=0.5, help="seconds [default: 0.5]")
     given = parser.parse_args()
     given.lanes = given.jobs
-    if given.database and given.engine:
-        return _measured(given)
-    databases = [given.database] if given.database else DATABASES
-    engines = [given.engine] if given.engine else ENGINES
-    return max(_apart(*each) for each in product(databases, engines))
-
-
-def _apart(database: str, engine: str) -> int:
-    """One combination in a process of its own: Django's settings are read once."""
-    chosen = ["--database", database, "--engine", engine, *sys.argv[1:]]
-    return subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.share", *chosen], cwd=ROOT, check=False
-    ).returncode
+    return each_combination("share", given, _measured)
 
 
 def _measured(given: argparse.Namespace) -> int:
