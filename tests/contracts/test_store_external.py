@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from queueing import access
 from queueing.errors import QueueStoreAway
@@ -16,6 +17,14 @@ from tests.servers import PASSWORD, RELEASES, Release, serving
 from tests.waiting import until
 
 pytestmark = pytest.mark.once
+
+
+def _answers(client: redis.Redis) -> bool:
+    """Whether it is there, and has read what it kept."""
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
 
 
 class ExternalHouse(House):
@@ -35,7 +44,8 @@ class ExternalHouse(House):
              "--appendonly", "yes", "--requirepass", PASSWORD],
             cwd=self._home, stdout=subprocess.DEVNULL,
         )  # fmt: skip
-        until(lambda: not access.bindable(self._port))
+        with redis.Redis(port=self._port, password=PASSWORD) as client:
+            until(lambda: _answers(client))
 
     def crash(self) -> None:
         self._server.kill()
