@@ -326,7 +326,7 @@ def test_reconcile_publishes_nothing_in_vain_and_what_was_lost_once(
     fill: Fill, worker: Worker
 ) -> None:
     if worker.looks:
-        return
+        pytest.skip("it is about messages")
     Share.objects.create(team_id="bound", max_in_flight=1)
     jobs = fill("bound", 5)
     held = claimed(jobs[0])
@@ -342,7 +342,7 @@ def test_what_others_lost_is_published_without_those_who_have_no_room(
     fill: Fill, worker: Worker
 ) -> None:
     if worker.looks:
-        return
+        pytest.skip("it is about messages")
     Share.objects.create(team_id="bound", max_in_flight=1)
     claimed(fill("bound", 5)[0])
     (lost,) = fill("free", 1)
@@ -370,7 +370,7 @@ def test_whoever_fell_silent_is_followed_though_the_nudge_for_it_was_lost(
     fill: Fill, worker: Worker
 ) -> None:
     if worker.looks:
-        return
+        pytest.skip("it is about messages")
     Share.objects.create(team_id="bound", max_in_flight=1)
     jobs = fill("bound", 3)
     claimed(jobs[0])
