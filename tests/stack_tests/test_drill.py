@@ -33,7 +33,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.stack
 
 # What goes on by itself while a drill is held.
-RESTLESS = {"queueing_canary", "django_session", "sqlite_sequence"}
+RESTLESS = {"queueing_canary", "queueing_pruning", "django_session", "sqlite_sequence"}
 INDEX = "observation_index_"
 SCRATCH = "name LIKE 'drill-%'"
 
