@@ -8,6 +8,7 @@ with others, so they must be named to it.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 RUNTIMES = frozenset({"server", "server-beta"})
@@ -38,8 +39,6 @@ def faults(about: Deployment) -> Iterator[str]:
     """A sentence about everything that must be mended, with the variable and what to do."""
     if about.contained:
         yield from _unsafe(about)
-    elif about.auth_mode == "local-dev":
-        yield "CLAUDE_MEM_AUTH_MODE: this server has no local-dev mode: unset it, and use API keys"
     if about.deployed:
         yield from _missing(about)
 
@@ -97,6 +96,15 @@ def wrong_host(name: str) -> str:
     if not set(bare) & set("/@?# []"):
         return ""
     return "must have host names alone, with commas between them: no scheme, port or path"
+
+
+def wrong_network(text: str) -> str:
+    """What is wrong with the address or network of a proxy, or ""."""
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        return "must have addresses or networks, with commas between them: 10.0.0.5,10.1.0.0/16"
+    return ""
 
 
 def _unsafe(about: Deployment) -> Iterator[str]:

@@ -136,7 +136,7 @@ def info() -> dict[str, Any]:
     return {
         "name": "claude-mem-server",
         "runtime": RUNTIME,
-        "authMode": "api-key",
+        "authMode": settings.AUTH_MODE,
         "postgres": {"initialized": known.initialized, "schemaVersion": known.schema_version},
         "boundaries": {
             "queueManager": asdict(queue(known, seen.store)),
@@ -165,7 +165,11 @@ def summary() -> dict[str, Any]:
         "pid": os.getpid(),
         "initialized": known.initialized,
         "mcpReady": True,
-        "ai": {"provider": settings.PROVIDER, "authMethod": "api-key", "lastInteraction": None},
+        "ai": {
+            "provider": settings.PROVIDER,
+            "authMethod": settings.AUTH_MODE,
+            "lastInteraction": None,
+        },
         "dependencies": {"degraded": not sound, "statuses": _statuses(known, store_state)},
         "rateLimits": {},
         "queue": {

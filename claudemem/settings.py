@@ -29,7 +29,12 @@ env.beneath(_KEPT)
 # --- where this runs ----------------------------------------------------------------------------
 # Our image says so of itself: one of several containers, which share what is named to them.
 DEPLOYED = env.flag("CLAUDE_MEM_DOCKER")
-AUTH_MODE = env.choice("CLAUDE_MEM_AUTH_MODE", "api-key", "api-key", "local-dev")
+# Who calls from this machine needs no key where both say so; one alone may be left from a trial.
+_AUTH_MODE = env.choice("CLAUDE_MEM_AUTH_MODE", "api-key", "api-key", "local-dev", "disabled")
+_BYPASS = env.flag("CLAUDE_MEM_ALLOW_LOCAL_DEV_BYPASS")
+LOCAL_DEV = _AUTH_MODE == "local-dev" and _BYPASS
+# What health and info say of it.
+AUTH_MODE = "local-dev" if LOCAL_DEV else "api-key"
 # A worker with this works one team's jobs alone, in queues of their own, and no pause holds it up:
 # only drills set it.
 ONLY_TEAM = env.text("CLAUDE_MEM_ONLY_TEAM", check=deployment.wrong_team)
@@ -321,6 +326,8 @@ PORT = env.whole(
     37877 + (0 if DEPLOYED else os.getuid() if hasattr(os, "getuid") else 77) % 100,
     most=65535,
 )
+# The proxies in front of this server: what these say of where a call comes from is believed.
+TRUSTED_PROXIES = env.words("CLAUDE_MEM_TRUSTED_PROXIES", [], check=deployment.wrong_network)
 WEB_THREADS = env.whole("CLAUDE_MEM_WEB_THREADS", 8, most=10_000)
 # A request that waits for its job waits at most so long: clients give up after 30 s themselves.
 WAIT_SECONDS = env.number("CLAUDE_MEM_WAIT_SECONDS", 25.0, zero=True)
@@ -368,8 +375,8 @@ env.refuse(
         deployment.Deployment(
             contained=DEPLOYED or Path("/.dockerenv").exists(),
             deployed=DEPLOYED,
-            auth_mode=AUTH_MODE,
-            bypass=env.flag("CLAUDE_MEM_ALLOW_LOCAL_DEV_BYPASS"),
+            auth_mode=_AUTH_MODE,
+            bypass=_BYPASS,
             runtime=env.text("CLAUDE_MEM_RUNTIME"),
             database=env.given("CLAUDE_MEM_SERVER_DATABASE_URL"),
             store=storechoice.is_named(QUEUE_ENGINE, _ASKED),

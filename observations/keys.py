@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from observations import audit, entries
+from observations import audit, entries, scopes
 from observations.entries import BY_PROGRAM, Origin
 from observations.errors import Forbidden, InvalidInput, NotFound
 from observations.models import ApiKey, Project, Team
@@ -21,6 +21,8 @@ from queueing import direct
 
 PREFIX = "cmem_"
 DEFAULT_NAME = "default"
+# Who did it, in the audit, where no key was needed.
+UNKEYED = "system:local-dev"
 _LONGEST_NAME = 200
 
 _AUTHENTICATE = """
@@ -32,9 +34,12 @@ Row = TypeVar("Row", Team, Project)
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is calling: a key, what it is bound to, and the scopes that it holds."""
+    """Who is calling: a key, what it is bound to, and the scopes that it holds.
 
-    api_key_id: str
+    Whoever calls from this machine without one, where that is allowed, has no `api_key_id`.
+    """
+
+    api_key_id: str | None
     team_id: str | None
     project_id: str | None
     scopes: frozenset[str]
@@ -116,9 +121,15 @@ def authenticate(raw: str) -> Principal | None:
     for key_id, team_id, project_id, held in direct.fetch(
         _AUTHENTICATE, [_hash(raw), direct.stored(timezone.now())]
     ):
-        scopes = json.loads(held) if isinstance(held, str) else held
-        return Principal(key_id, team_id, project_id, frozenset(scopes))
+        names = json.loads(held) if isinstance(held, str) else held
+        return Principal(key_id, team_id, project_id, frozenset(names))
     return None
+
+
+def unkeyed() -> Principal:
+    """Whoever may call without a key: somebody of the default project, which is made if missing."""
+    team, project = default_tenant()
+    return Principal(None, team.id, project.id, scopes.OF_UNKEYED)
 
 
 def default_tenant() -> tuple[Team, Project]:

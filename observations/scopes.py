@@ -36,11 +36,23 @@ READ_PAYLOADS: Final[Need] = frozenset({MEMORIES_ADMIN, ADMIN})
 WRITE_EVENTS: Final[Need] = frozenset({MEMORIES_WRITE, EVENTS_WRITE})
 WRITE_SESSIONS: Final[Need] = frozenset({MEMORIES_WRITE, SESSIONS_WRITE})
 WRITE_MEMORY: Final[Need] = frozenset({MEMORIES_WRITE})
+WRITE_PROJECTS: Final[Need] = frozenset({MEMORIES_WRITE})
+MANAGE_KEYS: Final[Need] = frozenset({MEMORIES_WRITE})
+READ_STREAM: Final[Need] = READ_MEMORY
+READ_AUDIT: Final[Need] = frozenset({MEMORIES_ADMIN, ADMIN})
+
+# What somebody may do who calls from the server's own machine and needs no key.
+OF_UNKEYED: Final = frozenset({MEMORIES_READ, MEMORIES_WRITE, MEMORIES_ADMIN})
 
 
 def allows(held: Collection[str], need: Need) -> bool:
     """Whether a key that holds `held` meets `need`; `*` meets every one."""
     return EVERYTHING in held or not need.isdisjoint(held)
+
+
+def writes(need: Need) -> bool:
+    """Whether what needs this stores or changes something."""
+    return MEMORIES_WRITE in need
 
 
 def parse(text: str) -> tuple[str, ...]:

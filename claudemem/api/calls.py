@@ -3,27 +3,34 @@
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from ninja.security.base import AuthBase
 
+from claudemem.api import admission, peers
+from claudemem.api.admission import Admitted
 from claudemem.api.errors import Unauthorized
+from claudemem.api.peers import Caller as Caller
 from observations import keys, scopes
 from observations.errors import Forbidden, InvalidInput
 from observations.keys import Principal
 from observations.scopes import Need
+
+ONLY_HERE = "This is only accessible from localhost"
 
 
 class Call(HttpRequest):
     """A request that came through the door and was authenticated."""
 
     auth: Principal
+    admitted: Admitted
     request_id: str
 
 
 class Needs(AuthBase):
     """Lets a caller pass whose key meets a need, before anything of the body is read.
 
-    Raises Unauthorized without a key, Forbidden for a wrong or too narrow one.
+    Raises what `let_in` does.
     """
 
     openapi_type = "http"
@@ -34,28 +41,66 @@ class Needs(AuthBase):
         self.need = need
 
     def __call__(self, request: HttpRequest) -> Principal:
-        raw = presented_key(request.META)
-        if raw is None:
-            raise Unauthorized
-        principal = keys.authenticate(raw)
-        if principal is None or not scopes.allows(principal.scopes, self.need):
-            raise Forbidden("Invalid API key or insufficient scope")
-        if principal.team_id is None:
-            raise Forbidden("API key is not bound to a team")
+        principal, admitted = let_in(Caller.of_environ(request.META), self.need)
+        request.admitted = admitted  # type: ignore[attr-defined]  # it is a Call from here on
         return principal
+
+
+class Loopback(AuthBase):
+    """Lets programs of this machine pass, without a key. Raises Forbidden with `refusal`.
+
+    No page of a browser may come this way, unless it is one of this server.
+    """
+
+    def __init__(self, refusal: str = ONLY_HERE) -> None:
+        super().__init__()
+        self.refusal = refusal
+
+    def __call__(self, request: HttpRequest) -> object:
+        caller = Caller.of_environ(request.META)
+        if not peers.local(caller) or peers.foreign(caller):
+            raise Forbidden(self.refusal)
+        return caller
+
+
+class Local(Loopback):
+    """The same, for routes that show or store memory: who comes acts in the default project."""
+
+    def __call__(self, request: HttpRequest) -> Principal:
+        super().__call__(request)
+        return keys.unkeyed()
+
+
+def admitted(caller: Caller, need: Need) -> Principal:
+    """Who calls, if the caller may do what needs `need`, now. Raises what `let_in` does."""
+    return let_in(caller, need)[0]
+
+
+def let_in(caller: Caller, need: Need) -> tuple[Principal, Admitted]:
+    """The same, with what its answer must carry: all checks that need no body, in their order.
+
+    Raises Unauthorized without a key, Forbidden for a wrong or too narrow one, and what
+    `admission.admit` does.
+    """
+    principal = _identified(caller)
+    if principal is None or not scopes.allows(principal.scopes, need):
+        raise Forbidden("Invalid API key or insufficient scope")
+    if principal.team_id is None:
+        raise Forbidden("API key is not bound to a team")
+    return principal, admission.admit(principal, writes=scopes.writes(need))
+
+
+def _identified(caller: Caller) -> Principal | None:
+    if caller.raw is not None:
+        return keys.authenticate(caller.raw)
+    if settings.LOCAL_DEV and peers.local(caller) and not peers.foreign(caller):
+        return keys.unkeyed()
+    raise Unauthorized
 
 
 def caller(request: HttpRequest, need: Need) -> Principal | None:
     """Who calls a route that needs no key: None without one. Raises Forbidden for a wrong one."""
-    return Needs(need)(request) if presented_key(request.META) else None
-
-
-def presented_key(environ: dict[str, Any]) -> str | None:
-    """The key in `Authorization: Bearer <key>`, else in `X-Api-Key: <key>`, if there is one."""
-    match environ.get("HTTP_AUTHORIZATION", "").split(None, 1):
-        case [scheme, key] if scheme.lower() == "bearer":
-            return str(key.strip())
-    return environ.get("HTTP_X_API_KEY", "").strip() or None
+    return Needs(need)(request) if Caller.of_environ(request.META).raw else None
 
 
 def team(request: Call) -> str:
@@ -89,8 +134,6 @@ def _flag(request: HttpRequest, name: str, default: bool) -> bool:
 
 def origin(request: Call, source: str) -> dict[str, Any]:
     """Who asked for the work that follows, as it is kept with its job."""
-    return {
-        "source": source,
-        "api_key_id": request.auth.api_key_id,
-        "request_id": request.request_id,
-    }
+    key = request.auth.api_key_id
+    asked = {"source": source, "api_key_id": key, "request_id": request.request_id}
+    return asked if key else {**asked, "actor_id": keys.UNKEYED}
