@@ -107,6 +107,19 @@ def wrong_network(text: str) -> str:
     return ""
 
 
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:]+\])(?::(?:[0-9]{1,5}|\*))?", re.ASCII)
+
+
+def wrong_origin(name: str) -> str:
+    """What is wrong with an origin whose pages may call the API, or ""."""
+    if _ORIGIN.fullmatch(name):
+        return ""
+    return (
+        "must have origins alone, with commas between them, as http://ui.example, or "
+        "http://localhost:* for any port: small letters, no path"
+    )
+
+
 def _unsafe(about: Deployment) -> Iterator[str]:
     if about.auth_mode == "local-dev":
         yield (

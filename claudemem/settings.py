@@ -51,6 +51,15 @@ PUBLIC_URL = env.url("CLAUDE_MEM_PUBLIC_URL", schemes=("https", "http")).rstrip(
 ALLOWED_HOSTS = env.words(
     "CLAUDE_MEM_ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"], check=deployment.wrong_host
 ) + [host for host in [deployment.host(PUBLIC_URL)] if host]
+# Pages of these origins may call the API: those of this machine, unless others are named. A
+# browser sends no key by itself: a page has to know one.
+CORS_ORIGINS = frozenset(
+    env.words(
+        "CLAUDE_MEM_CORS_ORIGINS",
+        ["http://localhost:*", "http://127.0.0.1:*"],
+        check=deployment.wrong_origin,
+    )
+)
 # Forms of the admin come from there; the proxy ends TLS, so the cookies must say it themselves.
 CSRF_TRUSTED_ORIGINS = [deployment.origin(PUBLIC_URL)] if PUBLIC_URL else []
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https:")
