@@ -1,7 +1,10 @@
 """One table: what went wrong inside, as the caller is told of it."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
+from types import MappingProxyType
 from typing import Any, Final
 
 from django.core.exceptions import SuspiciousOperation
@@ -25,7 +28,9 @@ STORAGE_AWAY = "The database is locked or cannot be reached; nothing was stored,
 
 
 class ApiError(Exception):
-    """What only this door can find wrong."""
+    """What only this door can find wrong. `headers` go with the answer."""
+
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 class Unauthorized(ApiError):
@@ -38,6 +43,14 @@ class TooLarge(ApiError):
 
 class UnknownEncoding(ApiError):
     """The body is compressed in a way that cannot be undone here."""
+
+
+class TooManyFailures(ApiError):
+    """Wrong keys, or none, came from one place too often; more may be tried after `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.headers = {"Retry-After": str(max(ceil(seconds), 1))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +80,9 @@ TABLE: dict[type[Exception], Kind] = {
     Conflict: Kind(409, "Conflict"),
     JobConflict: Kind(409, "Conflict"),
     TooLarge: Kind(413, "PayloadTooLarge", "request entity too large"),
+    TooManyFailures: Kind(
+        429, "rate_limited", "Too many calls without a key that works; see Retry-After"
+    ),
     UnknownEncoding: Kind(415, "UnsupportedMediaType"),
     StorageAway: Kind(503, "ServiceUnavailable", headers=RETRY_AFTER),
     QueueStoreAway: Kind(503, "ServiceUnavailable", headers=RETRY_AFTER),
@@ -89,10 +105,9 @@ def told(error: Exception) -> Answer:
             type(error).__name__,
             exc_info=error,
         )
-    message = kind.message or str(error)
-    return Answer(
-        {"error": kind.error, "message": message}, status=kind.status, headers=kind.headers
-    )
+    body = {"error": kind.error, "message": kind.message or str(error)}
+    headers = {**(kind.headers or {}), **getattr(error, "headers", {})}
+    return Answer(body, status=kind.status, headers=headers)
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> Answer:  # noqa: ARG001
