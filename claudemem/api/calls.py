@@ -12,7 +12,7 @@ from claudemem.api.admission import Admitted
 from claudemem.api.errors import TooManyFailures, Unauthorized
 from claudemem.api.peers import Caller as Caller
 from claudemem.attempts import Attempts
-from observations import keys, scopes
+from observations import keys, lastused, scopes
 from observations.errors import Forbidden, InvalidInput
 from observations.keys import Principal
 from observations.scopes import Need
@@ -98,7 +98,10 @@ def let_in(caller: Caller, need: Need) -> tuple[Principal, Admitted]:
 
 def _identified(caller: Caller) -> Principal | None:
     if caller.raw is not None:
-        return keys.authenticate(caller.raw)
+        principal = keys.authenticate(caller.raw)
+        if principal and principal.api_key_id:
+            lastused.shared.seen(principal.api_key_id)
+        return principal
     if settings.LOCAL_DEV and peers.local(caller) and not peers.foreign(caller):
         return keys.unkeyed()
     return None

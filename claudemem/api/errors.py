@@ -1,10 +1,9 @@
 """One table: what went wrong inside, as the caller is told of it."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
-from types import MappingProxyType
 from typing import Any, Final
 
 from django.core.exceptions import SuspiciousOperation
@@ -28,9 +27,7 @@ STORAGE_AWAY = "The database is locked or cannot be reached; nothing was stored,
 
 
 class ApiError(Exception):
-    """What only this door can find wrong. `headers` go with the answer."""
-
-    headers: Mapping[str, str] = MappingProxyType({})
+    """What only this door can find wrong."""
 
 
 class Unauthorized(ApiError):
@@ -50,7 +47,7 @@ class TooManyFailures(ApiError):
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
-        self.headers = {"Retry-After": str(max(ceil(seconds), 1))}
+        self.wait = max(ceil(seconds), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +62,8 @@ class Kind:
     message: str = ""
     headers: dict[str, str] | None = None
     shape: Any = wire.Problem
+    # What the one that happened adds to the headers.
+    tells: Callable[[Any], dict[str, str]] = lambda _: {}
 
 
 TABLE: dict[type[Exception], Kind] = {
@@ -81,7 +80,10 @@ TABLE: dict[type[Exception], Kind] = {
     JobConflict: Kind(409, "Conflict"),
     TooLarge: Kind(413, "PayloadTooLarge", "request entity too large"),
     TooManyFailures: Kind(
-        429, "rate_limited", "Too many calls without a key that works; see Retry-After"
+        429,
+        "rate_limited",
+        "Too many calls without a key that works; see Retry-After",
+        tells=lambda error: {"Retry-After": str(error.wait)},
     ),
     UnknownEncoding: Kind(415, "UnsupportedMediaType"),
     StorageAway: Kind(503, "ServiceUnavailable", headers=RETRY_AFTER),
@@ -106,8 +108,7 @@ def told(error: Exception) -> Answer:
             exc_info=error,
         )
     body = {"error": kind.error, "message": kind.message or str(error)}
-    headers = {**(kind.headers or {}), **getattr(error, "headers", {})}
-    return Answer(body, status=kind.status, headers=headers)
+    return Answer(body, status=kind.status, headers={**(kind.headers or {}), **kind.tells(error)})
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> Answer:  # noqa: ARG001
