@@ -80,7 +80,7 @@ def serve(listener: int | None, ready: Callable[[], None]) -> None:
     """
     from django.conf import settings
 
-    from observations import readings
+    from observations import lastused, readings
 
     favour_writers()
     if listener is None:
@@ -102,6 +102,7 @@ def serve(listener: int | None, ready: Callable[[], None]) -> None:
     _status("/readyz")
     server.run()
     readings.shared.finish()
+    lastused.shared.finish()
 
 
 def _tell(ready: Callable[[], None]) -> None:

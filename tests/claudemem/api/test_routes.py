@@ -67,6 +67,11 @@ def test_the_routes_are_those_of_the_contract() -> None:
         "GET /v1/jobs/some-id/events",
         "POST /v1/jobs/some-id/retry",
         "POST /v1/jobs/some-id/cancel",
+        "POST /v1/keys",
+        "GET /v1/keys",
+        "GET /v1/keys/some-id",
+        "DELETE /v1/keys/some-id",
+        "GET /v1/connect",
     }
 
 
