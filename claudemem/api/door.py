@@ -16,7 +16,7 @@ from django.utils.cache import patch_vary_headers
 from uuid_utils import uuid4
 
 from claudemem import headers, leaving
-from claudemem.api import bodies, crossorigin
+from claudemem.api import crossorigin
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call
 from claudemem.api.errors import not_found
@@ -61,14 +61,17 @@ def _called(request: Call, path: str) -> HttpResponseBase:
         response: HttpResponseBase = HttpResponse(status=204, headers=_preflight(request.META))
     else:
         response = _answer(request, path)
-        origin = request.META.get("HTTP_ORIGIN", "")
-        host = request.META.get("HTTP_HOST", "")
-        told = crossorigin.headers_for(origin, host, settings.CORS_ORIGINS)
+        environ = request.META
+        told = crossing(environ.get("HTTP_ORIGIN", ""), environ.get("HTTP_HOST", ""))
         patch_vary_headers(response, [told.pop("Vary")])
         for name, value in told.items():
             response.headers[name] = value
-    bodies.drain(request)
     return response
+
+
+def crossing(origin: str, host: str) -> dict[str, str]:
+    """What an answer to `origin` from the server called as `host` says of who may read it."""
+    return crossorigin.headers_for(origin, host, settings.CORS_ORIGINS)
 
 
 def _preflight(environ: Mapping[str, Any]) -> dict[str, str]:
