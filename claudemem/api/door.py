@@ -15,6 +15,7 @@ from uuid_utils import uuid4
 
 from claudemem import leaving
 from claudemem.api import bodies
+from claudemem.api.admission import FREELY
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call
 from claudemem.api.errors import not_found
@@ -66,6 +67,8 @@ def _called(request: Call, path: str) -> HttpResponseBase:
     bodies.drain(request)
     if path.startswith("/v1/") and path != "/v1/info":
         response.headers["X-Request-Id"] = request.request_id
+    for name, value in vars(request).get("admitted", FREELY).headers.items():
+        response.headers[name] = value
     origin = request.META.get("HTTP_ORIGIN", "")
     if origin.startswith(_LOCAL_ORIGINS):
         response.headers["Access-Control-Allow-Origin"] = origin

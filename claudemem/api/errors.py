@@ -1,6 +1,7 @@
 """One table: what went wrong inside, as the caller is told of it."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,8 +13,17 @@ from ninja import NinjaAPI
 from pydantic import ValidationError
 
 from claudemem.api import wire
+from claudemem.api.admission import headers_of
 from claudemem.api.answers import Answer
-from observations.errors import Conflict, Forbidden, InvalidInput, NotFound, StorageAway
+from observations.errors import (
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    QuotaExceeded,
+    RateLimited,
+    StorageAway,
+)
 from queueing.errors import JobConflict, JobNotFound, QueueStoreAway
 
 log = logging.getLogger(__name__)
@@ -52,6 +62,9 @@ class Kind:
     message: str = ""
     headers: dict[str, str] | None = None
     shape: Any = wire.Problem
+    # What the one that happened adds: to the body, and to the headers.
+    details: Callable[[Any], dict[str, Any]] = lambda _: {}
+    tells: Callable[[Any], dict[str, str]] = lambda _: {}
 
 
 TABLE: dict[type[Exception], Kind] = {
@@ -68,6 +81,17 @@ TABLE: dict[type[Exception], Kind] = {
     JobConflict: Kind(409, "Conflict"),
     TooLarge: Kind(413, "PayloadTooLarge", "request entity too large"),
     UnknownEncoding: Kind(415, "UnsupportedMediaType"),
+    QuotaExceeded: Kind(
+        402,
+        "quota_exceeded",
+        details=lambda error: {"used": error.used, "cap": error.cap},
+        tells=lambda error: headers_of(error.rate),
+    ),
+    RateLimited: Kind(
+        429,
+        "rate_limited",
+        tells=lambda error: {**headers_of(error.rate), "Retry-After": str(error.wait)},
+    ),
     StorageAway: Kind(503, "ServiceUnavailable", headers=RETRY_AFTER),
     QueueStoreAway: Kind(503, "ServiceUnavailable", headers=RETRY_AFTER),
     OperationalError: Kind(503, "ServiceUnavailable", STORAGE_AWAY, RETRY_AFTER),
@@ -89,10 +113,8 @@ def told(error: Exception) -> Answer:
             type(error).__name__,
             exc_info=error,
         )
-    message = kind.message or str(error)
-    return Answer(
-        {"error": kind.error, "message": message}, status=kind.status, headers=kind.headers
-    )
+    body = {"error": kind.error, "message": kind.message or str(error), **kind.details(error)}
+    return Answer(body, status=kind.status, headers={**(kind.headers or {}), **kind.tells(error)})
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> Answer:  # noqa: ARG001
