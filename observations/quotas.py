@@ -4,11 +4,13 @@ Windows are minutes and months those of UTC, whoever counts.
 """
 
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
 
-from observations.errors import QuotaExceeded, Rate, RateLimited
+from observations.errors import InvalidInput, QuotaExceeded, Rate, RateLimited
 
 WINDOW_SECONDS: Final = 60
 # Kinds of use, as they are counted and told.
@@ -19,6 +21,7 @@ OUTPUT_TOKENS: Final = "output_tokens"
 OBSERVATION: Final = "observation"
 KINDS: Final = (REQUEST, TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, OBSERVATION)
 CAPPED: Final = (REQUEST, TOKENS)
+_MONTH = re.compile(r"20[0-9]{2}-(0[1-9]|1[0-2])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,13 @@ def day(at: datetime) -> date:
 def month(at: datetime) -> date:
     """The first day of the month of `at` in UTC."""
     return day(at).replace(day=1)
+
+
+def parse_month(words: Sequence[str]) -> date:
+    """The first day of the one month that is named like `2026-03`. Raises InvalidInput."""
+    if len(words) != 1 or not _MONTH.fullmatch(words[0]):
+        raise InvalidInput("expected a month from 2000-01 to 2099-12, once", ("month",))
+    return date.fromisoformat(f"{words[0]}-01")
 
 
 def next_month(first: date) -> date:

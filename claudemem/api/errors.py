@@ -84,12 +84,14 @@ TABLE: dict[type[Exception], Kind] = {
     QuotaExceeded: Kind(
         402,
         "quota_exceeded",
+        shape=wire.Spent,
         details=lambda error: {"used": error.used, "cap": error.cap},
         tells=lambda error: headers_of(error.rate),
     ),
     RateLimited: Kind(
         429,
         "rate_limited",
+        headers=RETRY_AFTER,
         tells=lambda error: {**headers_of(error.rate), "Retry-After": str(error.wait)},
     ),
     StorageAway: Kind(503, "ServiceUnavailable", headers=RETRY_AFTER),

@@ -67,6 +67,7 @@ def test_the_routes_are_those_of_the_contract() -> None:
         "GET /v1/jobs/some-id/events",
         "POST /v1/jobs/some-id/retry",
         "POST /v1/jobs/some-id/cancel",
+        "GET /v1/usage",
     }
 
 
