@@ -422,7 +422,9 @@ Totals = Annotated[
 
 
 Day = Annotated[str, Field(description="A day in UTC", examples=["2026-01-31"])]
-Moment = Annotated[str, Field(description="A moment in ISO 8601", examples=["2026-01-01T00:00:00.000Z"])]
+Moment = Annotated[
+    str, Field(description="A moment in ISO 8601", examples=["2026-01-01T00:00:00.000Z"])
+]
 
 
 class Cap(TypedDict):

@@ -58,7 +58,7 @@ def _measure(
     with ExitStack() as running:
         key = _key(home)
         webs = {who: running.enter_context(_web(home, WEBS[who])) for who in WEBS}
-        for who, (port, _) in webs.items():
+        for port, _ in webs.values():
             _load(port, key, connections, 100)
         others = Others([pid for _, pid in webs.values()], server)
         for _ in range(given.rounds):
