@@ -1,5 +1,8 @@
 """What a key and its team may use: exactly that much passes, and who is refused is told why."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -15,7 +18,8 @@ from observations import counters, keys, quotas
 from observations.keys import Principal
 from observations.models import DailyUsage, MonthlyUsage, Project, RateCount, Team
 from queueing import direct
-from tests.claudemem.api.conftest import Api, RawKey, refused, told
+from tests.claudemem.api.conftest import Api, RawKey, Server, refused, told
+from tests.postgres import database_of
 
 MORNING = datetime(2026, 3, 31, 23, 59, 30, tzinfo=UTC)
 
@@ -187,7 +191,7 @@ def test_a_clock_that_is_behind_begins_no_minute_anew_and_one_put_back_ends_it(
 
 @override_settings(RATE_LIMIT_PER_MIN=1)
 def test_who_has_no_key_is_held_to_no_rate(team: Team) -> None:
-    nobody = Principal("", team.pk, None, frozenset("*"))
+    nobody = Principal(None, team.pk, None, frozenset("*"))
     assert admission.admit(nobody, writes=False).headers == {}
     assert admission.admit(nobody, writes=False).headers == {}
 
@@ -241,6 +245,48 @@ def test_of_many_callers_at_once_exactly_as_many_pass_as_may(limits: quotas.Limi
     assert verdicts == {True: 40, False: 24}
     if limits.metering:
         assert in_month("request") == used("request") == 40
+
+
+COUNTING = """
+import threading
+import django
+django.setup()
+from datetime import UTC, datetime
+from django.db import OperationalError, connection
+from observations import counters, quotas
+at, passed = datetime(2026, 3, 31, tzinfo=UTC), []
+limits = quotas.Limits(per_minute=70, requests=60, metering=True)
+def ask():
+    for _ in range(20):
+        while True:
+            try:
+                counted = counters.count(counters.Call("of-processes", "t", "", True, at), limits)
+                break
+            except OperationalError:  # it was not its turn within its patience
+                connection.close()
+        passed.append(quotas.refusal(limits, counted, writes=True, at=at) is None)
+    connection.close()
+threads = [threading.Thread(target=ask) for _ in range(3)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(sum(passed))
+"""
+
+
+def test_processes_count_as_one(server: Server) -> None:
+    ours = {"CLAUDE_MEM_DATA_DIR": str(server.data_dir)}
+    environment = {
+        **os.environ, **database_of(server.data_dir), **ours,
+        "DJANGO_SETTINGS_MODULE": "claudemem.settings",
+    }  # fmt: skip
+    counting = [
+        subprocess.Popen(
+            [sys.executable, "-c", COUNTING], env=environment, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    passed = [int(process.communicate(timeout=60)[0]) for process in counting]
+    assert sum(passed) == 60
 
 
 @pytest.mark.django_db(transaction=True)
