@@ -27,6 +27,7 @@ COMMANDS = {
     "search": "claudemem.commands.search:search",
     "jobs": "claudemem.commands.jobs:jobs",
     "share": "claudemem.commands.share:share",
+    "usage": "claudemem.commands.usage:usage",
     "prune": "claudemem.commands.prune:prune",
     "drill": "claudemem.commands.drill:drill",
     "replay": "claudemem.commands.replay:replay",

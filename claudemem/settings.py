@@ -203,6 +203,12 @@ CANARY_SECONDS = env.number("CLAUDE_MEM_CANARY_SECONDS", 30.0)
 # A session that says nothing for so long is closed, and summarised if there is something new.
 SESSION_IDLE_SECONDS = env.number("CLAUDE_MEM_SESSION_IDLE_SECONDS", 1800.0)
 
+# --- what callers may use; 0 is without a limit (docs/how-to/limit-use.md) ------------------------
+RATE_LIMIT_PER_MIN = env.whole("CLAUDE_MEM_RATE_LIMIT_PER_MIN", 0, least=0)
+MONTHLY_REQUEST_CAP = env.whole("CLAUDE_MEM_MONTHLY_REQUEST_CAP", 0, least=0, most=10**15)
+MONTHLY_TOKEN_CAP = env.whole("CLAUDE_MEM_MONTHLY_TOKEN_CAP", 0, least=0, most=10**15)
+USAGE_METERING = env.flag("CLAUDE_MEM_USAGE_METERING")
+
 # --- how many days things are kept; 0 is for ever (docs/how-to/keep-it-small.md) ------------------
 # Observations and events are memory: nothing here prunes those.
 _AN_AGE = 36_500
@@ -210,6 +216,8 @@ RETAIN_JOBS_DAYS = env.whole("CLAUDE_MEM_RETAIN_JOBS_DAYS", 30, least=0, most=_A
 # These may be retried: somebody has to notice first.
 RETAIN_FAILED_JOBS_DAYS = env.whole("CLAUDE_MEM_RETAIN_FAILED_JOBS_DAYS", 90, least=0, most=_AN_AGE)
 RETAIN_AUDIT_DAYS = env.whole("CLAUDE_MEM_RETAIN_AUDIT_DAYS", 365, least=0, most=_AN_AGE)
+# What was used in the current month is kept whatever this says: caps are held against it.
+RETAIN_USAGE_DAYS = env.whole("CLAUDE_MEM_RETAIN_USAGE_DAYS", 400, least=0, most=_AN_AGE)
 RETAIN_LOGS_DAYS = env.whole("CLAUDE_MEM_RETAIN_LOGS_DAYS", 30, least=0, most=_AN_AGE)
 # What a queue store could not read and set aside, for whoever wants to know why.
 RETAIN_SET_ASIDE_DAYS = env.whole("CLAUDE_MEM_RETAIN_SET_ASIDE_DAYS", 30, least=0, most=_AN_AGE)
@@ -279,6 +287,12 @@ CELERY_BEAT_SCHEDULE = {
     "close-idle-sessions": {
         "task": "observations.close_idle_sessions",
         "schedule": min(60.0, SESSION_IDLE_SECONDS / 2),
+        "options": {"queue": "upkeep"},
+    },
+    # A quota that is spent holds its team at once; this lets it go on, with a new month or cap.
+    "review-quotas": {
+        "task": "observations.review_quotas",
+        "schedule": 60.0,
         "options": {"queue": "upkeep"},
     },
     "prune": {

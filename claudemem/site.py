@@ -57,6 +57,7 @@ GROUPS = (
             Way("Projects", "folder", "observations_project"),
             Way("API keys", "key", "observations_apikey"),
             Way("Users", "person", "auth_user"),
+            Way("Usage", "monitoring", "observations_dailyusage"),
         ),
     ),
     ("Audit", (Way("Audit log", "policy", "observations_auditentry"),)),

@@ -132,7 +132,7 @@ def lag(seen: Readings, limits: Limits) -> Check:
     if not seen.table.heads:
         return Check("lag", OK, "nothing waits", 0.0, limits.lag)
     if all(each.paused == each.all for each in seen.table.heads):
-        return Check("lag", OK, "nothing waits but what an operator paused", 0.0, limits.lag)
+        return Check("lag", OK, "nothing waits but what is paused", 0.0, limits.lag)
     verdict: Verdict = LATE if age > limits.lag else OK
     return Check("lag", verdict, "age of the oldest unprocessed event", age, limits.lag)
 
@@ -229,20 +229,25 @@ def provider(seen: Readings) -> Check:
 
 
 def pauses(seen: Readings) -> Check:
-    """What operators paused: it is meant, and so is what waits for it. No team is named."""
+    """What operators and quotas hold: it is meant, and so is what waits. No team is named."""
     if seen.table is None:
         return _untold("pauses")
     if not seen.table.holds:
         return Check("pauses", OK, "nothing is paused by an operator")
-    teams = len(_held(seen.table, "team"))
-    named = [*_held(seen.table, "provider"), *_held(seen.table, "queue")]
-    if teams:
-        named.append(f"{teams} team{'' if teams == 1 else 's'}")
-    return Check("pauses", OFF, f"paused by an operator: {', '.join(named)}")
+    named = [*_held(seen.table, "provider"), *_held(seen.table, "queue"), *_teams(seen, "team")]
+    said = [f"paused by an operator: {', '.join(named)}"] if named else []
+    said += [f"waiting for a quota: {each}" for each in _teams(seen, "quota")]
+    return Check("pauses", OFF, "; ".join(said))
+
+
+def _teams(seen: Readings, kind: str) -> list[str]:
+    """How many teams are held so, if any."""
+    count = len(_held(seen.table, kind)) if seen.table else 0
+    return [f"{count} team{'' if count == 1 else 's'}"] if count else []
 
 
 def _held(table: "Table", kind: str) -> list[str]:
-    """The subjects of this kind that an operator paused, as they are written."""
+    """The subjects of this kind that are held, as they are written."""
     return [str(hold.subject) for hold in table.holds if hold.subject.kind == kind]
 
 

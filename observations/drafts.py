@@ -64,6 +64,22 @@ class SummaryDraft:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokens:
+    """What calls of a provider cost."""
+
+    input: int = 0
+    output: int = 0
+
+    @property
+    def total(self) -> int:
+        """Both together."""
+        return self.input + self.output
+
+
+NOTHING = Tokens()
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
     """A provider's answer: drafts, who made them, and what they cost in tokens."""
 
@@ -72,3 +88,8 @@ class Completion:
     model: str
     input_tokens: int
     output_tokens: int
+
+    @property
+    def tokens(self) -> Tokens:
+        """What it cost."""
+        return Tokens(self.input_tokens, self.output_tokens)

@@ -1,5 +1,7 @@
 """What callers can do wrong, and what can be missing. Doors turn these into answers."""
 
+from dataclasses import dataclass
+
 
 class DomainError(Exception):
     """The root of this package's errors. The message is shown to the caller."""
@@ -31,3 +33,35 @@ class Conflict(DomainError):
 
 class StorageAway(DomainError):
     """The database cannot be reached or is locked: nothing was stored, try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many calls a key may make in a minute, how many of them are left, and until when.
+
+    `reset` is when the next minute begins, in seconds since 1970.
+    """
+
+    most: int
+    left: int
+    reset: int
+
+
+class RateLimited(DomainError):
+    """A key made as many calls within its minute as it may; the next may come in `wait` seconds."""
+
+    def __init__(self, rate: Rate, wait: int) -> None:
+        super().__init__(f"Rate limit exceeded ({rate.most} requests / 60s)")
+        self.rate = rate
+        self.wait = wait
+
+
+class QuotaExceeded(DomainError):
+    """A team used as much of a kind in this month as it may. `rate`: its key's, if it has one."""
+
+    def __init__(self, kind: str, used: int, cap: int, rate: Rate | None = None) -> None:
+        super().__init__(f"Monthly {kind} quota reached ({cap})")
+        self.kind = kind
+        self.used = used
+        self.cap = cap
+        self.rate = rate

@@ -14,9 +14,9 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Max, QuerySet
 
-from observations import audit, entries, evidence, findings, modes
+from observations import audit, entries, evidence, findings, modes, usage
 from observations.answers import Task
-from observations.drafts import Completion, Source, SourceEvent, SummaryDraft
+from observations.drafts import Completion, Source, SourceEvent, SummaryDraft, Tokens
 from observations.findings import Draft, Finding, Outcome
 from observations.models import Event, Observation, Session
 from observations.modes import Mode
@@ -102,6 +102,13 @@ class SummariseSession(ObserveEvents):
         return notes
 
 
+def account(jobs: Sequence[Job], outcome: "Made | JobFailed") -> None:
+    """Enter the tokens of a call for the jobs, which made something or failed."""
+    spent = outcome.cost if isinstance(outcome, JobFailed) else outcome.completion.tokens
+    if isinstance(spent, Tokens):
+        usage.spend(jobs[0], spent)
+
+
 def _covered_before(job: Job) -> int:
     earlier = GenerationJob.objects.filter(
         source_id=job.source_id,
@@ -159,6 +166,7 @@ def _made(work: Work, timeout: float) -> Made:
             transient=error.retryable,
             retry_after=error.retry_after,
             pauses=error.pauses,
+            cost=error.spent,
         ) from error
     kept = (_validated(draft, work.source) for draft in completion.drafts)
     drafts = [draft for draft in kept if draft]
@@ -182,6 +190,7 @@ def _validated(draft: Draft, source: Source) -> Draft | None:
 
 def _stored(jobs: Sequence[Job], made: Made, source_type: str) -> dict[str, dict[str, Any]]:
     outcomes = findings.write(made.findings, source_type)
+    usage.observed(jobs, {job_id: len(outcome.made) for job_id, outcome in outcomes.items()})
     audit.write(entries.settled(jobs, made.completion, outcomes))
     return _notes(jobs, made, outcomes)
 

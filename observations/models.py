@@ -330,3 +330,62 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.resource_id or ''}".rstrip()
+
+
+class DailyUsage(models.Model):
+    """What was used on a day in UTC: a row for each team, project, key and kind, counted up.
+
+    What belongs to no one project, or to no key, has "" there. It outlives what it is about.
+    """
+
+    team_id = models.CharField(max_length=36)
+    project_id = models.CharField(max_length=36, default="")
+    api_key_id = models.CharField(max_length=36, default="")
+    day = models.DateField()
+    kind = models.CharField(max_length=40)
+    quantity = models.BigIntegerField(default=0)
+
+    class Meta:
+        verbose_name = "usage"
+        verbose_name_plural = "usage"
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["team_id", "day", "kind", "project_id", "api_key_id"],
+                name="usage_once_a_day",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.day}"
+
+
+class MonthlyUsage(models.Model):
+    """What a team used in a month in UTC of what can be capped: the row that a cap is held against.
+
+    `month` is the first day of it.
+    """
+
+    team_id = models.CharField(max_length=36)
+    month = models.DateField()
+    kind = models.CharField(max_length=40)
+    quantity = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["team_id", "month", "kind"], name="usage_once_a_month"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.month:%Y-%m}"
+
+
+class RateCount(models.Model):
+    """The calls of a key in the minute that began at `started`, in seconds since 1970."""
+
+    api_key_id = models.CharField(max_length=36, primary_key=True)
+    started = models.BigIntegerField()
+    count = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.count} calls since {self.started}"

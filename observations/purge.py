@@ -9,11 +9,14 @@ from observations.entries import BY_PROGRAM
 from observations.models import (
     ApiKey,
     AuditEntry,
+    DailyUsage,
     Event,
     Member,
+    MonthlyUsage,
     Observation,
     ObservationSource,
     Project,
+    RateCount,
     Session,
     Team,
 )
@@ -28,22 +31,27 @@ Item = TypeVar("Item")
 
 
 def purge(team_id: str) -> int:
-    """Delete the team with its memory, jobs, keys, pause, shares and audit; how many events it had.
+    """Delete the team with all that is its own, memory and jobs; how many events it had.
 
     Workers that hold one of its jobs lose their lease, and its keys are refused from the first
     moment on. What is interrupted is finished by calling it again: the team goes last. Must not be
     called inside a transaction.
     """
     projects = list(Project.objects.filter(team_id=team_id).values_list("pk", flat=True))
-    ApiKey.objects.filter(team_id=team_id).delete()
+    keys = ApiKey.objects.filter(team_id=team_id)
+    RateCount.objects.filter(api_key_id__in=list(keys.values_list("pk", flat=True))).delete()
+    keys.delete()
     _forget_jobs(projects)
     pauses.resume(Subject("team", team_id), by=BY_PROGRAM)
+    pauses.resume_quota(team_id)
     with transaction.atomic():
         events = _forget_memory(projects)
     _forget_audit(team_id)
     with transaction.atomic():
         Member.objects.filter(team_id=team_id).delete()
         Share.objects.filter(team_id=team_id).delete()
+        DailyUsage.objects.filter(team_id=team_id).delete()
+        MonthlyUsage.objects.filter(team_id=team_id).delete()
         Project.objects.filter(team_id=team_id).delete()
         Team.objects.filter(pk=team_id).delete()
     return events

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
-from observations import audit, entries
+from observations import audit, entries, usage
 from observations.entries import BY_PROGRAM, Origin
 from queueing import direct, leftovers, retention
 from queueing.direct import stored
@@ -40,11 +40,12 @@ class Pruned:
     audit: int
     keys: tuple[str, ...]
     store: str = ""
+    usage: int = 0
 
     @property
     def all(self) -> int:
         """How much it is together."""
-        return self.jobs + self.audit + len(self.keys)
+        return self.jobs + self.audit + self.usage + len(self.keys)
 
 
 def prune_if_due() -> Pruned | None:
@@ -59,8 +60,8 @@ def prune_if_due() -> Pruned | None:
         log.warning("keys that nobody uses were left there: %s", pruned.store)
     if pruned.all:
         log.info(
-            "pruned: %d jobs, %d audit entries, %d keys", pruned.jobs, pruned.audit,
-            len(pruned.keys),
+            "pruned: %d jobs, %d audit entries, %d rows of use, %d keys", pruned.jobs, pruned.audit,
+            pruned.usage, len(pruned.keys),
         )  # fmt: skip
     return pruned
 
@@ -77,8 +78,11 @@ def prune(
     at = at or now()
     jobs = retention.prune(retention.cutoffs(at), allowed)
     gone = _prune_audit(retention.before(settings.RETAIN_AUDIT_DAYS, at), allowed)
+    kept_from = retention.before(settings.RETAIN_USAGE_DAYS, at)
+    with retention.turn():
+        used = usage.prune(kept_from, at)
     keys, away = _keys(remove=True)
-    pruned = Pruned(jobs, gone, keys, away)
+    pruned = Pruned(jobs, gone, keys, away, used)
     with transaction.atomic():
         retention.note(ALL, pruned.all)
         audit.write([entries.pruned(jobs, gone, by)] if jobs or gone else [])
@@ -96,8 +100,9 @@ def look() -> Pruned:
     at = now()
     before = retention.before(settings.RETAIN_AUDIT_DAYS, at)
     old = int(direct.fetch(_COUNT, [stored(before)])[0][0]) if before else 0
+    used = usage.over(retention.before(settings.RETAIN_USAGE_DAYS, at), at)
     keys, away = _keys(remove=False)
-    return Pruned(retention.over(retention.cutoffs(at)), old, keys, away)
+    return Pruned(retention.over(retention.cutoffs(at)), old, keys, away, used)
 
 
 def _prune_audit(before: datetime | None, allowed: Budget) -> int:

@@ -7,7 +7,7 @@ from celery import shared_task
 from celery.signals import worker_ready
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from observations import generate, retention, sessions
+from observations import generate, retention, sessions, usage
 from observations.generate import ObserveEvents, SummariseSession
 from observations.providers import OFFLINE, UnknownProvider
 from queueing import kinds, runner
@@ -34,19 +34,19 @@ def _say_who_observes(**_: Any) -> None:
 @shared_task(name=kinds.EVENT.task, bind=True)
 def generate_event(self: Any, job_id: str) -> int:
     """Work a live event's job and those behind it."""
-    return runner.run(job_id, _OBSERVE, task=self.request.id)
+    return runner.run(job_id, _OBSERVE, task=self.request.id, account=generate.account)
 
 
 @shared_task(name=kinds.EVENT_BATCH.task, bind=True)
 def generate_event_batch(self: Any, job_id: str) -> int:
     """Work a bulk event's job and those behind it."""
-    return runner.run(job_id, _OBSERVE, task=self.request.id)
+    return runner.run(job_id, _OBSERVE, task=self.request.id, account=generate.account)
 
 
 @shared_task(name=kinds.SUMMARY.task, bind=True)
 def generate_summary(self: Any, job_id: str) -> int:
     """Work a session's summary job."""
-    return runner.run(job_id, _SUMMARISE, task=self.request.id)
+    return runner.run(job_id, _SUMMARISE, task=self.request.id, account=generate.account)
 
 
 @shared_task(name="observations.prune", send_events=False)
@@ -59,6 +59,18 @@ def prune() -> int:
     except (OperationalError, InterfaceError) as error:
         log.warning("nothing more was pruned, the database failed: %s", error)
         return 0
+    finally:
+        close_old_connections()
+
+
+@shared_task(name="observations.review_quotas", send_events=False)
+def review_quotas() -> None:
+    """Hold teams that have spent their quota, and let those go on that have one again."""
+    try:
+        close_old_connections()
+        usage.review()
+    except (OperationalError, InterfaceError) as error:
+        log.warning("quotas were not looked at, the database failed: %s", error)
     finally:
         close_old_connections()
 

@@ -75,12 +75,18 @@ def subject(text: str) -> Subject:
     return Subject("team", team(meant.name).id)
 
 
+_SORTS = {"team": "team", "quota": "quota of team"}
+
+
 def names(subjects: Iterable[Subject]) -> dict[Subject, str]:
     """Each subject as people know it: a team by its name, if it is there still."""
     held = list(subjects)
-    ids = [each.name for each in held if each.kind == "team"]
+    ids = [each.name for each in held if each.team_id]
     known = dict(Team.objects.filter(pk__in=ids).values_list("pk", "name")) if ids else {}
-    return {each: f"team {known[each.name]}" if each.name in known else str(each) for each in held}
+    return {
+        each: f"{_SORTS[each.kind]} {known[each.name]}" if each.name in known else str(each)
+        for each in held
+    }
 
 
 def _known(rows: "QuerySet[Team] | QuerySet[Project]") -> str:

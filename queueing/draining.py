@@ -34,7 +34,7 @@ def left(subject: Subject) -> Left:
     """What is left of `subject`, counted by an index of what is open."""
     rows = GenerationJob.objects.filter(state__in=states.OPEN).order_by()
     match subject.kind:
-        case "team":
+        case "team" | "quota":
             rows = rows.filter(team_id=subject.name)
         case "queue":
             rows = rows.filter(kind=subject.name)

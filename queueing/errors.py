@@ -48,7 +48,7 @@ class JobFailed(Exception):
     `reason` is for people, `classification` one word for programs, `transient` whether another
     attempt can succeed, `retry_after` the least number of seconds to wait before it, if known.
     `pauses`: every other job would fail alike, so that nothing is worked for a while; it is no
-    fault of the job, which loses no attempt.
+    fault of the job, which loses no attempt. `cost` is for whoever accounts for it.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class JobFailed(Exception):
         transient: bool,
         retry_after: float | None = None,
         pauses: bool = False,
+        cost: object = None,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
@@ -66,3 +67,4 @@ class JobFailed(Exception):
         self.transient = transient
         self.retry_after = retry_after
         self.pauses = pauses
+        self.cost = cost

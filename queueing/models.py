@@ -119,7 +119,7 @@ class Pause(models.Model):
 
     A provider's own pause ends at `until`, by one job that tries; `failures` counts the tries that
     were refused since the last that was not. A pause without `until` is an operator's, for whom
-    `origin` has a name: it lasts until it is resumed.
+    `origin` has a name: it lasts until it is resumed; or that of a team whose quota is spent.
     """
 
     subject = models.CharField(max_length=80)

@@ -6,8 +6,9 @@ attempts. When its time is over one job is let through to try. If that is refuse
 pause is twice as long; otherwise work goes on.
 
 An operator holds a team, a queue or the provider until they are resumed. Claims leave held jobs
-alone, so a held head blocks its own lane and no other; what is in hand is finished. The rows are
-the truth, for all workers.
+alone, so a held head blocks its own lane and no other; what is in hand is finished. A team whose
+quota is spent is held in the same way, until it has one again: not for an operator to resume. The
+rows are the truth, for all workers.
 """
 
 from collections.abc import Mapping
@@ -30,7 +31,7 @@ from queueing.statements import fetch, seconds
 AT_ONCE = 500
 
 Origin = Mapping[str, Any]
-Sort = Literal["team", "queue", "provider"]
+Sort = Literal["team", "queue", "provider", "quota"]
 OPERATOR: Origin = {"source": "operator"}
 
 
@@ -54,9 +55,9 @@ class Paused:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What an operator can pause. `name` is a team's id or a queue's name; the provider has none.
+    """What can be held. `name` is a team's id or a queue's name; the provider has none.
 
-    Its text is `team:<id>`, `queue:<name>` or `provider`.
+    Its text is `team:<id>`, `queue:<name>` or `provider`, and of a team's quota `quota:<id>`.
     """
 
     kind: Sort
@@ -75,9 +76,19 @@ class Subject:
                 raise UnknownSubject(f"There is no queue {name}: name one of {known}.")
             case "provider", "", _:
                 return Subject("provider")
+            case "quota", _, _:
+                raise UnknownSubject(
+                    f"{text} is no operator's: the team goes on by itself when it may use more."
+                )
         raise UnknownSubject(
             f"{text} is nothing that can be paused: name team:<team>, queue:<queue> or provider."
         )
+
+    @staticmethod
+    def stored(text: str) -> "Subject":
+        """The subject of a pause that there is."""
+        kind, _, name = text.partition(":")
+        return Subject(cast(Sort, kind), name)  # only subjects are written
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}" if self.name else self.kind
@@ -85,6 +96,11 @@ class Subject:
     def covers(self, kind: str, team_id: str) -> bool:
         """Whether a job of this kind and team is concerned."""
         return self.kind == "provider" or self.name == (kind if self.kind == "queue" else team_id)
+
+    @property
+    def team_id(self) -> str | None:
+        """The team that is meant, if it is one team."""
+        return self.name if self.kind in ("team", "quota") else None
 
 
 PROVIDER = Subject("provider")
@@ -171,21 +187,46 @@ def resume(subject: Subject, *, by: Origin = OPERATOR) -> bool:
     A provider's own pause is left as it is, and so is whatever else an operator holds.
     """
     with transaction.atomic():
-        if not fetch("resume", [str(subject)]):
+        rows = _resumed(subject)
+        if rows is None:
             return False
         witness.tell_of_pause(witness.RESUMED, subject, by)
-        fetch("unwoken_of", [str(subject)])
-        rows = fetch("unwoken_ready", [AT_ONCE])
-        if rows:
-            fetch("woken", [row[0] for row in rows], items=len(rows))
     outbox.nudge([Head(job_id, kind) for _, job_id, kind in rows])
     return True
 
 
+def _resumed(subject: Subject) -> list[tuple[Any, ...]] | None:
+    """The heads that can go on and are to be nudged; None if nothing held the subject."""
+    if not fetch("resume", [str(subject)]):
+        return None
+    fetch("unwoken_of", [str(subject)])
+    rows = fetch("unwoken_ready", [AT_ONCE])
+    if rows:
+        fetch("woken", [row[0] for row in rows], items=len(rows))
+    return rows
+
+
+def hold_quota(team_id: str, reason: str) -> bool:
+    """Let nothing of a team begin that has spent its quota; False if that is so already.
+
+    Must be called inside a transaction.
+    """
+    subject = Subject("quota", team_id)
+    return bool(fetch("hold_quota", [str(subject), reason]))
+
+
+def resume_quota(team_id: str) -> bool:
+    """Let a team go on that has a quota again; False if nothing held it."""
+    with transaction.atomic():
+        rows = _resumed(Subject("quota", team_id))
+    outbox.nudge([Head(job_id, kind) for _, job_id, kind in rows or ()])
+    return rows is not None
+
+
 def held() -> list[Hold]:
-    """What operators hold now, in the order of the subjects' texts."""
+    """What operators and quotas hold now, in the order of the subjects' texts."""
     return [
-        Hold(_subject(text), reason, moment(since), _origin(by))
+        Hold(Subject.stored(text), reason, moment(since), _origin(by))
         for text, reason, since, by in fetch("holds", [])
     ]
 
@@ -193,8 +234,3 @@ def held() -> list[Hold]:
 def _origin(stored: str | Origin) -> Origin:
     made: Origin = orjson.loads(stored) if isinstance(stored, str) else stored
     return made
-
-
-def _subject(text: str) -> Subject:
-    kind, _, name = text.partition(":")
-    return Subject(cast(Sort, kind), name)  # only subjects are written

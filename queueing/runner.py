@@ -7,12 +7,12 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import InterfaceError, InternalError, OperationalError, close_old_connections
 
 from queueing import direct, identity, leases, outbox, pauses, retry, shares, stopping
 from queueing.calls import Hung, calls
@@ -33,6 +33,14 @@ WORKER = str(identity.mine())
 _at_last = threading.Lock()
 
 
+# Writes down what `perform` cost, which returned this or raised it, whatever becomes of the jobs.
+Account = Callable[[Sequence[Job], Any], None]
+
+
+def _for_nothing(_: Sequence[Job], __: Any) -> None:
+    """Where no work costs anything."""
+
+
 class Handler(Protocol):
     """What is done with jobs of some kind; the only thing that knows what they are about."""
 
@@ -51,6 +59,7 @@ class _Quantum:
     jobs: int
     ends_at: float
     task: str
+    account: Account
     probing: bool = False
     at_last: bool = False
 
@@ -85,22 +94,23 @@ class _Quantum:
         return self.jobs > 0 and time.monotonic() < self.ends_at
 
 
-def run(job_id: str, handler: Handler, *, task: str = "") -> int:
+def run(job_id: str, handler: Handler, *, task: str = "", account: Account = _for_nothing) -> int:
     """Work the job and those behind it in its lane, until the lane is idle or its turn is over.
 
     Returns how many jobs were settled. A message that comes twice, late or out of turn does
     nothing. `task` is the message's own id: with each claim it is written into the history, which
-    leads from a job to what Celery knows of its working.
+    leads from a job to what Celery knows of its working. `account` is called after each call, in
+    no transaction.
     """
     try:
         close_old_connections()
-        return _run(job_id, handler, task)
+        ends_at = time.monotonic() + settings.QUANTUM_SECONDS
+        return _run(job_id, handler, _Quantum(settings.QUANTUM_JOBS, ends_at, task, account))
     finally:
         close_old_connections()
 
 
-def _run(job_id: str, handler: Handler, task: str) -> int:
-    quantum = _Quantum(settings.QUANTUM_JOBS, time.monotonic() + settings.QUANTUM_SECONDS, task)
+def _run(job_id: str, handler: Handler, quantum: _Quantum) -> int:
     try:
         return _turn(_begin(job_id, quantum), handler, quantum)
     finally:
@@ -228,7 +238,7 @@ def _work(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
         work = handler.prepare(lease.jobs)
         # Back into the pool, where there is one: many more calls than connections may be in flight.
         close_old_connections()
-        result = _performed(handler, work, ends_at - time.monotonic())
+        result = _paid(lease, handler, work, ends_at - time.monotonic(), quantum.account)
         return leases.settle(
             lease,
             lambda: handler.store(lease.jobs, result),
@@ -236,6 +246,26 @@ def _work(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
             task=quantum.task,
             go_on=go_on and not stopping.begun.is_set() and shares.may_go_on(lease.head),
         )
+
+
+def _paid(lease: Lease, handler: Handler, work: Any, timeout: float, account: Account) -> Any:
+    """What the handler made of it, after it was accounted for. Raises JobFailed."""
+    try:
+        outcome = _performed(handler, work, timeout)
+    except JobFailed as error:
+        _accounted(lease, error, account)
+        raise
+    _accounted(lease, outcome, account)
+    return outcome
+
+
+def _accounted(lease: Lease, outcome: Any, account: Account) -> None:
+    """A database that cannot take it now must not have the work done, and paid, again."""
+    try:
+        account(lease.jobs, outcome)
+    except (OperationalError, InterfaceError, InternalError) as error:
+        log.warning("what was paid for job %s was not written down: %s", lease.head.id, error)
+        close_old_connections()
 
 
 def _performed(handler: Handler, work: Any, timeout: float) -> Any:

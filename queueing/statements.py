@@ -98,7 +98,7 @@ _HEADS = {
 
 
 def _unpaused(of: str = "") -> str:
-    """That no operator's pause holds the job whose columns are named `of` and their names.
+    """That no operator and no quota holds the job whose columns are named `of` and their names.
 
     The list of pauses is read once a statement, and not once a job. A worker of one team has that
     team's jobs alone, and no pause holds those: that is why others leave them to it.
@@ -106,7 +106,8 @@ def _unpaused(of: str = "") -> str:
     if settings.ONLY_TEAM:  # which is an id, and nothing else
         return f"{of}team_id = '{settings.ONLY_TEAM}'"
     held = "(SELECT subject FROM queueing_pause WHERE until IS NULL)"
-    subjects = ("'provider'", f"'queue:' || {of}kind", f"'team:' || {of}team_id")
+    named = {"queue": f"{of}kind", "team": f"{of}team_id", "quota": f"{of}team_id"}
+    subjects = ("'provider'", *(f"'{sort}:' || {name}" for sort, name in named.items()))
     # That there are none is quickly seen, which is as it mostly is.
     nothing = "NOT EXISTS (SELECT 1 FROM queueing_pause WHERE until IS NULL)"
     none_of = " AND ".join(f"{subject} NOT IN {held}" for subject in subjects)

@@ -25,6 +25,11 @@ TEXTS = {
         VALUES (%s, %s, 'operator', NULL, 0, {now}, %s)
         ON CONFLICT (subject) WHERE until IS NULL DO UPDATE SET reason = excluded.reason,
             origin = excluded.origin""",
+    "hold_quota": """
+        INSERT INTO queueing_pause (subject, reason, classification, until, failures, since, origin)
+        VALUES (%s, %s, 'quota', NULL, 0, {now}, '{"source": "quota"}')
+        ON CONFLICT (subject) WHERE until IS NULL DO NOTHING
+        RETURNING id""",
     "resume": "DELETE FROM queueing_pause WHERE subject = %s AND until IS NULL RETURNING id",
     "holds": """
         SELECT subject, reason, since, origin FROM queueing_pause WHERE until IS NULL
@@ -34,7 +39,8 @@ TEXTS = {
         UPDATE queueing_lane SET woken_at = NULL WHERE id IN
             (SELECT lane.id FROM {heads}
              WHERE lane.head <= lane.tail
-                AND %s IN ('provider', 'queue:' || job.kind, 'team:' || job.team_id)
+                AND %s IN ('provider', 'queue:' || job.kind, 'team:' || job.team_id,
+                    'quota:' || job.team_id)
              ORDER BY lane.key {bytewise} {for_update_of_lane})""",
     "unwoken_ready": """
         SELECT lane.id, job.id, job.kind FROM {heads}

@@ -50,8 +50,10 @@ class Whereabouts:
             jobs = "job" if self.ahead == 1 else "jobs"
             return f"{many} {jobs} before it in its lane, first of all {self.first.id}"
         if self.holds:
-            named = " and ".join(str(hold.subject) for hold in self.holds)
-            return f"an operator, who paused {named}"
+            paused = [hold.subject for hold in self.holds if hold.subject.kind != "quota"]
+            if not paused:
+                return f"its team's quota: {self.holds[0].reason}"
+            return f"an operator, who paused {' and '.join(map(str, paused))}"
         if self.paused:
             return f"the provider, which is tried again in {self.paused.left:.0f} s"
         if self.job.due_at > self.now:

@@ -50,6 +50,8 @@ def addresses(project: Project) -> dict[str, str]:
         "projects": f"{memory}/project/",
         "audit": f"{memory}/auditentry/",
         "keys": f"{memory}/apikey/",
+        "usage": f"{memory}/dailyusage/",
+        "usage of a kind": f"{memory}/dailyusage/?kind=request",
     }
 
 

@@ -9,7 +9,14 @@ from django.db import connection
 from django.db.models import Model
 from django.utils import timezone
 
-from observations.models import Event, Observation, ObservationSource, Project, Session
+from observations.models import (
+    DailyUsage,
+    Event,
+    Observation,
+    ObservationSource,
+    Project,
+    Session,
+)
 from queueing import kinds, states
 from queueing.models import GenerationJob, GenerationJobEvent, Lane, new_id
 
@@ -23,7 +30,7 @@ Row = TypeVar("Row", bound=Model)
 
 
 def fill(project: Project, events: int) -> None:
-    """Add so many events with a job, its history, an observation and its source each.
+    """Add so many events with a job, its history, an observation, its source and a use each.
 
     Of fifty jobs one failed and one is queued; the others are completed.
     """
@@ -32,6 +39,7 @@ def fill(project: Project, events: int) -> None:
     lanes = [_lane(session) for session in sessions]
     _insert(Lane, iter(lanes))
     keys = dict(Lane.objects.filter(project_id=project.pk).values_list("key", "pk"))
+    _insert(DailyUsage, (_used(project) for _ in range(events)))
     batch = iter(_events(sessions, events))
     number = Observation.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     while made := list(islice(batch, _BATCH)):
@@ -71,6 +79,14 @@ def _session(project: Project) -> Session:
         content_session_id=f"agent-{own}", platform_source="claude", cwd="/home/dev/project",
         started_at=now, last_event_at=now, created_at=now, updated_at=now,
         last_number=EVENTS_A_SESSION,
+    )  # fmt: skip
+
+
+def _used(project: Project) -> DailyUsage:
+    """What another key used today."""
+    return DailyUsage(
+        team_id=project.team_id, project_id=project.pk, api_key_id=new_id(), kind="request",
+        day=timezone.now().date(), quantity=1,
     )  # fmt: skip
 
 

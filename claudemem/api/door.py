@@ -17,6 +17,7 @@ from uuid_utils import uuid4
 
 from claudemem import headers, leaving
 from claudemem.api import crossorigin
+from claudemem.api.admission import FREELY
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call
 from claudemem.api.errors import not_found
@@ -65,6 +66,8 @@ def _called(request: Call, path: str) -> HttpResponseBase:
         told = crossing(environ.get("HTTP_ORIGIN", ""), environ.get("HTTP_HOST", ""))
         patch_vary_headers(response, [told.pop("Vary")])
         for name, value in told.items():
+            response.headers[name] = value
+        for name, value in vars(request).get("admitted", FREELY).headers.items():
             response.headers[name] = value
     return response
 

@@ -14,8 +14,17 @@ from ninja import NinjaAPI
 from pydantic import ValidationError
 
 from claudemem.api import wire
+from claudemem.api.admission import headers_of
 from claudemem.api.answers import Answer
-from observations.errors import Conflict, Forbidden, InvalidInput, NotFound, StorageAway
+from observations.errors import (
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    QuotaExceeded,
+    RateLimited,
+    StorageAway,
+)
 from queueing.errors import JobConflict, JobNotFound, QueueStoreAway
 
 log = logging.getLogger(__name__)
@@ -62,7 +71,8 @@ class Kind:
     message: str = ""
     headers: dict[str, str] | None = None
     shape: Any = wire.Problem
-    # What the one that happened adds to the headers.
+    # What the one that happened adds: to the body, and to the headers.
+    details: Callable[[Any], dict[str, Any]] = lambda _: {}
     tells: Callable[[Any], dict[str, str]] = lambda _: {}
 
 
@@ -86,6 +96,19 @@ TABLE: dict[type[Exception], Kind] = {
         tells=lambda error: {"Retry-After": str(error.wait)},
     ),
     UnknownEncoding: Kind(415, "UnsupportedMediaType"),
+    QuotaExceeded: Kind(
+        402,
+        "quota_exceeded",
+        shape=wire.Spent,
+        details=lambda error: {"used": error.used, "cap": error.cap},
+        tells=lambda error: headers_of(error.rate),
+    ),
+    RateLimited: Kind(
+        429,
+        "rate_limited",
+        headers=RETRY_AFTER,
+        tells=lambda error: {**headers_of(error.rate), "Retry-After": str(error.wait)},
+    ),
     StorageAway: Kind(503, "ServiceUnavailable", headers=RETRY_AFTER),
     QueueStoreAway: Kind(503, "ServiceUnavailable", headers=RETRY_AFTER),
     OperationalError: Kind(503, "ServiceUnavailable", STORAGE_AWAY, RETRY_AFTER),
@@ -107,7 +130,7 @@ def told(error: Exception) -> Answer:
             type(error).__name__,
             exc_info=error,
         )
-    body = {"error": kind.error, "message": kind.message or str(error)}
+    body = {"error": kind.error, "message": kind.message or str(error), **kind.details(error)}
     return Answer(body, status=kind.status, headers={**(kind.headers or {}), **kind.tells(error)})
 
 

@@ -65,3 +65,16 @@ class Jobs(JobsOfState, total=False):
             examples=["payload"],
         ),
     ]
+
+
+class Usage(TypedDict, total=False):
+    """A month."""
+
+    month: Annotated[
+        str,
+        Field(
+            description="A month in UTC; without it, the one that it is",
+            pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$",
+            examples=["2026-01"],
+        ),
+    ]

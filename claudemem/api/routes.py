@@ -13,6 +13,7 @@ from claudemem.api import (
     search,
     sessions,
     status,
+    usage,
 )
 from claudemem.api.calls import Needs
 from claudemem.health import version
@@ -28,7 +29,7 @@ api = NinjaAPI(
     auth=Needs(frozenset({scopes.EVERYTHING})),
 )
 errors.install(api)
-for noun in (hooks, events, sessions, search, memories, jobs, keys):
+for noun in (hooks, events, sessions, search, memories, jobs, keys, usage):
     api.add_router("/v1", noun.router)
 for open_to_all in (status, reference):
     api.add_router("", open_to_all.router)

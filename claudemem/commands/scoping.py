@@ -63,15 +63,11 @@ def jobs_of(tenant: "Tenant") -> "QuerySet[GenerationJob]":
 
 
 def concerning(tenant: "Tenant") -> "list[Hold]":
-    """What operators paused, but for other teams."""
+    """What is paused, but for other teams."""
     from queueing import pauses
 
     team = tenant.team.id if tenant.team else None
-    return [
-        hold
-        for hold in pauses.held()
-        if hold.subject.kind != "team" or team in (None, hold.subject.name)
-    ]
+    return [hold for hold in pauses.held() if team is None or hold.subject.team_id in (None, team)]
 
 
 def _tenant(team: str | None, project: str | None) -> "Tenant":

@@ -75,15 +75,21 @@ def _problems(problems: list[str]) -> list[str]:
 
 
 def paused(holds: "list[Held]") -> list[str]:
-    """What operators paused and how it goes on, a line each."""
+    """What is paused and how it goes on, a line each."""
     return [
         line
         for hold in holds
         for line in (
             _line("paused", f"{hold.name}, since {hold.since}{_why(hold)}"),
-            _line("", f"goes on with `claudemem jobs resume {hold.subject}`"),
+            _line("", f"goes on {_how(hold)}"),
         )
     ]
+
+
+def _how(hold: "Held") -> str:
+    if hold.subject.startswith("quota:"):
+        return "by itself, when the team may use more"
+    return f"with `claudemem jobs resume {hold.subject}`"
 
 
 def _why(hold: "Held") -> str:

@@ -26,8 +26,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
     """A connection whose transactions begin in turn.
 
     A turn that does not come within the configured `timeout` (seconds) is Django's
-    OperationalError, as a locked database always was.
+    OperationalError, as a locked database always was. Who sets `patience` (seconds) waits no longer
+    than that, where it is less.
     """
+
+    patience: float | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -52,6 +55,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _start_transaction_under_autocommit(self) -> None:
         patience = float(self.settings_dict["OPTIONS"].get("timeout", 5.0))
+        if self.patience is not None:
+            patience = min(patience, self.patience)
         until = time.monotonic() + patience
         if not self._turn.acquire(timeout=patience):
             raise OperationalError("database is locked by another thread of this process")

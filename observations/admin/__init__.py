@@ -11,9 +11,10 @@ from observations.admin import (
     sessions,
     shares,
     tenants,
+    usage,
 )
 
 __all__ = [
     "audit", "events", "jobs", "keys", "lanes", "observations", "people", "sessions", "shares",
-    "tenants",
+    "tenants", "usage",
 ]  # fmt: skip

@@ -68,8 +68,9 @@ class MemoryPauseAdmin(PauseAdmin):
         sees = reach(request).sees
         if sees.ids is None:
             return rows
-        of_teams = [str(Subject("team", team)) for team in sees.ids]
-        return rows.filter(Q(subject__in=of_teams) | ~Q(subject__startswith="team:"))
+        theirs = [f"{sort}:{team}" for sort in ("team", "quota") for team in sees.ids]
+        shared = ~Q(subject__startswith="team:") & ~Q(subject__startswith="quota:")
+        return rows.filter(Q(subject__in=theirs) | shared)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Whoever is in a team may wonder why nothing happens."""
@@ -103,9 +104,9 @@ class MemoryPauseAdmin(PauseAdmin):
     def accompany(self, rows: list[Pause]) -> None:
         """The names of the teams that are paused."""
         super().accompany(rows)
-        names = tenants.names(Subject.parse(row.subject) for row in rows)
+        names = tenants.names(Subject.stored(row.subject) for row in rows)
         for row in rows:
-            vars(row)["called"] = names[Subject.parse(row.subject)]
+            vars(row)["called"] = names[Subject.stored(row.subject)]
 
     def called(self, pause: Pause) -> str:
         """A team by its name; its id if it is gone."""

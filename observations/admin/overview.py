@@ -67,7 +67,7 @@ def _holds(whose: Reach) -> list[tuple[str, Hold]]:
     """What operators paused of what is within reach or shared by all, by its name."""
     seen = [
         hold for hold in pauses.held()
-        if hold.subject.kind != "team" or hold.subject.name in whose.sees
+        if hold.subject.team_id is None or hold.subject.team_id in whose.sees
     ]  # fmt: skip
     names = tenants.names(hold.subject for hold in seen)
     return [(names[hold.subject], hold) for hold in seen]

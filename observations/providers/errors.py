@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from observations.drafts import NOTHING, Tokens
+
 Classification = Literal[
     "transient",
     "rate_limit",
@@ -18,6 +20,7 @@ class ProviderError(Exception):
 
     `reason` is one sentence that holds no credential and nothing of the source; `retry_after` is
     in seconds, where the provider named a moment before which there is no point in asking again.
+    `spent` is what was paid all the same, for answers that were of no use.
     """
 
     def __init__(
@@ -25,11 +28,13 @@ class ProviderError(Exception):
         reason: str,
         classification: Classification = "unknown",
         retry_after: float | None = None,
+        spent: Tokens = NOTHING,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.classification: Classification = classification
         self.retry_after = retry_after
+        self.spent = spent
 
     @property
     def retryable(self) -> bool:

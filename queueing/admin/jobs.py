@@ -273,10 +273,11 @@ def _is_stalled(job: GenerationJob) -> bool:
 
 
 def _held(job: GenerationJob) -> str:
-    """That an operator holds it, and why."""
+    """That an operator holds it, or a quota, and why."""
     found = [hold for hold in pauses.held() if hold.subject.covers(job.kind, job.team_id)]
     told = "; ".join(f"{hold.subject.kind} ({hold.reason or 'no reason given'})" for hold in found)
-    return f"At the head, but paused by an operator: {told}." if told else ""
+    by = "by an operator" if any(hold.subject.kind != "quota" for hold in found) else "for now"
+    return f"At the head, but paused {by}: {told}." if told else ""
 
 
 def _before(job: GenerationJob) -> QuerySet[GenerationJob]:

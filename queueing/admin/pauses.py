@@ -105,8 +105,10 @@ class PauseAdmin(ReadOnly[Pause]):
     def resume_work(self, request: HttpRequest, queryset: QuerySet[Pause]) -> None:
         """Let what operators paused go on at once; a provider's own pause ends by a try."""
         for pause in queryset:
-            subject = Subject.parse(pause.subject)
-            if pause.until is not None:
+            subject = Subject.stored(pause.subject)
+            if subject.kind == "quota":
+                told, level = "it goes on by itself when it may use more", messages.WARNING
+            elif pause.until is not None:
                 told, level = "it is the provider's own; let it be tried now", messages.WARNING
             elif not self.may_resume(request, subject):
                 told, level = "you may look at it, but not resume it", messages.ERROR
@@ -136,6 +138,8 @@ class PauseAdmin(ReadOnly[Pause]):
         """Whose doing it is."""
         if pause.until is not None:
             return "the provider"
+        if Subject.stored(pause.subject).kind == "quota":
+            return "its quota"
         return str(pause.origin.get("actor_id") or pause.origin.get("source") or NOTHING)
 
     @admin.display(description="state")

@@ -34,7 +34,7 @@ def test_the_sidebar_is_grouped(browser: Client) -> None:
         "": ["Overview"],
         "Memory": ["Sessions", "Observations", "Events"],
         "Delivery": ["Jobs", "Lanes", "Pauses", "Shares"],
-        "Access": ["Teams", "Members", "Projects", "API keys", "Users"],
+        "Access": ["Teams", "Members", "Projects", "API keys", "Users", "Usage"],
         "Audit": ["Audit log"],
     }
 

@@ -188,7 +188,7 @@ def test_what_an_operator_paused_is_told_and_is_no_fault_however_much_waits() ->
     assert verdicts.overall(verdicts.checks(seen, LIMITS)) == "ok"
     # Whoever asks needs no key: no team is named, and nobody's reason.
     assert told_of("pauses", seen) == "paused by an operator: queue:event, 2 teams"
-    assert told_of("lag", seen) == "nothing waits but what an operator paused"
+    assert told_of("lag", seen) == "nothing waits but what is paused"
     assert told_of("queues", seen) == "1000000 jobs wait or are worked; 9 lanes are paused"
 
 

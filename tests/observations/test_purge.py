@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.db import connection
+from django.db import connection, transaction
+from django.utils import timezone
 
-from observations import audit, ingest, keys, memories, purge, recall, scopes
+from observations import audit, counters, ingest, keys, memories, purge, recall, scopes
 from observations.models import Event, Project, Team
+from observations.quotas import Limits
 from queueing import leases, pauses
 from queueing.errors import LeaseLost
 from queueing.models import GenerationJob
@@ -26,11 +28,15 @@ def lived_in(name: str) -> Project:
     """A project of a team of that name, in which something of everything is kept."""
     team = Team.objects.create(name=name)
     project = Project.objects.create(team=team, name=name)
-    keys.create(name, [scopes.MEMORIES_WRITE], team=team, project=project)
+    key = keys.create(name, [scopes.MEMORIES_WRITE], team=team, project=project).key
+    call = counters.Call(key.id, team.id, project.id, True, timezone.now())
+    counters.count(call, Limits(per_minute=9, metering=True))
     for number in range(3):
         ingest.capture_hook(team.id, project.id, hook(name, number), origin={})
     memories.remember(team.id, project.id, content=f"The {name} lives in the hills")
     pauses.hold(Subject("team", team.id), "holidays")
+    with transaction.atomic():
+        pauses.hold_quota(team.id, "spent")
     return project
 
 
@@ -57,6 +63,7 @@ def test_nothing_of_it_is_left_and_nothing_of_others_is_touched() -> None:
 def test_a_worker_that_has_one_of_its_jobs_loses_its_lease() -> None:
     project = lived_in("weasel")
     pauses.resume(Subject("team", project.team_id))
+    pauses.resume_quota(project.team_id)
     job = GenerationJob.objects.filter(project_id=project.id).order_by("seq")[0]
     lease = leases.claim(job.id, "worker")
     assert lease is not None

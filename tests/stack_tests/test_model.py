@@ -54,6 +54,7 @@ def modelled(standin: StandIn, engine: str) -> Iterator[Stack]:
         "CLAUDE_MEM_OPENROUTER_API_KEY": KEY,
         "CLAUDE_MEM_SERVER_MODEL": "a-model",
         "CLAUDE_MEM_PAUSE_SECONDS": "1",
+        "CLAUDE_MEM_USAGE_METERING": "1",
         "CLAUDE_MEM_RETRY_BASE_SECONDS": "0.5",
         "CLAUDE_MEM_POSTGRES_POOL_MAX": str(CONNECTIONS),
         **SHORT_LEASES,
@@ -134,6 +135,31 @@ def test_what_each_call_cost_is_in_the_history_once(modelled: Stack) -> None:
         "SELECT details FROM queueing_generationjobevent WHERE event = 'completed'")]  # fmt: skip
     assert sum("inputTokens" in each for each in told) > len(RECORDINGS)
     assert {each["inputTokens"] for each in told if "inputTokens" in each} == {100}
+
+
+def used(running: Stack) -> dict[str, int]:
+    """What was used in this month, by kind."""
+    found: dict[str, int] = running.get("/v1/usage").json()["usage"]
+    return found
+
+
+def test_every_call_is_entered_with_its_tokens_also_those_that_fail_and_summaries(
+    modelled: Stack, standin: StandIn
+) -> None:
+    before, asked = used(modelled), len(standin.requests)
+    standin.next = ["prose"] * 2
+    send(modelled, *tool_calls(1, "used"))
+    modelled.wait_settled()
+    send(modelled, *tool_calls(2, "used"), {**tool_calls(1, "used")[0], "hook_event_name": "Stop"})
+    modelled.wait_settled()
+    now, calls = used(modelled), len(standin.requests) - asked
+    assert calls >= 4
+    more = {kind: now[kind] - before[kind] for kind in now}
+    assert more["tokens"] == 110 * calls
+    assert (more["input_tokens"], more["output_tokens"]) == (100 * calls, 10 * calls)
+    assert now["observation"] == modelled.count("observations_observation")
+    # Each hook, and the looks at what was used.
+    assert more["request"] >= 5
 
 
 @pytest.mark.parametrize("mode", ["prose", "half", "wrong types"])

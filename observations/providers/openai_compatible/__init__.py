@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from observations import answers, prompts
 from observations.answers import Raw, Unreadable
-from observations.drafts import Completion, Source
+from observations.drafts import Completion, Source, Tokens
 from observations.modes import Mode
 from observations.providers.errors import ProviderError
 from observations.providers.openai_compatible.drafting import drafts_of
@@ -99,7 +99,11 @@ class OpenAICompatible:
         raws: tuple[Raw, ...] = ()
         spent = _Spent()
         if told := prompts.shown(source.events):
-            raws = self._drafted(_Question(source, mode, told, ends_at), spent)
+            try:
+                raws = self._drafted(_Question(source, mode, told, ends_at), spent)
+            except ProviderError as error:
+                error.spent = Tokens(spent.input_tokens, spent.output_tokens)
+                raise
         drafts = drafts_of(raws, source, mode)
         return Completion(drafts, self.name, self.model, spent.input_tokens, spent.output_tokens)
 

@@ -72,6 +72,7 @@ def test_the_routes_are_those_of_the_contract() -> None:
         "GET /v1/keys/some-id",
         "DELETE /v1/keys/some-id",
         "GET /v1/connect",
+        "GET /v1/usage",
     }
 
 

@@ -56,6 +56,8 @@ QUERIES = {
     "projects": 6,
     "audit": 7,
     "keys": 6,
+    "usage": 9,
+    "usage of a kind": 10,
 }
 # They read what they find: all failed jobs, all rows that hold a word.
 BY_MATCHES = {"jobs, failed", "observations by words"}

@@ -1,0 +1,52 @@
+"""Transactions whose commit waits for no disk: for counts, of which a power cut may take the last.
+
+What they wrote is seen by all at once, as always, and survives every end of a process. It is on the
+disk with the next ordinary commit, or a moment later; a machine that loses its power before that
+forgets it, and nothing else.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import transaction as ordinary
+
+from queueing import direct
+
+# To be selected by a statement that is a transaction by itself, on PostgreSQL.
+SOON: Final = "set_config('synchronous_commit', 'off', true)"
+
+
+@contextmanager
+def transaction(*, patience: float | None = None) -> Iterator[None]:
+    """Such a transaction; within another one it is a part of that.
+
+    SQLite's turn to write is waited for `patience` seconds, where that is less than usual. Raises
+    Django's OperationalError where it does not come.
+    """
+    database = connections[DEFAULT_DB_ALIAS]
+    if database.in_atomic_block:
+        with ordinary.atomic():
+            yield
+    elif direct.vendor() == "postgresql":
+        with ordinary.atomic():
+            direct.fetch(f"SELECT {SOON}")
+            yield
+    else:
+        with _hurried(database, patience), ordinary.atomic():
+            yield
+
+
+@contextmanager
+def _hurried(database: Any, patience: float | None) -> Iterator[None]:
+    """Without waiting for the disk, in a file that has a log ahead of it, which keeps it whole."""
+    database.ensure_connection()
+    database.patience = patience
+    database.connection.execute("PRAGMA synchronous = NORMAL")
+    try:
+        yield
+    finally:
+        database.patience = None
+        if database.connection is not None:
+            database.connection.execute("PRAGMA synchronous = FULL")
