@@ -22,7 +22,7 @@ def leave_none(_apps: StateApps, editor: BaseDatabaseSchemaEditor) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("observations", "0007_retention")]
+    dependencies = [("observations", "0008_last_used")]
 
     operations = [
         migrations.CreateModel(
