@@ -134,6 +134,11 @@ def _flag(request: HttpRequest, name: str, default: bool) -> bool:
 
 def origin(request: Call, source: str) -> dict[str, Any]:
     """Who asked for the work that follows, as it is kept with its job."""
-    key = request.auth.api_key_id
-    asked = {"source": source, "api_key_id": key, "request_id": request.request_id}
+    return origin_of(request.auth, request.request_id, source)
+
+
+def origin_of(principal: Principal, request_id: str, source: str) -> dict[str, Any]:
+    """The same of a call that is no request of Django's."""
+    key = principal.api_key_id
+    asked = {"source": source, "api_key_id": key, "request_id": request_id}
     return asked if key else {**asked, "actor_id": keys.UNKEYED}

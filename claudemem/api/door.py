@@ -60,7 +60,7 @@ class Door:
 
 
 def _called(request: Call, path: str) -> HttpResponseBase:
-    request.request_id = _request_id(request)
+    request.request_id = request_id(request.META.get("HTTP_X_REQUEST_ID", ""))
     preflight = request.method == "OPTIONS"
     response = HttpResponse(status=204, headers=PREFLIGHT) if preflight else _answer(request, path)
     bodies.drain(request)
@@ -90,7 +90,7 @@ def _answer(request: Call, path: str) -> HttpResponseBase:
     return not_found(request) if response.status_code == 405 else response
 
 
-def _request_id(request: HttpRequest) -> str:
-    given = request.META.get("HTTP_X_REQUEST_ID", "")
+def request_id(given: str) -> str:
+    """The id of a request whose sender calls it `given`: that, if it may be logged, else ours."""
     usable = _REQUEST_ID.fullmatch(given) and scrub_text(given) == given
     return given if usable else str(uuid4())

@@ -73,6 +73,14 @@ TABLE: dict[type[Exception], Kind] = {
 
 def told(error: Exception) -> Answer:
     """The answer for `error`, by the nearest class in the table."""
+    kind, message = explained(error)
+    return Answer(
+        {"error": kind.error, "message": message}, status=kind.status, headers=kind.headers
+    )
+
+
+def explained(error: Exception) -> tuple[Kind, str]:
+    """How `error` is told, by the nearest class in the table, and in which words."""
     kind = next(TABLE[each] for each in type(error).__mro__ if each in TABLE)
     if kind.status >= 500:
         log.log(
@@ -82,10 +90,7 @@ def told(error: Exception) -> Answer:
             type(error).__name__,
             exc_info=error,
         )
-    message = kind.message or str(error)
-    return Answer(
-        {"error": kind.error, "message": message}, status=kind.status, headers=kind.headers
-    )
+    return kind, kind.message or str(error)
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> Answer:  # noqa: ARG001

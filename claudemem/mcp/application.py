@@ -1,0 +1,195 @@
+"""`/v1/mcp`: the protocol over HTTP, as an ASGI application. Imported with the first request.
+
+Each request stands alone: no session is kept, and `initialize` is not needed. Keys, limits and
+sizes are looked at here as everywhere in the API; the protocol's library gets single messages.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import orjson
+from django.conf import settings
+from django.http import HttpResponse
+from django.db import close_old_connections
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+from claudemem.api import calls, door, errors
+from claudemem.api.calls import Caller
+from claudemem.mcp import catalogue, incoming, protocol, tools
+from claudemem.mcp.answers import Answer
+from claudemem.mcp.incoming import EVENTS, JSON, Incoming, Message, NotSpoken, Receive, Scope, Send
+from observations import scopes
+from observations.errors import InvalidInput
+from observations.keys import Principal
+
+T = TypeVar("T")
+
+# A stream on which nothing comes says so often (seconds) that it is still there.
+PING_SECONDS: Final = 15.0
+# Where the protocol's library hands on who asks.
+_CALLER: Final = "claudemem.caller"
+# A tool asks the database, and waits for it in one of these.
+_threads = ThreadPoolExecutor(settings.WEB_THREADS, thread_name_prefix="mcp")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What is answered."""
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """Who asks, in which request, and what its answer must carry."""
+
+    principal: Principal
+    request_id: str
+    headers: dict[str, str]
+
+
+class _Here:
+    """The tools of this server."""
+
+    def tools(self, context: protocol.Context) -> list[dict[str, Any]]:
+        held = _asking(context).principal.scopes
+        return catalogue.listed(writes=scopes.allows(held, scopes.WRITE_MEMORY))
+
+    async def call(self, context: protocol.Context, name: str, arguments: dict[str, Any]) -> Answer:
+        asking = _asking(context)
+        deed = partial(tools.call, asking.principal, asking.request_id, name, arguments)
+        return await _in_thread(deed)
+
+
+_server = protocol.server(_Here())
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one request: POST with messages, or GET for a stream on which nothing comes."""
+    request = Incoming.of(scope, receive)
+    try:
+        asking = await _in_thread(partial(_admit, scope))
+        incoming.check_headers(request)
+        if request.method == "GET":
+            await _idle(scope, request, asking.headers, send)
+            return
+        reply = await _spoken(scope, request, asking)
+    except NotSpoken as error:
+        reply = Reply(error.status, orjson.dumps(error.body), {"Content-Type": JSON})
+    except InvalidInput as error:
+        reply = _answered(errors.invalid([{"path": list(error.path), "message": error.message}]))
+    except Exception as error:  # the application's door: the one table of errors tells it
+        reply = _answered(errors.told(error))
+    await _send(send, reply)
+
+
+def _admit(scope: Scope) -> _Asking:
+    given = {bytes(name): bytes(value) for name, value in scope["headers"]}
+    named = given.get(b"x-request-id", b"").decode("latin-1")
+    request_id = scope.get("state", {}).get("request_id") or door.request_id(named)
+    principal, admitted = calls.let_in(Caller.of_scope(scope), scopes.READ_MEMORY)
+    return _Asking(principal, request_id, dict(admitted.headers))
+
+
+async def _spoken(scope: Scope, request: Incoming, asking: _Asking) -> Reply:
+    """The answer to the messages of a request: one as it is told, those of a batch in a list."""
+    messages, batch = incoming.messages(await request.body())
+    for _ in messages[1:]:
+        asking = await _in_thread(partial(_admit, scope))
+    replies = [await _exchanged(scope, each, asking) for each in messages]
+    if not batch:
+        return replies[0]
+    told = [orjson.Fragment(each.body) for each in replies if each.body]
+    if not told:
+        return Reply(202, headers=asking.headers)
+    return Reply(200, orjson.dumps(told), {**asking.headers, "Content-Type": JSON})
+
+
+async def _exchanged(scope: Scope, message: bytes, asking: _Asking) -> Reply:
+    """What the protocol's library answers to one message."""
+    parts: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": message, "more_body": False}
+
+    async def keep(part: Message) -> None:
+        parts.append(part)
+
+    manager = StreamableHTTPSessionManager(
+        _server, json_response=True, stateless=True, max_request_body_size=2 * len(message) + 1
+    )
+    # It would look at the headers of the body that came, which this one may no longer have.
+    kept = [(k, v) for k, v in scope["headers"] if k not in (b"content-length", b"origin")]
+    async with manager.run():
+        await manager.handle_request({**scope, "headers": kept, _CALLER: asking}, receive, keep)
+    start, *rest = parts
+    headers = {k.decode("latin-1").title(): v.decode("latin-1") for k, v in start["headers"]}
+    return Reply(start["status"], b"".join(p.get("body", b"") for p in rest),
+                 {**asking.headers, **headers})  # fmt: skip
+
+
+async def _idle(scope: Scope, request: Incoming, headers: dict[str, str], send: Send) -> None:
+    """A stream on which nothing comes, until its reader goes or the server ends."""
+    closing = scope.get("state", {}).get("closing") or asyncio.Event()
+    ends = [asyncio.ensure_future(_gone(request)), asyncio.ensure_future(closing.wait())]
+    told = {**headers, "Content-Type": EVENTS, "Cache-Control": "no-cache, no-transform"}
+    await send(_start(Reply(200, headers=told)))
+    try:
+        more: set[asyncio.Future[Any]] = set()
+        while not more:
+            await send({"type": "http.response.body", "body": b": \n\n", "more_body": True})
+            more, _ = await asyncio.wait(
+                ends, timeout=PING_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    except OSError:
+        pass  # The reader went while it was told that we are here.
+    finally:
+        for each in ends:
+            each.cancel()
+
+
+async def _gone(request: Incoming) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _in_thread(deed: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(_threads, _with_database, deed)
+
+
+def _with_database(deed: Callable[[], T]) -> T:
+    """Requests of Django's own do the same: no connection is kept that is no longer good."""
+    close_old_connections()
+    try:
+        return deed()
+    finally:
+        close_old_connections()
+
+
+def _asking(context: protocol.Context) -> _Asking:
+    assert context.request is not None
+    asking: _Asking = context.request.scope[_CALLER]
+    return asking
+
+
+def _answered(answer: HttpResponse) -> Reply:
+    return Reply(answer.status_code, answer.content, dict(answer.headers.items()))
+
+
+async def _send(send: Send, reply: Reply) -> None:
+    with suppress(OSError):  # the caller went
+        await send(_start(reply))
+        await send({"type": "http.response.body", "body": reply.body, "more_body": False})
+
+
+def _start(reply: Reply) -> Message:
+    headers = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in reply.headers.items()]
+    return {"type": "http.response.start", "status": reply.status, "headers": headers}
