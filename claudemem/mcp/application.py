@@ -14,8 +14,8 @@ from typing import Any, Final, TypeVar
 
 import orjson
 from django.conf import settings
-from django.http import HttpResponse
 from django.db import close_old_connections
+from django.http import HttpResponse
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 from claudemem.api import calls, door, errors
@@ -85,7 +85,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         reply = Reply(error.status, orjson.dumps(error.body), {"Content-Type": JSON})
     except InvalidInput as error:
         reply = _answered(errors.invalid([{"path": list(error.path), "message": error.message}]))
-    except Exception as error:  # the application's door: the one table of errors tells it
+    except Exception as error:  # noqa: BLE001  # the door: the one table of errors tells it
         reply = _answered(errors.told(error))
     await _send(send, reply)
 

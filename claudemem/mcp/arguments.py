@@ -48,15 +48,6 @@ class Arguments:
         value = self.given.get(name)
         return value if isinstance(value, bool) else default
 
-    def fields(self, name: str) -> dict[str, Any]:
-        """An object, empty where there is none. Raises InvalidInput for anything else."""
-        value = self.given.get(name)
-        if value is None:
-            return {}
-        if not isinstance(value, dict):
-            raise InvalidInput(f'"{name}" must be an object', (name,))
-        return value
-
     def reference(self, *names: str) -> int | str | None:
         """Which observation is meant, by number or id; None where nothing is said."""
         value = next((found for each in names if (found := self.given.get(each)) is not None), None)
@@ -91,4 +82,3 @@ def _number(value: Any) -> int | None:
         return math.trunc(number)
     except (ValueError, OverflowError):
         return None
-

@@ -13,8 +13,8 @@ Schema = Mapping[str, Any]
 NAME: Final = "claude-mem"
 INSTRUCTIONS: Final = (
     "Memory of earlier sessions. Ask it before work that may have been done or decided before: "
-    "`search` with brief, `timeline` around a hit, `get_observations` for the text. `remember` what "
-    "should outlast this session. A project is named like its directory."
+    "`search` with `brief`, `timeline` around a hit, `get_observations` for all of it. `remember` "
+    "what should outlast this session. A project is named like its directory."
 )
 
 

@@ -62,9 +62,7 @@ class Incoming:
             raw += piece
             if len(raw) > settings.MAX_BODY_BYTES:
                 raise TooLarge
-        return bodies.inflate(
-            bytes(raw), self.headers.get("content-encoding", "").strip().lower()
-        )
+        return bodies.inflate(bytes(raw), self.headers.get("content-encoding", "").strip().lower())
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         more = True

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from claudemem.api import errors
 from claudemem.mcp import reading, writing
+from claudemem.mcp.answers import Answer
 from claudemem.mcp.arguments import Arguments
 from claudemem.mcp.asking import Asked
-from claudemem.mcp.answers import Answer
 from observations import scopes
 from observations.errors import InvalidInput
 from observations.keys import Principal
@@ -58,5 +58,5 @@ def call(principal: Principal, request_id: str, name: str, given: Mapping[str, A
         return Answer(deed.do(Asked(principal, request_id, Arguments(given))))
     except InvalidInput as error:
         return Answer(error.message, is_error=True)
-    except Exception as error:  # the tool's door: whatever goes wrong is told as an answer
+    except Exception as error:  # noqa: BLE001  # the tool's door: it is told as an answer
         return Answer(errors.explained(error)[1], is_error=True)

@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from claudemem.api import entities, events, memories as memories_api
+from claudemem.api import entities, events
+from claudemem.api import memories as memories_api
 from claudemem.api.calls import Flags
 from claudemem.mcp.asking import Asked
 from claudemem.mcp.reading import as_json, record
