@@ -79,15 +79,23 @@ def admitted(caller: Caller, need: Need) -> Principal:
 def let_in(caller: Caller, need: Need) -> tuple[Principal, Admitted]:
     """The same, with what its answer must carry: all checks that need no body, in their order.
 
-    Raises Unauthorized without a key, Forbidden for a wrong or too narrow one, and what
-    `admission.admit` does.
+    Raises what `recognised` and `admission.admit` do.
+    """
+    principal = recognised(caller, need)
+    return principal, admission.admit(principal, writes=scopes.writes(need))
+
+
+def recognised(caller: Caller, need: Need) -> Principal:
+    """Who calls, if the caller may do what needs `need`; whether now, `admission` says.
+
+    Raises Unauthorized without a key, Forbidden for a wrong or too narrow one.
     """
     principal = _identified(caller)
     if principal is None or not scopes.allows(principal.scopes, need):
         raise Forbidden("Invalid API key or insufficient scope")
     if principal.team_id is None:
         raise Forbidden("API key is not bound to a team")
-    return principal, admission.admit(principal, writes=scopes.writes(need))
+    return principal
 
 
 def _identified(caller: Caller) -> Principal | None:

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -18,7 +18,7 @@ from django.db import close_old_connections
 from django.http import HttpResponse
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-from claudemem.api import calls, door, errors
+from claudemem.api import admission, calls, door, errors
 from claudemem.api.calls import Caller
 from claudemem.mcp import catalogue, incoming, protocol, tools
 from claudemem.mcp.answers import Answer
@@ -48,11 +48,10 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class _Asking:
-    """Who asks, in which request, and what its answer must carry."""
+    """Who asks, and in which request."""
 
     principal: Principal
     request_id: str
-    headers: dict[str, str]
 
 
 class _Here:
@@ -75,41 +74,47 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one request: POST with messages, or GET for a stream on which nothing comes."""
     request = Incoming.of(scope, receive)
     try:
-        asking = await _in_thread(partial(_admit, scope))
+        asking = await _in_thread(partial(_recognised, scope, request))
         incoming.check_headers(request)
         if request.method == "GET":
-            await _idle(scope, request, asking.headers, send)
+            await _idle(scope, request, await _admitted(asking, writes=False), send)
             return
-        reply = await _spoken(scope, request, asking)
+        reply = await _answer(scope, request, asking)
     except NotSpoken as error:
         reply = Reply(error.status, orjson.dumps(error.body), {"Content-Type": JSON})
     except InvalidInput as error:
-        reply = _answered(errors.invalid([{"path": list(error.path), "message": error.message}]))
+        reply = _told(errors.invalid([{"path": list(error.path), "message": error.message}]))
     except Exception as error:  # noqa: BLE001  # the door: the one table of errors tells it
-        reply = _answered(errors.told(error))
+        reply = _told(errors.told(error))
     await _send(send, reply)
 
 
-def _admit(scope: Scope) -> _Asking:
-    given = {bytes(name): bytes(value) for name, value in scope["headers"]}
-    named = given.get(b"x-request-id", b"").decode("latin-1")
-    request_id = scope.get("state", {}).get("request_id") or door.request_id(named)
-    principal, admitted = calls.let_in(Caller.of_scope(scope), scopes.READ_MEMORY)
-    return _Asking(principal, request_id, dict(admitted.headers))
+def _recognised(scope: Scope, request: Incoming) -> _Asking:
+    named = scope.get("state", {}).get("request_id")
+    principal = calls.recognised(Caller.of_scope(scope), scopes.READ_MEMORY)
+    return _Asking(principal, named or door.request_id(request.headers.get("x-request-id", "")))
 
 
-async def _spoken(scope: Scope, request: Incoming, asking: _Asking) -> Reply:
+async def _admitted(asking: _Asking, *, writes: bool) -> dict[str, str]:
+    """What the answer of a call must carry. Raises what `admission.admit` does."""
+    admit = partial(admission.admit, asking.principal, writes=writes)
+    return dict((await _in_thread(admit)).headers)
+
+
+async def _answer(scope: Scope, request: Incoming, asking: _Asking) -> Reply:
     """The answer to the messages of a request: one as it is told, those of a batch in a list."""
-    messages, batch = incoming.messages(await request.body())
-    for _ in messages[1:]:
-        asking = await _in_thread(partial(_admit, scope))
-    replies = [await _exchanged(scope, each, asking) for each in messages]
+    spoken, batch = incoming.spoken(await request.body())
+    headers: dict[str, str] = {}
+    for each in spoken:
+        headers |= await _admitted(asking, writes=tools.writes(each.tool))
+    replies = [await _exchanged(scope, each.raw, asking) for each in spoken]
     if not batch:
-        return replies[0]
+        (reply,) = replies
+        return replace(reply, headers={**headers, **reply.headers})
     told = [orjson.Fragment(each.body) for each in replies if each.body]
     if not told:
-        return Reply(202, headers=asking.headers)
-    return Reply(200, orjson.dumps(told), {**asking.headers, "Content-Type": JSON})
+        return Reply(202, headers=headers)
+    return Reply(200, orjson.dumps(told), {**headers, "Content-Type": JSON})
 
 
 async def _exchanged(scope: Scope, message: bytes, asking: _Asking) -> Reply:
@@ -131,8 +136,7 @@ async def _exchanged(scope: Scope, message: bytes, asking: _Asking) -> Reply:
         await manager.handle_request({**scope, "headers": kept, _CALLER: asking}, receive, keep)
     start, *rest = parts
     headers = {k.decode("latin-1").title(): v.decode("latin-1") for k, v in start["headers"]}
-    return Reply(start["status"], b"".join(p.get("body", b"") for p in rest),
-                 {**asking.headers, **headers})  # fmt: skip
+    return Reply(start["status"], b"".join(part.get("body", b"") for part in rest), headers)
 
 
 async def _idle(scope: Scope, request: Incoming, headers: dict[str, str], send: Send) -> None:
@@ -180,7 +184,7 @@ def _asking(context: protocol.Context) -> _Asking:
     return asking
 
 
-def _answered(answer: HttpResponse) -> Reply:
+def _told(answer: HttpResponse) -> Reply:
     return Reply(answer.status_code, answer.content, dict(answer.headers.items()))
 
 

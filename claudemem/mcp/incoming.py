@@ -40,6 +40,14 @@ class NotSpoken(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Spoken:
+    """A message as JSON, and the tool that it calls, if it calls one."""
+
+    raw: bytes
+    tool: str
+
+
+@dataclass(frozen=True, slots=True)
 class Incoming:
     """A request: its method, its headers by their names in small letters, whence its body comes."""
 
@@ -93,8 +101,8 @@ def check_headers(request: Incoming) -> None:
         raise NotSpoken(415, f"Unsupported Media Type: Content-Type must be {JSON}")
 
 
-def messages(raw: bytes) -> tuple[list[bytes], bool]:
-    """The messages of a body, each as JSON, and whether they came as a batch. Raises NotSpoken."""
+def spoken(raw: bytes) -> tuple[list[Spoken], bool]:
+    """The messages of a body, and whether they came as a batch. Raises NotSpoken."""
     try:
         parsed = bodies.parse(raw)
         given = parsed if isinstance(parsed, list) else [parsed]
@@ -104,7 +112,13 @@ def messages(raw: bytes) -> tuple[list[bytes], bool]:
         raise NotSpoken(400, "Parse error: Invalid JSON-RPC message", PARSE_ERROR) from error
     if not 0 < len(given) <= MOST_MESSAGES:
         raise NotSpoken(400, f"A batch has 1 to {MOST_MESSAGES} messages", INVALID_REQUEST)
-    return [orjson.dumps(each) for each in given], isinstance(parsed, list)
+    return [Spoken(orjson.dumps(each), _tool(each)) for each in given], isinstance(parsed, list)
+
+
+def _tool(message: Mapping[str, Any]) -> str:
+    params = message.get("params")
+    called = message.get("method") == "tools/call" and isinstance(params, dict)
+    return str(params.get("name", "")) if called and isinstance(params, dict) else ""
 
 
 def _check_origin(origin: str) -> None:

@@ -46,6 +46,11 @@ UNLISTED: Final[Mapping[str, Deed]] = {
 DEEDS: Final = {**LISTED, **UNLISTED}
 
 
+def writes(name: str) -> bool:
+    """Whether the tool stores or deletes anything."""
+    return name in DEEDS and scopes.writes(DEEDS[name].need)
+
+
 def call(principal: Principal, request_id: str, name: str, given: Mapping[str, Any]) -> Answer:
     """What a tool says. An error is an answer too: the agent is to read it and do better."""
     deed = DEEDS.get(name)

@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +52,7 @@ class Door:
 
 
 @pytest.fixture
-def raw(transactional_db: None) -> Iterator[str]:
+def raw(transactional_db: None) -> str:
     """A key of a project, for requests whose threads see what is committed alone."""
     team = Team.objects.create(name="team")
     project = Project.objects.create(team=team, name="procrastinate")

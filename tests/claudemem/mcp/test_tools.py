@@ -76,8 +76,8 @@ def test_a_limit_is_clamped_and_has_its_usual_size(
 ) -> None:
     for number in range(2):
         remembered(f"a memory of retries, {number}")
-    for said, taken in [({}, usual), ({"limit": 10_000}, most), ({"limit": "many"}, usual)]:
-        agent.hears(tool, query="retries", **said)
+    for said, taken in [(None, usual), (10_000, most), ("many", usual)]:
+        agent.hears(tool, query="retries", limit=said)
         assert entry().details["limit"] == taken
 
     assert len(agent.reads(tool, query="retries", limit=1.7)["observations"]) == 1
