@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import socket
 import stat
 from contextlib import suppress
@@ -66,6 +67,21 @@ def port_of(number: int) -> int:
 def connections(port: int) -> int:
     """How many connections this process has that came in by this port of ours."""
     return sum(_came_by(port, int(name)) for name in os.listdir("/dev/fd"))
+
+
+def most_connections(wanted: int, others: int) -> int:
+    """How many connections this process may have at once, at most `wanted`.
+
+    It asks the system for as many files as that takes, and leaves `others` for something else.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + others
+    if hard != resource.RLIM_INFINITY:
+        needed = min(needed, hard)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+        soft = needed
+    return wanted if soft == resource.RLIM_INFINITY else max(min(wanted, soft - others), 1)
 
 
 def _came_by(port: int, number: int) -> bool:

@@ -1,25 +1,55 @@
-"""The web process: granian, one process, blocking threads over Django's WSGI application."""
+"""The web process: granian, one process, its threads over Django's WSGI application.
 
+Granian speaks HTTP, and asks a thread of its own to take each request, as an ASGI server. What is
+taken is Django's, and called right there (`bridge`), or an asynchronous application's (`asgi`).
+"""
+
+import logging
 import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 from wsgiref.util import setup_testing_defaults
 
-from granian._granian import SocketHolder
+from granian._granian import ASGIWorker, CallbackScheduler, SocketHolder
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
-from granian.server.common import AbstractServer
+from granian.server.common import WORKERS_METHODS, AbstractServer
 from granian.server.mt import MTServer
 
-from claudemem import ending, leaving, listening
+from claudemem import arrivals, ending, leaving, listening
+from claudemem.bridge import Bridge
 from claudemem.interpreter import favour_writers
+
+if TYPE_CHECKING:
+    from claudemem.asgi import Applications
 
 # Requests that are on their way when no more connections are taken have so long (s) to arrive.
 _LAST_SECONDS = 0.1
 _LOOK_SECONDS = 0.02
 _PAUSE_SECONDS = 0.2
+# So many connections are had at once, if the system lets us have so many files; others wait.
+_CONNECTIONS = 4096
+_OTHER_FILES = 128
+
+log = logging.getLogger(__name__)
+
+# What is written of their types is not what they are.
+_Worker: Any = ASGIWorker
+_Scheduler: Any = CallbackScheduler
+
+
+class AtOnce:
+    """Stands where granian expects an event loop: what is to be called is called, here and now."""
+
+    @staticmethod
+    def call_soon(callback: Callable[..., object], *given: Any, context: object = None) -> None:  # noqa: ARG004
+        """Call `callback`; granian comes here in one of its threads."""
+        callback(*given)
+
+    call_soon_threadsafe = call_soon
 
 
 class OneProcess(MTServer):
@@ -30,13 +60,21 @@ class OneProcess(MTServer):
     """
 
     def __init__(
-        self, listener: int, ready: Callable[[], None], drain: float, grace: float, **options: Any
+        self,
+        listener: int,
+        ready: Callable[[], None],
+        applications: "Applications",
+        *,
+        drain: float,
+        grace: float,
+        **options: Any,
     ) -> None:
         super().__init__("claudemem.wsgi:application", interface=Interfaces.WSGI, **options)
         self._listener = listener
         self._ready = ready
         self._drain = drain
         self._grace = grace
+        self._applications = applications
 
     def run(self) -> None:
         """Serve until a signal."""
@@ -50,6 +88,30 @@ class OneProcess(MTServer):
         # It takes the number over, and closes it at its end.
         backlog = [listening.BACKLOG] if sys.platform.startswith(("linux", "freebsd")) else []
         self._shd = SocketHolder(self._listener, False, *backlog)  # type: ignore[call-arg,assignment]
+
+    def _spawn_wsgi_worker(
+        self, number: int, ends: Any, application: Any, shared: Any, _: Any, mode: Any, *given: Any
+    ) -> None:
+        """Serve as granian's own does, but as an ASGI server whose requests come to `_taken`."""
+        *threads, _task, http, http1, http2, sockets, files, _log, tls, _scope, metrics = given
+        worker = _Worker(
+            number, shared, None, *threads, http, http1, http2, sockets, files, *tls, metrics
+        )
+        bridge, at_once, ended = Bridge(application), AtOnce(), threading.Event()
+        ends.add_cb(ended.set)
+        scheduler = _Scheduler(at_once, None, None, None, None)
+        scheduler._schedule_fn = partial(self._taken, bridge)
+        getattr(worker, WORKERS_METHODS[mode][False])(scheduler, at_once, ends)
+        ended.wait()
+
+    def _taken(self, bridge: Bridge, asked: Any) -> None:
+        scope, proto = asked.scope, asked.proto
+        try:
+            if not self._applications.take(scope, proto):
+                bridge.take(scope, proto)
+        except Exception:  # The caller is no Python, and knows nothing of errors.
+            log.exception("a request could not be taken")
+            asked.done()
 
     def _spawn_workers(self, *given: Any) -> None:
         super()._spawn_workers(*given)  # type: ignore[no-untyped-call]
@@ -65,6 +127,7 @@ class OneProcess(MTServer):
             order.wait(self._drain)
         port = listening.port_of(self._listener)
         listening.close_quietly(self._listener)
+        self._applications.close()
         until = time.monotonic() + (ending.RETIRING_SECONDS if retiring else _LAST_SECONDS)
         while time.monotonic() < until and listening.connections(port):
             if order.wait(_LOOK_SECONDS):
@@ -80,6 +143,9 @@ def serve(listener: int | None, ready: Callable[[], None]) -> None:
     """
     from django.conf import settings
 
+    # Django first: what is asynchronous is built on it.
+    from claudemem import wsgi  # noqa: F401
+    from claudemem.asgi import Applications
     from observations import readings
 
     favour_writers()
@@ -88,16 +154,19 @@ def serve(listener: int | None, ready: Callable[[], None]) -> None:
     server = OneProcess(
         listener,
         ready,
-        settings.DRAIN_SECONDS,
-        settings.GRACE_SECONDS,
+        Applications(),
+        drain=settings.DRAIN_SECONDS,
+        grace=settings.GRACE_SECONDS,
         workers=1,
         blocking_threads=settings.WEB_THREADS,
         http=HTTPModes.http1,
         websockets=False,
         backlog=listening.BACKLOG,
+        backpressure=listening.most_connections(_CONNECTIONS, others=_OTHER_FILES),
         log_access=False,
         log_level=LogLevels.warning,
     )
+    threading.Thread(target=arrivals.watch, name="arrivals", daemon=True).start()
     # What the first request would load is there before one comes, which another web may answer.
     _status("/readyz")
     server.run()

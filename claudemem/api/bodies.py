@@ -1,7 +1,6 @@
 """Request bodies: read within a bound, inflated within it, parsed, and checked against a shape."""
 
 import re
-import threading
 import zlib
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -18,9 +17,6 @@ T = TypeVar("T")
 
 # An answer wraps a payload in a few levels more, and no writer of JSON goes below 254.
 DEEPEST = 240
-# What is left of a refused body is read so far before its sender gets the answer.
-DRAIN_BYTES = 64 * 1024 * 1024
-_CHUNK = 64 * 1024
 _BOM = b"\xef\xbb\xbf"
 _ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
 _RAW_DEFLATE = -zlib.MAX_WBITS
@@ -30,9 +26,6 @@ _SURROGATE = re.compile(
     rb"(?:\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2}))"
 )
-
-# Draining holds a thread for as long as a client cares to send: only a few may do so at once.
-_drains = threading.BoundedSemaphore(max(settings.WEB_THREADS // 4, 1))
 
 
 def read(request: HttpRequest, shape: TypeAdapter[T]) -> T:
@@ -80,25 +73,6 @@ def inflate(raw: bytes, encoding: str) -> bytes:
         return _inflated(raw, _RAW_DEFLATE)
     except zlib.error as error:
         raise InvalidInput(f"The body is not {encoding} data") from error
-
-
-def drain(request: HttpRequest) -> None:
-    """Read away what is left of the body, within a bound.
-
-    A server that answers and closes while its client still sends has the client see a broken
-    connection in place of the answer. Who asked with `Expect: 100-continue` sends only when told.
-    """
-    source = _source(request)
-    if source is None or "HTTP_EXPECT" in request.META or not _drains.acquire(blocking=False):
-        return
-    try:
-        left = DRAIN_BYTES
-        while left > 0 and (chunk := source(min(_CHUNK, left))):
-            left -= len(chunk)
-    except OSError:
-        pass  # The client has gone.
-    finally:
-        _drains.release()
 
 
 def _raw(request: HttpRequest) -> bytes:

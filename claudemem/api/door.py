@@ -14,7 +14,6 @@ from django.urls import Resolver404, resolve
 from uuid_utils import uuid4
 
 from claudemem import leaving
-from claudemem.api import bodies
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call
 from claudemem.api.errors import not_found
@@ -63,14 +62,24 @@ def _called(request: Call, path: str) -> HttpResponseBase:
     request.request_id = request_id(request.META.get("HTTP_X_REQUEST_ID", ""))
     preflight = request.method == "OPTIONS"
     response = HttpResponse(status=204, headers=PREFLIGHT) if preflight else _answer(request, path)
-    bodies.drain(request)
     if path.startswith("/v1/") and path != "/v1/info":
         response.headers["X-Request-Id"] = request.request_id
-    origin = request.META.get("HTTP_ORIGIN", "")
-    if origin.startswith(_LOCAL_ORIGINS):
-        response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Vary"] = "Origin"
+    for name, value in crossing(request.META.get("HTTP_ORIGIN", "")).items():
+        response.headers[name] = value
     return response
+
+
+def crossing(origin: str) -> dict[str, str]:
+    """What an answer to a page of `origin` carries, for its browser to hand it over."""
+    if not origin.startswith(_LOCAL_ORIGINS):
+        return {}
+    return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+
+
+def request_id(given: str) -> str:
+    """The id of a request whose sender calls it `given`: that, if it may be logged, else ours."""
+    usable = _REQUEST_ID.fullmatch(given) and scrub_text(given) == given
+    return given if usable else str(uuid4())
 
 
 def _answer(request: Call, path: str) -> HttpResponseBase:
@@ -88,9 +97,3 @@ def _answer(request: Call, path: str) -> HttpResponseBase:
     finally:
         request.method = method
     return not_found(request) if response.status_code == 405 else response
-
-
-def request_id(given: str) -> str:
-    """The id of a request whose sender calls it `given`: that, if it may be logged, else ours."""
-    usable = _REQUEST_ID.fullmatch(given) and scrub_text(given) == given
-    return given if usable else str(uuid4())
