@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 
+from typing import TYPE_CHECKING
+
 import click
 
 from claudemem.commands import data_directory
 
+if TYPE_CHECKING:
+    from claudemem.kept import Said
+
 # The second of each is what older installers wrote.
-_URL, _KEY, _PROJECT = (
-    (f"CLAUDE_MEM_SERVER_{name}", f"CLAUDE_MEM_SERVER_BETA_{name}")
-    for name in ("URL", "API_KEY", "PROJECT_ID")
-)
-_KEPT = (*_URL, *_KEY, *_PROJECT)
+_URL = ["CLAUDE_MEM_SERVER_URL", "CLAUDE_MEM_SERVER_BETA_URL"]
+_KEY = ["CLAUDE_MEM_SERVER_API_KEY", "CLAUDE_MEM_SERVER_BETA_API_KEY"]
+_PROJECT = ["CLAUDE_MEM_SERVER_PROJECT_ID", "CLAUDE_MEM_SERVER_BETA_PROJECT_ID"]
 
 
 @click.command(short_help="Serve memory to an agent over MCP.")
@@ -42,18 +45,17 @@ def mcp(url: str | None, key: str | None, project: str | None) -> None:
 
     def place() -> remote.Place:
         said = settingsfile.read(file).said
-        kept = {name: said[name].text for name in _KEPT if name in said}
         return remote.Place(
-            url or _first(kept, _URL) or _local(),
-            key or _first(kept, _KEY),
-            project or _first(kept, _PROJECT),
+            url or _first(said, _URL) or _local(),
+            key or _first(said, _KEY),
+            project or _first(said, _PROJECT),
         )
 
     stdio.serve(remote.Remote(place))
 
 
-def _first(kept: Mapping[str, str], names: Sequence[str]) -> str:
-    return next((kept[name] for name in names if kept.get(name)), "")
+def _first(said: "Mapping[str, Said]", names: Sequence[str]) -> str:
+    return next((said[name].text for name in names if name in said and said[name].text), "")
 
 
 def _local() -> str:

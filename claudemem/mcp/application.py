@@ -86,6 +86,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         reply = _told(errors.invalid([{"path": list(error.path), "message": error.message}]))
     except Exception as error:  # noqa: BLE001  # the door: the one table of errors tells it
         reply = _told(errors.told(error))
+    await request.drain()
     await _send(send, reply)
 
 

@@ -1,6 +1,8 @@
 """A request as it comes over HTTP: whether it is for the protocol, and its messages."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -20,6 +22,10 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+# A sender that is silent for so long (seconds) is given up.
+SILENT_SECONDS: Final = 20.0
+# What is left of a refused body is read so far before its sender gets the answer.
+DRAIN_BYTES: Final = 64 * 1024 * 1024
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"
 # So many messages may come in one request; each counts as a call of its own.
@@ -47,13 +53,17 @@ class Spoken:
     tool: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Incoming:
-    """A request: its method, its headers by their names in small letters, whence its body comes."""
+    """A request: its method, its headers by their names in small letters, whence its body comes.
+
+    `more` says whether some of the body is still to come.
+    """
 
     method: str
     headers: Mapping[str, str]
     receive: Receive
+    more: bool
 
     @classmethod
     def of(cls, scope: Scope, receive: Receive) -> "Incoming":
@@ -61,25 +71,42 @@ class Incoming:
         headers: dict[str, str] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
-        return cls(scope["method"], headers, receive)
+        return cls(scope["method"], headers, receive, more=scope["method"] == "POST")
 
     async def body(self) -> bytes:
-        """All of the body, inflated. Raises TooLarge, UnknownEncoding, InvalidInput."""
+        """All of the body, inflated. Raises TooLarge, UnknownEncoding, InvalidInput, NotSpoken."""
         raw = bytearray()
         async for piece in self._pieces():
             raw += piece
             if len(raw) > settings.MAX_BODY_BYTES:
                 raise TooLarge
-        return bodies.inflate(bytes(raw), self.headers.get("content-encoding", "").strip().lower())
+        encoding = self.headers.get("content-encoding", "").strip().lower()
+        return bodies.inflate(bytes(raw), encoding)
+
+    async def drain(self) -> None:
+        """Read away what is left of the body, within a bound, so that the answer is heard.
+
+        Who asked with `Expect: 100-continue` sends only when told.
+        """
+        if "expect" in self.headers:
+            return
+        left = DRAIN_BYTES
+        with suppress(InvalidInput, NotSpoken):
+            async for piece in self._pieces():
+                left -= len(piece)
+                if left <= 0:
+                    return
 
     async def _pieces(self) -> AsyncIterator[bytes]:
-        more = True
-        while more:
-            message = await self.receive()
+        while self.more:
+            try:
+                message = await asyncio.wait_for(self.receive(), SILENT_SECONDS)
+            except TimeoutError as error:
+                raise NotSpoken(408, "The body did not arrive in time") from error
             if message["type"] != "http.request":
                 raise InvalidInput("The body ended before its Content-Length")
+            self.more = message.get("more_body", False)
             yield message.get("body", b"")
-            more = message.get("more_body", False)
 
 
 def check_headers(request: Incoming) -> None:
