@@ -1,7 +1,6 @@
 """`claudemem mcp`: memory for agents that start a program and speak MCP with it."""
 
 from collections.abc import Mapping, Sequence
-
 from typing import TYPE_CHECKING
 
 import click
