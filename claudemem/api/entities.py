@@ -1,16 +1,13 @@
 """Each entity as it is on the wire: pure functions from the row, with the keys in their order."""
 
-from typing import Any
-
+from claudemem.api import wire
 from claudemem.api.answers import epoch, epoch_or_none
 from observations.models import Event, Observation, ObservationSource, Session
 from queueing import kinds, states
 from queueing.models import GenerationJob, GenerationJobEvent
 
-Wire = dict[str, Any]
 
-
-def session(row: Session) -> Wire:
+def session(row: Session) -> wire.Session:
     """A session."""
     return {
         "id": row.id,
@@ -31,7 +28,7 @@ def session(row: Session) -> Wire:
     }
 
 
-def event(row: Event) -> Wire:
+def event(row: Event) -> wire.Event:
     """An event, as it was stored: after scrubbing."""
     return {
         "id": row.id,
@@ -50,29 +47,8 @@ def event(row: Event) -> Wire:
     }
 
 
-def observation(row: Observation) -> Wire:
+def observation(row: Observation) -> wire.Observation:
     """An observation; on `/v1/memories` it is called a memory."""
-    return _observation(row, {})
-
-
-def sourced_observation(row: Observation, source: ObservationSource) -> Wire:
-    """An observation with one of its sources."""
-    made_by = {
-        "generationKey": row.generation_key,
-        "createdByJobId": row.created_by_job_id,
-    }
-    return _observation(row, made_by) | {
-        "source": {
-            "id": source.id,
-            "sourceType": source.source_type,
-            "sourceId": source.source_id,
-            "generationJobId": source.generation_job_id,
-            "createdAtEpoch": epoch(source.created_at),
-        }
-    }
-
-
-def _observation(row: Observation, made_by: Wire) -> Wire:
     return {
         "id": row.id,
         "projectId": row.project_id,
@@ -81,13 +57,36 @@ def _observation(row: Observation, made_by: Wire) -> Wire:
         "kind": row.kind,
         "content": row.content,
         "metadata": row.metadata,
-        **made_by,
         "createdAtEpoch": epoch(row.created_at),
         "updatedAtEpoch": epoch(row.updated_at),
     }
 
 
-def job_descriptor(row: GenerationJob, transport: str) -> Wire:
+def sourced_observation(row: Observation, source: ObservationSource) -> wire.SourcedObservation:
+    """An observation with one of its sources."""
+    return {
+        "id": row.id,
+        "projectId": row.project_id,
+        "teamId": row.team_id,
+        "serverSessionId": row.session_id,
+        "kind": row.kind,
+        "content": row.content,
+        "metadata": row.metadata,
+        "generationKey": row.generation_key,
+        "createdByJobId": row.created_by_job_id,
+        "createdAtEpoch": epoch(row.created_at),
+        "updatedAtEpoch": epoch(row.updated_at),
+        "source": {
+            "id": source.id,
+            "sourceType": source.source_type,
+            "sourceId": source.source_id,
+            "generationJobId": source.generation_job_id,
+            "createdAtEpoch": epoch(source.created_at),
+        },
+    }
+
+
+def job_descriptor(row: GenerationJob, transport: str) -> wire.JobDescriptor:
     """A job as told to whoever caused it."""
     return {
         "id": row.id,
@@ -101,7 +100,7 @@ def job_descriptor(row: GenerationJob, transport: str) -> Wire:
     }
 
 
-def waited_job(row: GenerationJob, transport: str) -> Wire:
+def waited_job(row: GenerationJob, transport: str) -> wire.WaitedJob:
     """A job as told to whoever waited for it."""
     return {
         "id": row.id,
@@ -117,7 +116,7 @@ def waited_job(row: GenerationJob, transport: str) -> Wire:
     }
 
 
-def job_status(row: GenerationJob) -> Wire:
+def job_status(row: GenerationJob) -> wire.Job:
     """A job in full."""
     return {
         "id": row.id,
@@ -142,7 +141,7 @@ def job_status(row: GenerationJob) -> Wire:
     }
 
 
-def job_entry(row: GenerationJob) -> Wire:
+def job_entry(row: GenerationJob) -> wire.JobEntry:
     """A job in a list."""
     return {
         "id": row.id,
@@ -160,9 +159,10 @@ def job_entry(row: GenerationJob) -> Wire:
     }
 
 
-def job_entry_with_payload(row: GenerationJob) -> Wire:
+def job_entry_with_payload(row: GenerationJob) -> wire.JobEntry:
     """A job in an administrator's list: also what it works on, and who asked for it."""
-    return job_entry(row) | {
+    return {
+        **job_entry(row),
         "payload": {
             "kind": row.kind,
             "team_id": row.team_id,
@@ -173,7 +173,7 @@ def job_entry_with_payload(row: GenerationJob) -> Wire:
             "generation_job_id": row.id,
             "retried_count": row.retried_count,
             **row.origin,
-        }
+        },
     }
 
 
@@ -181,7 +181,7 @@ def job_entry_with_payload(row: GenerationJob) -> Wire:
 _OF_WORKERS = ("worker", "task")
 
 
-def job_event(row: GenerationJobEvent, in_full: bool) -> Wire:
+def job_event(row: GenerationJobEvent, in_full: bool) -> wire.JobEvent:
     """A line of a job's history; which worker it was is told `in_full` alone."""
     details = row.details if in_full else {
         name: value for name, value in row.details.items() if name not in _OF_WORKERS
@@ -206,7 +206,7 @@ def _awaits_retry(row: GenerationJob) -> bool:
     return row.state == states.QUEUED and row.attempts > 0
 
 
-def _last_error(row: GenerationJob) -> Wire | None:
+def _last_error(row: GenerationJob) -> wire.LastError | None:
     if not row.last_error:
         return None
     return {

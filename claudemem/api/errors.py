@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from django.core.exceptions import SuspiciousOperation
 from django.db import InterfaceError, OperationalError
@@ -11,6 +11,7 @@ from django.http.request import UnreadablePostError
 from ninja import NinjaAPI
 from pydantic import ValidationError
 
+from claudemem.api import wire
 from claudemem.api.answers import Answer
 from observations.errors import Conflict, Forbidden, InvalidInput, NotFound, StorageAway
 from queueing.errors import JobConflict, JobNotFound, QueueStoreAway
@@ -41,12 +42,16 @@ class UnknownEncoding(ApiError):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How one sort of error is told. Without `message`, the error's own words are."""
+    """How one sort of error is told. Without `message`, the error's own words are.
+
+    `shape` is what the answer looks like, for the document.
+    """
 
     status: int
     error: str
     message: str = ""
     headers: dict[str, str] | None = None
+    shape: Any = wire.Problem
 
 
 TABLE: dict[type[Exception], Kind] = {
@@ -69,6 +74,8 @@ TABLE: dict[type[Exception], Kind] = {
     InterfaceError: Kind(503, "ServiceUnavailable", STORAGE_AWAY, RETRY_AFTER),
     Exception: Kind(500, "InternalError", "Something went wrong here; see the server's log"),
 }
+
+INVALID: Final = Kind(400, "ValidationError", shape=wire.Invalid)
 
 
 def told(error: Exception) -> Answer:
@@ -101,7 +108,7 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> Answe
 
 def invalid(issues: list[dict[str, Any]]) -> Answer:
     """Something in the request is not as it must be."""
-    return Answer({"error": "ValidationError", "issues": issues[:MOST_ISSUES]}, status=400)
+    return Answer({"error": INVALID.error, "issues": issues[:MOST_ISSUES]}, status=INVALID.status)
 
 
 def install(api: NinjaAPI) -> None:

@@ -6,11 +6,10 @@ from typing import Annotated, Any, Literal
 from ninja import Router
 from pydantic import AliasChoices, Field, TypeAdapter
 
-from claudemem.api import audited, bodies, entities, reach, waiting
+from claudemem.api import audited, bodies, entities, queries, reach, waiting, wire
 from claudemem.api.answers import Answer, from_epoch
 from claudemem.api.calls import Call, Flags, Needs, flags, origin, team
-from claudemem.api.documents import takes
-from claudemem.api.entities import Wire
+from claudemem.api.documents import says
 from claudemem.api.shapes import Body, Epoch, Metadata, Name, ShortName, Text
 from claudemem.api.waiting import Waited
 from observations import ingest, recall, scopes
@@ -63,8 +62,12 @@ ONE = TypeAdapter(EventBody)
 MANY = TypeAdapter(Annotated[list[EventBody], Field(min_length=1, max_length=MOST_EVENTS)])
 
 
-@router.post("/events", auth=Needs(scopes.WRITE_EVENTS), openapi_extra=takes(ONE))
-def create(request: Call) -> Answer:
+@router.post(
+    "/events",
+    auth=Needs(scopes.WRITE_EVENTS),
+    openapi_extra=says(takes=ONE, query=queries.EventFlags, answers={201: wire.EventStored}),
+)
+def create(request: Call) -> Answer[wire.EventStored]:
     """Store an event; 201, for one that is known already too."""
     asked = flags(request)
     new = bodies.read(request, ONE).new_event(asked)
@@ -74,8 +77,12 @@ def create(request: Call) -> Answer:
     return Answer(_told(captured, asked)[0], status=201)
 
 
-@router.post("/events/batch", auth=Needs(scopes.WRITE_EVENTS), openapi_extra=takes(MANY))
-def create_batch(request: Call) -> Answer:
+@router.post(
+    "/events/batch",
+    auth=Needs(scopes.WRITE_EVENTS),
+    openapi_extra=says(takes=MANY, query=queries.EventFlags, answers={201: wire.EventsStored}),
+)
+def create_batch(request: Call) -> Answer[wire.EventsStored]:
     """Store up to 500 events, all or none; the answers are in their order."""
     asked = flags(request)
     new = [each.new_event(asked) for each in bodies.read(request, MANY)]
@@ -84,18 +91,28 @@ def create_batch(request: Call) -> Answer:
     source = origin(request, "http_post_v1_events_batch")
     captured = ingest.capture(team(request), new, origin=source, kind=kinds.EVENT_BATCH)
     told = _told(captured, asked)
-    late = {"waitTimedOut": True} if any("waitTimedOut" in each for each in told) else {}
-    return Answer({"events": told, **late}, status=201)
+    stored: wire.EventsStored = {"events": told}
+    if any("waitTimedOut" in each for each in told):
+        stored["waitTimedOut"] = True
+    return Answer(stored, status=201)
 
 
-@router.get("/events/{event_id}", auth=Needs(scopes.READ_MEMORY))
-def show(request: Call, event_id: str) -> Answer:
+@router.get(
+    "/events/{event_id}",
+    auth=Needs(scopes.READ_MEMORY),
+    openapi_extra=says(answers={200: wire.OneEvent}),
+)
+def show(request: Call, event_id: str) -> Answer[wire.OneEvent]:
     """One event."""
     return Answer({"event": entities.event(reach.event(request.auth, event_id))})
 
 
-@router.get("/events/{event_id}/observations", auth=Needs(scopes.READ_MEMORY))
-def observations(request: Call, event_id: str) -> Answer:
+@router.get(
+    "/events/{event_id}/observations",
+    auth=Needs(scopes.READ_MEMORY),
+    openapi_extra=says(answers={200: wire.EventObservations}),
+)
+def observations(request: Call, event_id: str) -> Answer[wire.EventObservations]:
     """What was made of an event, oldest first."""
     event = reach.event(request.auth, event_id)
     sources = recall.of_event(event.team_id, event.id)
@@ -110,27 +127,31 @@ def observations(request: Call, event_id: str) -> Answer:
     return Answer({"eventId": event.id, "observations": found})
 
 
-def _told(captured: Sequence[Captured], asked: Flags) -> list[Wire]:
+def _told(captured: Sequence[Captured], asked: Flags) -> list[wire.EventStored]:
     if not asked.generate:
-        nothing = {"generationJob": None} if asked.wait else {}
-        return [{"event": entities.event(one.event)} | nothing for one in captured]
+        return [_stored(one, waited=asked.wait) for one in captured]
     return _waited(captured) if asked.wait else [_described(one) for one in captured]
 
 
-def _described(one: Captured) -> Wire:
-    told = {"event": entities.event(one.event)}
+def _stored(one: Captured, *, waited: bool) -> wire.EventStored:
+    event = entities.event(one.event)
+    return {"event": event, "generationJob": None} if waited else {"event": event}
+
+
+def _described(one: Captured) -> wire.EventStored:
+    told = _stored(one, waited=False)
     if job := one.job:
         told["generationJob"] = entities.job_descriptor(job, one.transport)
     return told
 
 
-def _waited(captured: Sequence[Captured]) -> list[Wire]:
+def _waited(captured: Sequence[Captured]) -> list[wire.EventStored]:
     waited = waiting.wait({one.job_id for one in captured if one.job_id})
     return [_with_outcome(one, waited) for one in captured]
 
 
-def _with_outcome(one: Captured, waited: Waited) -> Wire:
-    told: Wire = {"event": entities.event(one.event), "generationJob": None}
+def _with_outcome(one: Captured, waited: Waited) -> wire.EventStored:
+    told = _stored(one, waited=True)
     if job := one.job:
         job = waited.jobs.get(job.id, job)
         told["generationJob"] = entities.waited_job(job, one.transport)

@@ -1,18 +1,35 @@
 """The hooks of agents, as they post their own payloads."""
 
-from ninja import Router
+from typing import Any
 
-from claudemem.api import bodies
+from ninja import Router
+from pydantic import TypeAdapter
+
+from claudemem.api import bodies, wire
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call, Needs, origin, team
+from claudemem.api.documents import says
 from observations import ingest, scopes
 from observations.captured import Captured
 
 router = Router(tags=["hooks"])
 
+# Whatever the agent says of what it does; how it is read is the domain's.
+PAYLOAD = TypeAdapter(dict[str, Any])
+HEADERS = {
+    "X-Event-Id": "The event that it was stored as",
+    "X-Job-Id": "The job that makes an observation of it, where there is one",
+    "X-Transport": "What became of the job: `enqueued`, `queued_only`, `skipped`",
+    "X-Duplicate": "`true` where it was known already",
+}
 
-@router.post("/hooks/claude-code", auth=Needs(scopes.WRITE_EVENTS))
-def claude_code(request: Call) -> Answer:
+
+@router.post(
+    "/hooks/claude-code",
+    auth=Needs(scopes.WRITE_EVENTS),
+    openapi_extra=says(takes=PAYLOAD, answers={201: wire.Nothing}, headers=HEADERS),
+)
+def claude_code(request: Call) -> Answer[wire.Nothing]:
     """Take a hook payload of Claude Code.
 
     Claude Code reads the answer's body as instructions, so it is an empty object; what became of

@@ -10,13 +10,14 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from ninja import Router
 
-from claudemem.api import audited, entities, reach, waiting
+from claudemem.api import audited, entities, queries, reach, waiting, wire
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call, Needs, flags, origin
-from claudemem.api.entities import Wire
+from claudemem.api.documents import says
 from observations import scopes
 from observations.errors import Forbidden, NotFound
 from queueing import operations, states
+from queueing.errors import JobConflict
 from queueing.models import GenerationJob
 
 router = Router(tags=["jobs"])
@@ -27,8 +28,12 @@ _FARTHEST = 10**9
 _NUMBER = re.compile(r"\s*([+-]?\d{1,18})", re.ASCII)
 
 
-@router.get("/jobs", auth=Needs(scopes.READ_JOBS))
-def show_all(request: Call) -> Answer:
+@router.get(
+    "/jobs",
+    auth=Needs(scopes.READ_JOBS),
+    openapi_extra=says(query=queries.Jobs, answers={200: wire.RequestedJobsPage}),
+)
+def show_all(request: Call) -> Answer[wire.RequestedJobsPage]:
     """The caller's jobs, newest first. A filter that is not understood is ignored."""
     entry = _entry(request)
     rows = reach.jobs(request.auth).filter(**_filters(request))
@@ -36,16 +41,24 @@ def show_all(request: Call) -> Answer:
     return Answer({**page, "requestId": request.request_id})
 
 
-@router.get("/teams/{team_id}/jobs", auth=Needs(scopes.READ_JOBS))
-def show_of_team(request: Call, team_id: str) -> Answer:
+@router.get(
+    "/teams/{team_id}/jobs",
+    auth=Needs(scopes.READ_JOBS),
+    openapi_extra=says(query=queries.JobsOfState, answers={200: wire.JobsPage}),
+)
+def show_of_team(request: Call, team_id: str) -> Answer[wire.JobsPage]:
     """The jobs of the caller's team; of a project alone, where the key is bound to one."""
     if team_id != request.auth.team_id:
         raise NotFound("Team not found")
     return Answer(_listed(request, "team_jobs", reach.jobs(request.auth).filter(**_state(request))))
 
 
-@router.get("/projects/{project_id}/jobs", auth=Needs(scopes.READ_JOBS))
-def show_of_project(request: Call, project_id: str) -> Answer:
+@router.get(
+    "/projects/{project_id}/jobs",
+    auth=Needs(scopes.READ_JOBS),
+    openapi_extra=says(query=queries.JobsOfState, answers={200: wire.JobsPage}),
+)
+def show_of_project(request: Call, project_id: str) -> Answer[wire.JobsPage]:
     """The jobs of a project within the caller's reach."""
     if not reach.sees_project(request.auth, project_id):
         raise NotFound("Project not found")
@@ -53,26 +66,46 @@ def show_of_project(request: Call, project_id: str) -> Answer:
     return Answer(_listed(request, "project_jobs", rows, about=project_id))
 
 
-@router.get("/jobs/{job_id}", auth=Needs(scopes.READ_JOBS))
-def show(request: Call, job_id: str) -> Answer:
+@router.get(
+    "/jobs/{job_id}",
+    auth=Needs(scopes.READ_JOBS),
+    openapi_extra=says(query=queries.JobFlags, answers={200: wire.OneJob}),
+)
+def show(request: Call, job_id: str) -> Answer[wire.OneJob]:
     """One job; with `wait=true` once it is settled, or when that takes too long."""
     waits = flags(request).wait
     return Answer(_told(reach.job(request.auth, job_id), waits))
 
 
-@router.get("/jobs/{job_id}/events", auth=Needs(scopes.READ_JOBS))
-def history(request: Call, job_id: str) -> Answer:
+@router.get(
+    "/jobs/{job_id}/events",
+    auth=Needs(scopes.READ_JOBS),
+    openapi_extra=says(query=queries.Window, answers={200: wire.JobHistory}),
+)
+def history(request: Call, job_id: str) -> Answer[wire.JobHistory]:
     """What became of a job, transition by transition, oldest first."""
     rows = reach.job(request.auth, job_id).history.order_by("id")
     in_full = scopes.allows(request.auth.scopes, scopes.READ_PAYLOADS)
     limit, offset = _window(request)
-    events = [entities.job_event(row, in_full) for row in rows[offset : offset + limit]]
-    page = {"events": events, "total": rows.count(), "limit": limit, "offset": offset}
-    return Answer({**page, "requestId": request.request_id})
+    return Answer(
+        {
+            "events": [entities.job_event(row, in_full) for row in rows[offset : offset + limit]],
+            "total": rows.count(),
+            "limit": limit,
+            "offset": offset,
+            "requestId": request.request_id,
+        }
+    )
 
 
-@router.post("/jobs/{job_id}/retry", auth=Needs(scopes.WRITE_MEMORY))
-def retry(request: Call, job_id: str) -> Answer:
+@router.post(
+    "/jobs/{job_id}/retry",
+    auth=Needs(scopes.WRITE_MEMORY),
+    openapi_extra=says(
+        query=queries.JobFlags, answers={200: wire.JobRetried}, refusals=(JobConflict,)
+    ),
+)
+def retry(request: Call, job_id: str) -> Answer[wire.JobRetried]:
     """Queue a failed, cancelled or stalled job again; one that waits already is only nudged."""
     waits = flags(request).wait
     by = origin(request, "operator_retry")
@@ -87,8 +120,12 @@ def retry(request: Call, job_id: str) -> Answer:
     )
 
 
-@router.post("/jobs/{job_id}/cancel", auth=Needs(scopes.WRITE_MEMORY))
-def cancel(request: Call, job_id: str) -> Answer:
+@router.post(
+    "/jobs/{job_id}/cancel",
+    auth=Needs(scopes.WRITE_MEMORY),
+    openapi_extra=says(answers={200: wire.JobCancelled}, refusals=(JobConflict,)),
+)
+def cancel(request: Call, job_id: str) -> Answer[wire.JobCancelled]:
     """Cancel a job that is not completed."""
     by = origin(request, "operator_cancel")
     cancelled = operations.cancel(reach.job(request.auth, job_id).id, by)
@@ -101,21 +138,23 @@ def cancel(request: Call, job_id: str) -> Answer:
     )
 
 
-def _told(job: GenerationJob, waits: bool) -> dict[str, Any]:
+def _told(job: GenerationJob, waits: bool) -> wire.OneJob:
     if not waits:
         return {"generationJob": entities.job_status(job)}
     waited = waiting.wait({job.id})
-    late = {"waitTimedOut": True} if job.id in waited.late else {}
-    return {"generationJob": entities.job_status(waited.jobs.get(job.id, job)), **late}
+    told: wire.OneJob = {"generationJob": entities.job_status(waited.jobs.get(job.id, job))}
+    if job.id in waited.late:
+        told["waitTimedOut"] = True
+    return told
 
 
 def _listed(
     request: Call,
     mode: str,
     rows: QuerySet[GenerationJob],
-    entry: Callable[[GenerationJob], Wire] = entities.job_entry,
+    entry: Callable[[GenerationJob], wire.JobEntry] = entities.job_entry,
     about: str | None = None,
-) -> dict[str, Any]:
+) -> wire.JobsPage:
     """A page of these jobs, newest first, once that it is shown is entered in the audit."""
     limit, offset = _window(request)
     jobs = [entry(row) for row in rows.order_by("-id")[offset : offset + limit]]
@@ -130,7 +169,7 @@ def _window(request: HttpRequest) -> tuple[int, int]:
     return limit, min(max(_number(request, "offset", 0), 0), _FARTHEST)
 
 
-def _entry(request: Call) -> Callable[[GenerationJob], Wire]:
+def _entry(request: Call) -> Callable[[GenerationJob], wire.JobEntry]:
     if "payload" not in re.split(r"[\s,]+", request.GET.get("include", "")):
         return entities.job_entry
     if not scopes.allows(request.auth.scopes, scopes.READ_PAYLOADS):

@@ -6,10 +6,10 @@ from ninja import Router
 from pydantic import Field, TypeAdapter, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
-from claudemem.api import bodies, entities, reach
+from claudemem.api import bodies, entities, reach, wire
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call, Needs, origin, team
-from claudemem.api.documents import takes
+from claudemem.api.documents import says
 from claudemem.api.shapes import Body, Metadata, Name, ShortName
 from observations import memories, scopes
 
@@ -52,8 +52,12 @@ class MemoryBody(Body):
 ADD = TypeAdapter(MemoryBody)
 
 
-@router.post("/memories", auth=Needs(scopes.WRITE_MEMORY), openapi_extra=takes(ADD))
-def add(request: Call) -> Answer:
+@router.post(
+    "/memories",
+    auth=Needs(scopes.WRITE_MEMORY),
+    openapi_extra=says(takes=ADD, answers={201: wire.OneMemory}),
+)
+def add(request: Call) -> Answer[wire.OneMemory]:
     """Store a memory as it is told; nothing is generated."""
     body = bodies.read(request, ADD)
     reach.check_project(request.auth, body.project_id)
@@ -70,8 +74,12 @@ def add(request: Call) -> Answer:
     return Answer({"memory": entities.observation(memory)}, status=201)
 
 
-@router.delete("/memories/{memory_id}", auth=Needs(scopes.WRITE_MEMORY))
-def delete(request: Call, memory_id: str) -> Answer:
+@router.delete(
+    "/memories/{memory_id}",
+    auth=Needs(scopes.WRITE_MEMORY),
+    openapi_extra=says(answers={200: wire.MemoryDeleted, 404: wire.NotThere}),
+)
+def delete(request: Call, memory_id: str) -> Answer[wire.MemoryDeleted | wire.NotThere]:
     """Delete a memory and its links; 404 where there is none in the caller's reach."""
     source = origin(request, "http_delete_v1_memories")
     if memories.forget(team(request), request.auth.project_id, memory_id, origin=source):

@@ -2,7 +2,17 @@
 
 from ninja import NinjaAPI
 
-from claudemem.api import errors, events, hooks, jobs, memories, search, sessions, status
+from claudemem.api import (
+    errors,
+    events,
+    hooks,
+    jobs,
+    memories,
+    reference,
+    search,
+    sessions,
+    status,
+)
 from claudemem.api.calls import Needs
 from claudemem.health import version
 from observations import scopes
@@ -13,10 +23,11 @@ api = NinjaAPI(
     version=version(),
     urls_namespace="api",
     docs_url=None,
-    openapi_url="/v1/openapi.json",
+    openapi_url=None,
     auth=Needs(frozenset({scopes.EVERYTHING})),
 )
 errors.install(api)
 for noun in (hooks, events, sessions, search, memories, jobs):
     api.add_router("/v1", noun.router)
-api.add_router("", status.router)
+for open_to_all in (status, reference):
+    api.add_router("", open_to_all.router)

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from ninja import Router
 from pydantic import Field, TypeAdapter
 
-from claudemem.api import audited, bodies, entities, reach
+from claudemem.api import audited, bodies, entities, reach, wire
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call, Needs
-from claudemem.api.documents import takes
+from claudemem.api.documents import says
 from claudemem.api.shapes import Body, Name, ShortName, Text, Whole
 from observations import recall, scopes
 from observations.recall import Page
@@ -35,15 +35,23 @@ SEARCH = TypeAdapter(SearchBody)
 CONTEXT = TypeAdapter(ContextBody)
 
 
-@router.post("/search", auth=Needs(scopes.READ_MEMORY), openapi_extra=takes(SEARCH))
-def search(request: Call) -> Answer:
+@router.post(
+    "/search",
+    auth=Needs(scopes.READ_MEMORY),
+    openapi_extra=says(takes=SEARCH, answers={200: wire.Found}),
+)
+def search(request: Call) -> Answer[wire.Found]:
     """What answers the question best, best first."""
     page = _page(request, "search", SEARCH)
     return Answer({"observations": _observations(page)})
 
 
-@router.post("/context", auth=Needs(scopes.READ_MEMORY), openapi_extra=takes(CONTEXT))
-def context(request: Call) -> Answer:
+@router.post(
+    "/context",
+    auth=Needs(scopes.READ_MEMORY),
+    openapi_extra=says(takes=CONTEXT, answers={200: wire.Context}),
+)
+def context(request: Call) -> Answer[wire.Context]:
     """The same, and as one text."""
     page = _page(request, "context", CONTEXT)
     return Answer({"observations": _observations(page), "context": page.text})
@@ -65,5 +73,5 @@ def _page(request: Call, mode: str, shape: TypeAdapter[Any]) -> Page:
     return page
 
 
-def _observations(page: Page) -> list[entities.Wire]:
+def _observations(page: Page) -> list[wire.Observation]:
     return [entities.observation(row) for row in page.observations]

@@ -3,10 +3,10 @@
 from ninja import Router
 from pydantic import Field, TypeAdapter
 
-from claudemem.api import bodies, entities, reach
+from claudemem.api import bodies, entities, reach, wire
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call, Needs, origin, team
-from claudemem.api.documents import takes
+from claudemem.api.documents import says
 from claudemem.api.shapes import Body, Metadata, Name, ShortName
 from observations import scopes, sessions
 from observations.sessions import NewSession
@@ -30,8 +30,12 @@ class StartBody(Body):
 START = TypeAdapter(StartBody)
 
 
-@router.post("/sessions/start", auth=Needs(scopes.WRITE_SESSIONS), openapi_extra=takes(START))
-def start(request: Call) -> Answer:
+@router.post(
+    "/sessions/start",
+    auth=Needs(scopes.WRITE_SESSIONS),
+    openapi_extra=says(takes=START, answers={201: wire.OneSession, 200: wire.OneSession}),
+)
+def start(request: Call) -> Answer[wire.OneSession]:
     """Start a session, or find the one that was started under these names: 201 or 200."""
     body = bodies.read(request, START)
     reach.check_project(request.auth, body.project_id)
@@ -43,15 +47,23 @@ def start(request: Call) -> Answer:
     return Answer({"session": entities.session(session)}, status=201 if created else 200)
 
 
-@router.get("/sessions/{session_id}", auth=Needs(scopes.READ_MEMORY))
-def show(request: Call, session_id: str) -> Answer:
+@router.get(
+    "/sessions/{session_id}",
+    auth=Needs(scopes.READ_MEMORY),
+    openapi_extra=says(answers={200: wire.OneSession}),
+)
+def show(request: Call, session_id: str) -> Answer[wire.OneSession]:
     """One session."""
     session = reach.session(request.auth, session_id)
     return Answer({"session": entities.session(session)})
 
 
-@router.post("/sessions/{session_id}/end", auth=Needs(scopes.WRITE_SESSIONS))
-def end(request: Call, session_id: str) -> Answer:
+@router.post(
+    "/sessions/{session_id}/end",
+    auth=Needs(scopes.WRITE_SESSIONS),
+    openapi_extra=says(answers={200: wire.SessionEnded}),
+)
+def end(request: Call, session_id: str) -> Answer[wire.SessionEnded]:
     """End a session and have it summarised. The body is ignored."""
     session, job, transport = sessions.end(
         team(request),
@@ -63,11 +75,16 @@ def end(request: Call, session_id: str) -> Answer:
     return Answer({"session": entities.session(session), "generationJob": descriptor})
 
 
-@router.post("/sessions/{session_id}/clear-queue", auth=Needs(scopes.WRITE_MEMORY))
-def clear_queue(request: Call, session_id: str) -> Answer:
+@router.post(
+    "/sessions/{session_id}/clear-queue",
+    auth=Needs(scopes.WRITE_MEMORY),
+    openapi_extra=says(answers={200: wire.QueueCleared}),
+)
+def clear_queue(request: Call, session_id: str) -> Answer[wire.QueueCleared]:
     """Cancel all jobs of a session that wait or are worked. The body is ignored."""
     session = reach.session(request.auth, session_id)
     by = origin(request, "operator_clear_queue")
     cancelled = operations.clear(session.lane_key, session.id, by)
-    told = {"sessionId": session.id, "cancelled": cancelled, "requestId": request.request_id}
-    return Answer(told)
+    return Answer(
+        {"sessionId": session.id, "cancelled": cancelled, "requestId": request.request_id}
+    )

@@ -1,12 +1,15 @@
 """Is it alive, can it accept, what is it made of. No key is needed for these."""
 
 # ruff: noqa: ARG001
+from typing import cast
+
 from django.http import HttpRequest
 from ninja import Router
 
 from claudemem import condition, health, leaving, monitor
-from claudemem.api import calls, reach
+from claudemem.api import calls, reach, vitals
 from claudemem.api.answers import Answer
+from claudemem.api.documents import says
 from observations import scopes
 from queueing import depths, kinds, states
 
@@ -15,14 +18,16 @@ router = Router(tags=["status"], auth=None)
 _STOPPING = "this server was told to stop: ask another one"
 
 
-@router.get("/healthz")
-def alive(request: HttpRequest) -> Answer:
+@router.get("/healthz", openapi_extra=says(answers={200: vitals.Alive}))
+def alive(request: HttpRequest) -> Answer[vitals.Alive]:
     """This process answers; nothing else is asked."""
     return Answer({"status": "ok", "runtime": health.RUNTIME})
 
 
-@router.get("/readyz")
-def accepting(request: HttpRequest) -> Answer:
+@router.get(
+    "/readyz", openapi_extra=says(answers={200: vitals.Accepting, 503: vitals.NotAccepting})
+)
+def accepting(request: HttpRequest) -> Answer[vitals.Accepting | vitals.NotAccepting]:
     """Events can be accepted: the database answers, is migrated and takes writes; else 503.
 
     So it is where this server was told to stop: others must be asked then.
@@ -35,8 +40,10 @@ def accepting(request: HttpRequest) -> Answer:
     return Answer({"status": "not ready", "message": obstacle}, status=503)
 
 
-@router.get("/api/readiness")
-def ready(request: HttpRequest) -> Answer:
+@router.get(
+    "/api/readiness", openapi_extra=says(answers={200: vitals.Ready, 503: vitals.Initializing})
+)
+def ready(request: HttpRequest) -> Answer[vitals.Ready | vitals.Initializing]:
     """Events can be accepted: the database answers and is migrated. 503 where not."""
     if condition.known().initialized:
         return Answer({"status": "ready", "mcpReady": True})
@@ -44,21 +51,24 @@ def ready(request: HttpRequest) -> Answer:
     return Answer({"status": "initializing", "message": message}, status=503)
 
 
-@router.get("/api/health")
-def summary(request: HttpRequest) -> Answer:
+@router.get("/api/health", openapi_extra=says(answers={200: vitals.Summary, 503: vitals.Summary}))
+def summary(request: HttpRequest) -> Answer[vitals.Summary]:
     """How everything is; 503 where something is not as it must be."""
-    told = health.summary()
+    told = cast(vitals.Summary, health.summary())
     return Answer(told, status=200 if told["status"] == "ok" else 503)
 
 
-@router.get("/api/version")
-def version(request: HttpRequest) -> Answer:
+@router.get("/api/version", openapi_extra=says(answers={200: vitals.Version}))
+def version(request: HttpRequest) -> Answer[vitals.Version]:
     """The version of this program."""
     return Answer({"version": health.version()})
 
 
-@router.get("/api/processing-status")
-def processing(request: HttpRequest) -> Answer:
+@router.get(
+    "/api/processing-status",
+    openapi_extra=says(answers={200: vitals.Processing}, with_key=scopes.READ_JOBS),
+)
+def processing(request: HttpRequest) -> Answer[vitals.Processing]:
     """How many jobs wait or are worked. With a key, those in its reach; without one, all."""
     asks = calls.caller(request, scopes.READ_JOBS)
     counted = monitor.open_jobs() if asks is None else reach.open_jobs(asks)
@@ -67,17 +77,20 @@ def processing(request: HttpRequest) -> Answer:
     return Answer({"isProcessing": depth > 0, "queueDepth": depth, "kinds": by_kind})
 
 
-def _of_kind(counted: depths.Counts, kind: str) -> dict[str, int]:
-    return {state: counted[kind, state] for state in states.OPEN}
+def _of_kind(counted: depths.Counts, kind: str) -> vitals.OpenOfKind:
+    return {
+        "queued": counted[kind, states.QUEUED],
+        "processing": counted[kind, states.PROCESSING],
+    }
 
 
-@router.get("/v1/info")
-def info(request: HttpRequest) -> Answer:
+@router.get("/v1/info", openapi_extra=says(answers={200: vitals.Info}))
+def info(request: HttpRequest) -> Answer[vitals.Info]:
     """What this server is, and how its parts are."""
-    return Answer(health.info())
+    return Answer(cast(vitals.Info, health.info()))
 
 
-@router.get("/v1/health")
-def monitored(request: HttpRequest) -> Answer:
+@router.get("/v1/health", openapi_extra=says(answers={200: vitals.Report}))
+def monitored(request: HttpRequest) -> Answer[vitals.Report]:
     """Everything against its limits. 200 whatever the verdict: that is in the body."""
-    return Answer(monitor.report())
+    return Answer(cast(vitals.Report, monitor.report()))

@@ -15,7 +15,7 @@ from tests.claudemem.api.conftest import Api, RawKey, refused, told
 
 PUBLIC = {
     "/healthz", "/readyz", "/api/health", "/api/readiness", "/api/version",
-    "/api/processing-status", "/v1/info", "/v1/health",
+    "/api/processing-status", "/v1/info", "/v1/health", "/v1/openapi.json",
 }  # fmt: skip
 
 
@@ -46,6 +46,7 @@ def test_the_routes_are_those_of_the_contract() -> None:
         "GET /api/readiness",
         "GET /api/version",
         "GET /v1/info",
+        "GET /v1/openapi.json",
         "POST /v1/hooks/claude-code",
         "POST /v1/sessions/start",
         "GET /v1/sessions/some-id",
@@ -228,7 +229,8 @@ def test_an_api_call_makes_no_browser_session(api: Api) -> None:
 def test_the_document_describes_every_route_with_its_body(api: Api, project: Project) -> None:
     document: Any = told(api.get("/v1/openapi.json"), 200)
     body = document["paths"]["/v1/events"]["post"]["requestBody"]["content"]["application/json"]
-    assert set(body["schema"]["required"]) == {
+    assert body["schema"] == {"$ref": "#/components/schemas/EventBody"}
+    assert set(document["components"]["schemas"]["EventBody"]["required"]) == {
         "projectId",
         "sourceType",
         "eventType",

@@ -1,0 +1,67 @@
+"""What the query of a route may say, for the document: handlers read it themselves."""
+
+from typing import Annotated
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from claudemem.api.wire import State, one_of
+
+Waits = Annotated[
+    bool,
+    Field(description="`true` answers once the job is settled, or after 25 seconds", default=False),
+]
+PageSize = Annotated[int, Field(description="How many to show at most", ge=1, le=200, default=50)]
+Skipped = Annotated[int, Field(description="How many to leave out before them", ge=0, default=0)]
+
+
+class EventFlags(TypedDict, total=False):
+    """How an event is to be taken."""
+
+    generate: Annotated[bool, Field(description="`false` makes no job of it", default=True)]
+    wait: Waits
+
+
+class JobFlags(TypedDict, total=False):
+    """When to answer."""
+
+    wait: Waits
+
+
+class Window(TypedDict, total=False):
+    """A page by its place."""
+
+    limit: PageSize
+    offset: Skipped
+
+
+class JobsOfState(Window, total=False):
+    """Jobs of one state, or of any."""
+
+    status: State
+
+
+class Jobs(JobsOfState, total=False):
+    """Jobs by more than their state."""
+
+    source_type: Annotated[
+        str,
+        one_of(
+            *("agent_event", "session_summary", "observation_reindex"),
+            description="What the job works on",
+        ),
+    ]
+    since: Annotated[
+        str,
+        Field(
+            description="Jobs made since: a day, an ISO 8601 time or an HTTP date",
+            examples=["2026-01-31"],
+        ),
+    ]
+    include: Annotated[
+        str,
+        Field(
+            description="`payload` adds what each job works on; for administrators",
+            examples=["payload"],
+        ),
+    ]

@@ -1,0 +1,61 @@
+"""JSON schemas of what goes in and out, made together so that what they share has one name."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
+
+Json = dict[str, Any]
+
+
+class _Plain(GenerateJsonSchema):
+    """Without a title for each field: it would only be the field's name once more."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+        return False
+
+
+class Shapes:
+    """The schemas of some bodies and answers; `shared` has those that they refer to, by name."""
+
+    def __init__(self, taken: Iterable[TypeAdapter[Any]], answered: Iterable[Any]) -> None:
+        made: list[tuple[Any, JsonSchemaMode, TypeAdapter[Any]]] = [
+            *((shape, "validation", shape) for shape in dict.fromkeys(taken)),
+            *((shape, "serialization", TypeAdapter(shape)) for shape in dict.fromkeys(answered)),
+        ]
+        self._of, shared = TypeAdapter.json_schemas(
+            made, ref_template="#/components/schemas/{model}", schema_generator=_Plain
+        )
+        self.shared: dict[str, Json] = shared.get("$defs", {})
+
+    def taken(self, shape: TypeAdapter[Any]) -> Json:
+        """The schema of a body."""
+        return self._of[shape, "validation"]
+
+    def answered(self, shape: Any) -> Json:
+        """The schema of an answer."""
+        return self._of[shape, "serialization"]
+
+
+def parameters(query: Any) -> list[Json]:
+    """What a query may say: the fields of a class, each as a parameter."""
+    schema = TypeAdapter(query).json_schema(schema_generator=_Plain)
+    required = schema.get("required", ())
+    return [
+        _parameter("query", name, field, name in required)
+        for name, field in schema["properties"].items()
+    ]
+
+
+def path_parameter(name: str) -> Json:
+    """A part of the path; there is one of which nothing is known but that it is there."""
+    words = f"The {name.removesuffix('_id').replace('_', ' ')}'s id"
+    return _parameter("path", name, {"type": "string", "description": words}, True)
+
+
+def _parameter(place: str, name: str, field: Json, required: bool) -> Json:
+    field = dict(field)
+    words = field.pop("description", "")
+    told = {"name": name, "in": place, "required": required, "schema": field}
+    return {**told, "description": words} if words else told

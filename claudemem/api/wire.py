@@ -1,0 +1,403 @@
+"""What answers look like: the keys of each, and what they hold. The document is made of these."""
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import Field
+
+# The standard library's own tells pydantic too little on Python 3.11.
+from typing_extensions import TypedDict
+
+from queueing import kinds, states
+
+
+def one_of(*words: str, **said: Any) -> Any:
+    """A field that holds one of these words; `said` is told of it besides."""
+    return Field(json_schema_extra={"enum": list(words)}, **said)
+
+
+Epoch = Annotated[int, Field(description="Milliseconds since 1970", examples=[1_700_000_000_123])]
+Id = Annotated[
+    str, Field(description="A UUIDv7", examples=["0192f0c1-2345-7890-abcd-ef0123456789"])
+]
+RequestId = Annotated[str, Field(description="The same as `X-Request-Id`")]
+Metadata = Annotated[dict[str, Any], Field(description="Whatever its client said besides")]
+State = Annotated[str, one_of(*states.ALL, description="The state of a job")]
+KindName = Annotated[str, one_of(*kinds.BY_NAME, description="A kind of job")]
+Transport = Annotated[
+    str,
+    one_of(
+        *("enqueued", "queued_only", "skipped"),
+        description="What became of the job: the queue store has it; the database alone has it, "
+        "and it is worked when the queue store is back; there is none",
+    ),
+]
+QueueJobId = Annotated[
+    str, Field(description="What the job is about, as a key", examples=["evt_6c1a0f52"])
+]
+JobPayload = Annotated[
+    dict[str, Any],
+    Field(
+        description="What it works on and who asked for it; for administrators who ask for it "
+        "with `include=payload`"
+    ),
+]
+TimedOut = Annotated[
+    Literal[True], Field(description="What was waited for was not settled in time")
+]
+Total = Annotated[int, Field(description="How many there are on all pages", ge=0)]
+Limit = Annotated[int, Field(description="How many there are on a page", ge=1)]
+Offset = Annotated[int, Field(description="How many come before this page", ge=0)]
+
+
+# --- what went wrong ------------------------------------------------------------------------------
+
+
+class Problem(TypedDict):
+    """What went wrong: one word for programs, a sentence for people."""
+
+    error: str
+    message: str
+
+
+Path = Annotated[
+    list[str | int],
+    Field(description="The keys to it from the outside in; none for the body itself"),
+]
+
+
+class Issue(TypedDict):
+    """One thing in a request that is not as it must be."""
+
+    path: Path
+    message: str
+
+
+class Invalid(TypedDict):
+    """A request that is not as it must be, and where."""
+
+    error: Literal["ValidationError"]
+    issues: list[Issue]
+
+
+class NotThere(TypedDict):
+    """There is nothing to delete, or nothing that the key may reach."""
+
+    error: Literal["not_found"]
+
+
+# --- jobs, as told to whoever asks for something else ------------------------------------------
+
+
+class JobDescriptor(TypedDict):
+    """A job as told to whoever caused it."""
+
+    id: Id
+    status: State
+    bullmqJobId: QueueJobId | None
+    sourceType: str
+    sourceId: str
+    transport: Transport
+    createdAtEpoch: Epoch
+    updatedAtEpoch: Epoch
+
+
+class WaitedJob(TypedDict):
+    """A job as told to whoever waited for it."""
+
+    id: Id
+    status: State
+    transport: Transport
+    bullmqJobId: QueueJobId | None
+    sourceType: str
+    sourceId: str
+    attempts: int
+    maxAttempts: int
+    createdAtEpoch: Epoch
+    updatedAtEpoch: Epoch
+
+
+Outcome = Annotated[
+    JobDescriptor | WaitedJob | None,
+    Field(description="Left out where no job is wanted; after waiting as it is then, or null"),
+]
+
+
+# --- sessions -------------------------------------------------------------------------------------
+
+
+class Session(TypedDict):
+    """One run of an agent in a project."""
+
+    id: Id
+    projectId: str
+    teamId: str
+    externalSessionId: Annotated[
+        str | None, Field(description="The name by which its client finds it again")
+    ]
+    contentSessionId: Annotated[str | None, Field(description="The name that its agent gave it")]
+    agentId: str | None
+    agentType: str | None
+    platformSource: str | None
+    generationStatus: str
+    metadata: Metadata
+    startedAtEpoch: Epoch
+    endedAtEpoch: Epoch | None
+    lastGeneratedAtEpoch: Epoch | None
+    createdAtEpoch: Epoch
+    updatedAtEpoch: Epoch
+
+
+class OneSession(TypedDict):
+    """A session."""
+
+    session: Session
+
+
+class SessionEnded(TypedDict):
+    """A session that is at its end, and the job that summarises it."""
+
+    session: Session
+    generationJob: JobDescriptor
+
+
+class QueueCleared(TypedDict):
+    """How many jobs of a session were cancelled."""
+
+    sessionId: Id
+    cancelled: Annotated[int, Field(ge=0)]
+    requestId: RequestId
+
+
+# --- events ---------------------------------------------------------------------------------------
+
+
+class Event(TypedDict):
+    """What was reported, as it was stored: without secrets and private text."""
+
+    id: Id
+    projectId: str
+    teamId: str
+    serverSessionId: str | None
+    sourceAdapter: Annotated[str, Field(description="What the request calls `sourceType`")]
+    sourceEventId: str | None
+    eventType: str
+    platformSource: str | None
+    payload: Any
+    metadata: Metadata
+    occurredAtEpoch: Epoch
+    receivedAtEpoch: Epoch
+    createdAtEpoch: Epoch
+
+
+class OneEvent(TypedDict):
+    """An event."""
+
+    event: Event
+
+
+class EventStored(TypedDict):
+    """An event, and the job that makes an observation of it."""
+
+    event: Event
+    generationJob: NotRequired[Outcome]
+    waitTimedOut: NotRequired[TimedOut]
+
+
+class EventsStored(TypedDict):
+    """The events of a batch, in its order."""
+
+    events: list[EventStored]
+    waitTimedOut: NotRequired[TimedOut]
+
+
+class Nothing(TypedDict):
+    """An empty object: agents read what a hook is answered as instructions."""
+
+
+# --- observations ---------------------------------------------------------------------------------
+
+
+class Observation(TypedDict):
+    """A memory: what was made of events, or what was told to be kept."""
+
+    id: Id
+    projectId: str
+    teamId: str
+    serverSessionId: str | None
+    kind: str
+    content: str
+    metadata: Metadata
+    createdAtEpoch: Epoch
+    updatedAtEpoch: Epoch
+
+
+class Source(TypedDict):
+    """What an observation was made of."""
+
+    id: Id
+    sourceType: str
+    sourceId: str
+    generationJobId: str | None
+    createdAtEpoch: Epoch
+
+
+class SourcedObservation(TypedDict):
+    """An observation, with one of its sources."""
+
+    id: Id
+    projectId: str
+    teamId: str
+    serverSessionId: str | None
+    kind: str
+    content: str
+    metadata: Metadata
+    generationKey: str | None
+    createdByJobId: str | None
+    createdAtEpoch: Epoch
+    updatedAtEpoch: Epoch
+    source: Source
+
+
+class EventObservations(TypedDict):
+    """What was made of an event, oldest first."""
+
+    eventId: Id
+    observations: list[SourcedObservation]
+
+
+class OneMemory(TypedDict):
+    """A memory."""
+
+    memory: Observation
+
+
+class MemoryDeleted(TypedDict):
+    """A memory that is gone, with its links."""
+
+    deleted: Literal[True]
+    id: str
+
+
+class Found(TypedDict):
+    """What answers a question, best first."""
+
+    observations: list[Observation]
+
+
+class Context(TypedDict):
+    """What answers a question, best first, and as one text for an agent."""
+
+    observations: list[Observation]
+    context: str
+
+
+# --- jobs -----------------------------------------------------------------------------------------
+
+
+class LastError(TypedDict):
+    """Why a job's last attempt came to nothing."""
+
+    reason: str
+    classification: str | None
+
+
+class Job(TypedDict):
+    """A job in full."""
+
+    id: Id
+    projectId: str
+    teamId: str
+    sourceType: str
+    sourceId: str
+    agentEventId: str | None
+    serverSessionId: str | None
+    jobType: str
+    status: State
+    bullmqJobId: QueueJobId | None
+    attempts: int
+    maxAttempts: int
+    nextAttemptAtEpoch: Epoch | None
+    completedAtEpoch: Epoch | None
+    failedAtEpoch: Epoch | None
+    cancelledAtEpoch: Epoch | None
+    lastError: LastError | None
+    createdAtEpoch: Epoch
+    updatedAtEpoch: Epoch
+
+
+class OneJob(TypedDict):
+    """A job."""
+
+    generationJob: Job
+    waitTimedOut: NotRequired[TimedOut]
+
+
+class JobRetried(OneJob):
+    """A job that is queued again, or was anyway."""
+
+    retriedCount: Annotated[int, Field(ge=0)]
+    alreadyQueued: bool
+    requestId: RequestId
+
+
+class JobCancelled(TypedDict):
+    """A job that is cancelled, or was anyway."""
+
+    generationJob: Job
+    alreadyCancelled: bool
+    requestId: RequestId
+
+
+class JobEntry(TypedDict):
+    """A job in a list."""
+
+    id: Id
+    projectId: str
+    teamId: str
+    sourceType: str
+    sourceId: str
+    status: State
+    attempts: int
+    maxAttempts: int
+    createdAtEpoch: Epoch
+    completedAtEpoch: Epoch | None
+    failedAtEpoch: Epoch | None
+    lastError: LastError | None
+    payload: NotRequired[JobPayload]
+
+
+class JobsPage(TypedDict):
+    """A page of jobs, newest first."""
+
+    jobs: list[JobEntry]
+    total: Total
+    limit: Limit
+    offset: Offset
+
+
+class RequestedJobsPage(JobsPage):
+    """A page of jobs, newest first, and the request that it answers."""
+
+    requestId: RequestId
+
+
+class JobEvent(TypedDict):
+    """A line of a job's history."""
+
+    id: str
+    generationJobId: Id
+    eventType: str
+    statusAfter: str
+    attempt: int
+    details: dict[str, Any]
+    createdAtEpoch: Epoch
+
+
+class JobHistory(TypedDict):
+    """A page of a job's history, oldest first."""
+
+    events: list[JobEvent]
+    total: Total
+    limit: Limit
+    offset: Offset
+    requestId: RequestId
