@@ -136,8 +136,8 @@ async def _exchanged(scope: Scope, message: bytes, asking: _Asking) -> Reply:
     async with manager.run():
         await manager.handle_request({**scope, "headers": kept, _CALLER: asking}, receive, keep)
     start, *rest = parts
-    headers = {k.decode("latin-1").title(): v.decode("latin-1") for k, v in start["headers"]}
-    return Reply(start["status"], b"".join(part.get("body", b"") for part in rest), headers)
+    body = b"".join(part.get("body", b"") for part in rest)
+    return Reply(start["status"], body, {"Content-Type": JSON} if body else {})
 
 
 async def _idle(scope: Scope, request: Incoming, headers: dict[str, str], send: Send) -> None:
@@ -191,7 +191,8 @@ def _told(answer: HttpResponse) -> Reply:
 
 async def _send(send: Send, reply: Reply) -> None:
     with suppress(OSError):  # the caller went
-        await send(_start(reply))
+        length = {"Content-Length": str(len(reply.body))}
+        await send(_start(replace(reply, headers={**reply.headers, **length})))
         await send({"type": "http.response.body", "body": reply.body, "more_body": False})
 
 

@@ -84,8 +84,7 @@ def generation_status(asked: Asked) -> str:
 
 def record(row: Observation) -> dict[str, Any]:
     """An observation as it is on the wire, and its number, by which lines name it."""
-    told = entities.observation(row)
-    return {"id": told.pop("id"), "number": row.number, **told}
+    return {"id": row.id, "number": row.number, **entities.observation(row)}
 
 
 def as_json(data: Any) -> str:
