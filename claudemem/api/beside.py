@@ -12,6 +12,7 @@ _MCP = Said(
         200: wire.McpAnswer | list[wire.McpAnswer],
         202: None,
         400: wire.McpAnswer,
+        404: wire.McpAnswer,
         406: wire.McpAnswer,
         408: wire.McpAnswer,
         415: wire.McpAnswer,

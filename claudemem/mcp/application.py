@@ -33,6 +33,10 @@ T = TypeVar("T")
 PING_SECONDS: Final = 15.0
 # Where the protocol's library hands on who asks.
 _CALLER: Final = "claudemem.caller"
+_SPOKEN: Final = (
+    (b"accept", f"{JSON}, {EVENTS}".encode()),
+    (b"content-type", JSON.encode()),
+)
 # A tool asks the database, and waits for it in one of these.
 _threads = ThreadPoolExecutor(settings.WEB_THREADS, thread_name_prefix="mcp")
 
@@ -131,13 +135,18 @@ async def _exchanged(scope: Scope, message: bytes, asking: _Asking) -> Reply:
     manager = StreamableHTTPSessionManager(
         _server, json_response=True, stateless=True, max_request_body_size=2 * len(message) + 1
     )
-    # It would look at the headers of the body that came, which this one may no longer have.
-    kept = [(k, v) for k, v in scope["headers"] if k not in (b"content-length", b"origin")]
     async with manager.run():
-        await manager.handle_request({**scope, "headers": kept, _CALLER: asking}, receive, keep)
+        handed = {**scope, "headers": _handed_on(scope), _CALLER: asking}
+        await manager.handle_request(handed, receive, keep)
     start, *rest = parts
     body = b"".join(part.get("body", b"") for part in rest)
     return Reply(start["status"], body, {"Content-Type": JSON} if body else {})
+
+
+def _handed_on(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """The headers that the protocol knows; the others were about the body that came, or the key."""
+    given = ((bytes(name).lower(), bytes(value)) for name, value in scope["headers"])
+    return [*((name, value) for name, value in given if name.startswith(b"mcp-")), *_SPOKEN]
 
 
 async def _idle(scope: Scope, request: Incoming, headers: dict[str, str], send: Send) -> None:

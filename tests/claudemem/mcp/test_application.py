@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx2
+import hypothesis
 import pytest
 from django.conf import settings
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as st
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
 from claudemem.mcp import incoming
@@ -271,3 +274,39 @@ def test_a_tool_that_fails_is_no_failure_of_the_transport(door: Door) -> None:
         "content": [{"type": "text", "text": '"query" is required'}],
         "isError": True,
     }
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+METHODS = st.sampled_from(
+    ["initialize", "ping", "tools/list", "tools/call", "server/discover", "notifications/cancelled",
+     "subscriptions/listen", "logging/setLevel", "completion/complete"]
+)  # fmt: skip
+MESSAGES = st.fixed_dictionaries(
+    {"jsonrpc": st.just("2.0"), "method": METHODS | st.text()},
+    optional={
+        "id": st.integers() | st.text() | VALUES,
+        "params": st.dictionaries(
+            st.sampled_from(["name", "arguments", "_meta", "protocolVersion"]), VALUES
+        )
+        | VALUES,
+    },
+)
+
+
+@given(body=MESSAGES | st.lists(MESSAGES, max_size=3) | VALUES, modern=st.booleans())
+@hypothesis.settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_whatever_is_sent_is_answered_and_is_no_failure_of_the_server(
+    door: Door, body: Any, modern: bool
+) -> None:
+    headers = {"Mcp_Protocol_Version": "2026-07-28"} if modern else {}
+
+    answer = door.post(body, **headers)
+
+    assert answer.status_code in (200, 202, 400, 404)
+    assert answer.status_code == 202 or answer.json()
