@@ -106,7 +106,8 @@ def _carried(
 ) -> list[tuple[bytes, bytes]]:
     """The headers of an answer with those that every answer has."""
     ours = door.HEADERS | {"X-Request-Id": request_id}
-    ours |= door.crossing(given.get(b"origin", b"").decode("latin-1"))
+    origin, host = (given.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
+    ours |= door.crossing(origin, host)
     if leaving.begun.is_set():
         ours["Connection"] = "close"
     carried = {n.lower().encode("latin-1"): v.encode("latin-1") for n, v in ours.items()}

@@ -22,7 +22,8 @@ class Deployment:
     """What the environment says of where and how this process runs.
 
     `contained`: in a container, `deployed`: as part of a deployment; `database`, `store` and
-    `signing_key`: whether they are named to it. `runtime` may be empty.
+    `signing_key`: whether they are named to it; `proxied`: with a proxy in front. `runtime` may be
+    empty.
     """
 
     contained: bool
@@ -33,14 +34,34 @@ class Deployment:
     database: bool
     store: bool
     signing_key: bool
+    proxied: bool = False
+
+    @property
+    def local_dev(self) -> bool:
+        """Whether callers of this machine need no key."""
+        return self.auth_mode == "local-dev" and self.bypass
 
 
 def faults(about: Deployment) -> Iterator[str]:
     """A sentence about everything that must be mended, with the variable and what to do."""
     if about.contained:
         yield from _unsafe(about)
+    elif about.local_dev and about.proxied:
+        yield (
+            "CLAUDE_MEM_AUTH_MODE: local-dev is not allowed behind a proxy, whose calls come from "
+            "this machine: unset it, or CLAUDE_MEM_PUBLIC_URL and CLAUDE_MEM_TRUSTED_PROXIES"
+        )
     if about.deployed:
         yield from _missing(about)
+
+
+def halves(about: Deployment) -> Iterator[str]:
+    """A warning where one of the two says that callers need no key, which takes both."""
+    if about.auth_mode == "local-dev" and not about.bypass:
+        yield (
+            "CLAUDE_MEM_AUTH_MODE=local-dev does nothing alone: set "
+            "CLAUDE_MEM_ALLOW_LOCAL_DEV_BYPASS=1 as well, or use API keys"
+        )
 
 
 def hasty_leases(lease: float, heartbeat: float) -> Iterator[str]:
@@ -105,6 +126,19 @@ def wrong_network(text: str) -> str:
     except ValueError:
         return "must have addresses or networks, with commas between them: 10.0.0.5,10.1.0.0/16"
     return ""
+
+
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:]+\])(?::(?:[0-9]{1,5}|\*))?", re.ASCII)
+
+
+def wrong_origin(name: str) -> str:
+    """What is wrong with an origin whose pages may call the API, or ""."""
+    if _ORIGIN.fullmatch(name):
+        return ""
+    return (
+        "must have origins alone, with commas between them, as http://ui.example, or "
+        "http://localhost:* for any port: small letters, no path"
+    )
 
 
 def _unsafe(about: Deployment) -> Iterator[str]:

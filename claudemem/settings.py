@@ -29,12 +29,9 @@ env.beneath(_KEPT)
 # --- where this runs ----------------------------------------------------------------------------
 # Our image says so of itself: one of several containers, which share what is named to them.
 DEPLOYED = env.flag("CLAUDE_MEM_DOCKER")
-# Who calls from this machine needs no key where both say so; one alone may be left from a trial.
+# Who calls from this machine needs no key where both say so: one alone may be left from a trial.
 _AUTH_MODE = env.choice("CLAUDE_MEM_AUTH_MODE", "api-key", "api-key", "local-dev", "disabled")
 _BYPASS = env.flag("CLAUDE_MEM_ALLOW_LOCAL_DEV_BYPASS")
-LOCAL_DEV = _AUTH_MODE == "local-dev" and _BYPASS
-# What health and info say of it.
-AUTH_MODE = "local-dev" if LOCAL_DEV else "api-key"
 # A worker with this works one team's jobs alone, in queues of their own, and no pause holds it up:
 # only drills set it.
 ONLY_TEAM = env.text("CLAUDE_MEM_ONLY_TEAM", check=deployment.wrong_team)
@@ -51,6 +48,15 @@ PUBLIC_URL = env.url("CLAUDE_MEM_PUBLIC_URL", schemes=("https", "http")).rstrip(
 ALLOWED_HOSTS = env.words(
     "CLAUDE_MEM_ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"], check=deployment.wrong_host
 ) + [host for host in [deployment.host(PUBLIC_URL)] if host]
+# Pages of these origins may call the API: those of this machine, unless others are named. A
+# browser sends no key by itself: a page has to know one.
+CORS_ORIGINS = frozenset(
+    env.words(
+        "CLAUDE_MEM_CORS_ORIGINS",
+        ["http://localhost:*", "http://127.0.0.1:*"],
+        check=deployment.wrong_origin,
+    )
+)
 # Forms of the admin come from there; the proxy ends TLS, so the cookies must say it themselves.
 CSRF_TRUSTED_ORIGINS = [deployment.origin(PUBLIC_URL)] if PUBLIC_URL else []
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https:")
@@ -328,6 +334,10 @@ PORT = env.whole(
 )
 # The proxies in front of this server: what these say of where a call comes from is believed.
 TRUSTED_PROXIES = env.words("CLAUDE_MEM_TRUSTED_PROXIES", [], check=deployment.wrong_network)
+# So many calls a minute from one place with wrong keys or none; and so many failures to sign in to
+# an account in a quarter of an hour. 0 is no limit.
+FAILED_CALLS_PER_MIN = env.whole("CLAUDE_MEM_FAILED_CALLS_PER_MIN", 120, least=0)
+FAILED_SIGN_INS = env.whole("CLAUDE_MEM_FAILED_SIGN_INS", 10, least=0)
 WEB_THREADS = env.whole("CLAUDE_MEM_WEB_THREADS", 8, most=10_000)
 # A request that waits for its job waits at most so long: clients give up after 30 s themselves.
 WAIT_SECONDS = env.number("CLAUDE_MEM_WAIT_SECONDS", 25.0, zero=True)
@@ -371,27 +381,28 @@ LOGGING = {
 }
 
 # --- all faults at once -------------------------------------------------------------------------
-env.refuse(
-    deployment.faults(
-        deployment.Deployment(
-            contained=DEPLOYED or Path("/.dockerenv").exists(),
-            deployed=DEPLOYED,
-            auth_mode=_AUTH_MODE,
-            bypass=_BYPASS,
-            runtime=env.text("CLAUDE_MEM_RUNTIME"),
-            database=env.given("CLAUDE_MEM_SERVER_DATABASE_URL"),
-            store=storechoice.is_named(QUEUE_ENGINE, _ASKED),
-            signing_key=env.given("CLAUDE_MEM_SECRET_KEY"),
-        )
-    )
+_DEPLOYMENT = deployment.Deployment(
+    contained=DEPLOYED or (not env.given("CLAUDE_MEM_DOCKER") and Path("/.dockerenv").exists()),
+    deployed=DEPLOYED,
+    auth_mode=_AUTH_MODE,
+    bypass=_BYPASS,
+    runtime=env.text("CLAUDE_MEM_RUNTIME"),
+    database=env.given("CLAUDE_MEM_SERVER_DATABASE_URL"),
+    store=storechoice.is_named(QUEUE_ENGINE, _ASKED),
+    signing_key=env.given("CLAUDE_MEM_SECRET_KEY"),
+    proxied=bool(PUBLIC_URL or TRUSTED_PROXIES),
 )
+env.refuse(deployment.faults(_DEPLOYMENT))
+LOCAL_DEV = _DEPLOYMENT.local_dev
+# What health and info say of it.
+AUTH_MODE = "local-dev" if LOCAL_DEV else "api-key"
 env.refuse(deployment.hasty_leases(LEASE_SECONDS, HEARTBEAT_SECONDS))
 env.refuse(deployment.hasty_verdicts(HEALTH_CANARY_SECONDS, CANARY_SECONDS))
 # On a machine that many programs share, what looks like a misspelt setting may be another's.
 UNKNOWN_SETTINGS = env.strangers()
 if DEPLOYED:
     env.refuse(UNKNOWN_SETTINGS)
-WARNINGS = (*UNKNOWN_SETTINGS, *_KEPT.warnings)
+WARNINGS = (*UNKNOWN_SETTINGS, *_KEPT.warnings, *deployment.halves(_DEPLOYMENT))
 if said := env.verdict():
     raise ImproperlyConfigured(said)
 

@@ -16,6 +16,9 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.sites import UnfoldAdminSite
 
+from claudemem import signin
+from claudemem.signin import SignIn
+
 View = Callable[..., HttpResponse]
 
 
@@ -66,6 +69,7 @@ class Site(UnfoldAdminSite):
     site_header = site_title = "claudemem"
     index_title = "Overview"
     index_template = "observations/overview.html"
+    login_form = SignIn
 
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -76,6 +80,12 @@ class Site(UnfoldAdminSite):
         shown = {**overview.facts(request), **(extra_context or {})}
         page: TemplateResponse = super().index(request, shown)
         return page
+
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The page that asks for name and password, or what follows it."""
+        return signin.told(super().login(request, extra_context))
 
     def search(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

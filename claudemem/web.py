@@ -146,7 +146,7 @@ def serve(listener: int | None, ready: Callable[[], None]) -> None:
     # Django first: what is asynchronous is built on it.
     from claudemem import wsgi  # noqa: F401
     from claudemem.asgi import Applications
-    from observations import readings
+    from observations import lastused, readings
 
     favour_writers()
     if listener is None:
@@ -171,6 +171,7 @@ def serve(listener: int | None, ready: Callable[[], None]) -> None:
     _status("/readyz")
     server.run()
     readings.shared.finish()
+    lastused.shared.finish()
 
 
 def _tell(ready: Callable[[], None]) -> None:

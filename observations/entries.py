@@ -34,6 +34,7 @@ JOB_STALLED, JOB_FAILED = "generation_job.stalled", "generation_job.failed"
 JOB_RETRIED = "generation_job.retried_by_operator"
 JOB_CANCELLED = "generation_job.cancelled_by_operator"
 KEY_CREATE, KEY_REVOKE = "api_key.create", "api_key.revoke"
+KEY_ROTATE, KEY_SCOPES = "api_key.rotate", "api_key.migrate_scopes"
 WORK_PAUSED, WORK_RESUMED = "work.paused_by_operator", "work.resumed_by_operator"
 SHARE_SET, SHARE_CLEARED = "share.set_by_operator", "share.cleared_by_operator"
 PRUNED, RETENTION = "retention.pruned", "retention"
@@ -41,8 +42,8 @@ PRUNED, RETENTION = "retention.pruned", "retention"
 ACTIONS: Final = (
     SESSION_WRITE, SESSION_END, EVENT_RECEIVED, BATCH_RECEIVED, MEMORY_WRITE, OBSERVATION_DELETED,
     OBSERVATION_READ, OBSERVATION_CREATED, JOB_PROCESSING, JOB_COMPLETED, JOB_STALLED, JOB_FAILED,
-    JOB_RETRIED, JOB_CANCELLED, KEY_CREATE, KEY_REVOKE, WORK_PAUSED, WORK_RESUMED,
-    SHARE_SET, SHARE_CLEARED, PRUNED,
+    JOB_RETRIED, JOB_CANCELLED, KEY_CREATE, KEY_REVOKE, KEY_ROTATE, KEY_SCOPES,
+    WORK_PAUSED, WORK_RESUMED, SHARE_SET, SHARE_CLEARED, PRUNED,
 )  # fmt: skip
 
 # What clients call their events is theirs to choose, and may be long.
@@ -199,10 +200,10 @@ def pruned(jobs: int, audit: int, origin: Origin) -> Entry:
     return Entry(PRUNED, RETENTION, None, None, None, origin, details)
 
 
-def of_key(action: str, key: "ApiKey", origin: Origin) -> Entry:
-    """A key that was made or revoked: which one, and what it may do."""
+def of_key(action: str, key: "ApiKey", origin: Origin, **more: Any) -> Entry:
+    """What was done to a key: which one, what it may do and till when, and `more`."""
     ends = key.expires_at.isoformat(timespec="seconds") if key.expires_at else None
-    details = {"name": key.name, "scopes": key.scopes, "expiresAt": ends}
+    details = {"name": key.name, "scopes": key.scopes, "expiresAt": ends, **more}
     return Entry(action, KEY, key.id, key.team_id, key.project_id, origin, details)
 
 

@@ -1,12 +1,18 @@
-"""API keys: made once, shown once, looked up at every request by their SHA-256."""
+"""API keys: made once, shown once, looked up at every request by their SHA-256.
+
+A key is 24 random bytes, so that its hash needs neither salt nor cost, and how long the index takes
+to find one says nothing of any: who knew a whole hash would still have no key. What was found is
+compared in constant time all the same, whatever the collation took for equal.
+"""
 
 import json
 import secrets
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
+from hmac import compare_digest
 from typing import TypeVar
 
 from django.db import transaction
@@ -20,13 +26,15 @@ from observations.models import ApiKey, Project, Team
 from queueing import direct
 
 PREFIX = "cmem_"
+# Of keys that are handed on from a key.
+LINK_PREFIX = "cm_"
 DEFAULT_NAME = "default"
 # Who did it, in the audit, where no key was needed.
 UNKEYED = "system:local-dev"
 _LONGEST_NAME = 200
 
 _AUTHENTICATE = """
-    SELECT id, team_id, project_id, scopes FROM observations_apikey
+    SELECT id, team_id, project_id, scopes, key_hash FROM observations_apikey
     WHERE key_hash = %s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > %s)"""
 
 Row = TypeVar("Row", Team, Project)
@@ -61,6 +69,7 @@ def create(
     project: Project | None = None,
     expires_at: datetime | None = None,
     origin: Origin = BY_PROGRAM,
+    prefix: str = PREFIX,
 ) -> Minted:
     """Make a key bound to `team`, or to one `project` of it, as `origin` asks.
 
@@ -68,7 +77,7 @@ def create(
     """
     if project is not None and (team is None or project.team_id != team.id):
         raise InvalidInput("The project does not belong to the team.", ("project",))
-    raw = PREFIX + secrets.token_hex(24)
+    raw = prefix + secrets.token_hex(24)
     with transaction.atomic():
         key = ApiKey.objects.create(
             name=_named(name, "name", longest=120),
@@ -113,14 +122,91 @@ def revoke(key_id: str, *, origin: Origin = BY_PROGRAM) -> None:
         audit.write([entries.of_key(entries.KEY_REVOKE, key, origin)])
 
 
+def link(
+    by: Principal, name: str, *, expires_at: datetime | None = None, origin: Origin = BY_PROGRAM
+) -> Minted:
+    """Make a key that reads what the key of `by` reaches, and ends with it at the latest.
+
+    Raises Forbidden for a key that may not read itself, InvalidInput.
+    """
+    if not scopes.allows(by.scopes, scopes.READ_MEMORY):
+        raise Forbidden("A key that may not read makes none that may")
+    ends = ApiKey.objects.filter(pk=by.api_key_id).values_list("expires_at", flat=True).first()
+    return create(
+        name,
+        [scopes.MEMORIES_READ],
+        team=Team.objects.get(pk=by.team_id),
+        project=Project.objects.filter(pk=by.project_id).first(),
+        expires_at=min(filter(None, (ends, expires_at)), default=None),
+        origin=origin,
+        prefix=LINK_PREFIX,
+    )
+
+
+def withdraw(by: Principal, key: ApiKey, *, origin: Origin = BY_PROGRAM) -> None:
+    """Revoke a key on behalf of another one.
+
+    Raises Forbidden where it may do what `by` may not, NotFound where it is revoked already.
+    """
+    if scopes.EVERYTHING not in by.scopes and not by.scopes.issuperset(key.scopes):
+        raise Forbidden("A key that may do more than the one that asks is not revoked by it")
+    revoke(key.id, origin=origin)
+
+
+def rotate(key_id: str, grace: timedelta, *, origin: Origin = BY_PROGRAM) -> Minted:
+    """Make a key that takes the place of another one, which works for `grace` more at most.
+
+    It has the same name, scopes, team and project, and works as long as the other one was made to.
+    Raises NotFound for a key that does not work.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        old = listed(active=True).select_for_update(of=("self",)).filter(pk=key_id).first()
+        if old is None:
+            raise NotFound(f"There is no API key that works with the id {key_id}.")
+        lifetime = old.expires_at - old.created_at if old.expires_at else None
+        minted = create(
+            old.name,
+            old.scopes,
+            team=old.team,
+            project=old.project,
+            expires_at=now + lifetime if lifetime else None,
+            origin=origin,
+        )
+        old.expires_at = min(now + grace, old.expires_at or now + grace)
+        old.save(update_fields=["expires_at"])
+        audit.write([entries.of_key(entries.KEY_ROTATE, old, origin, replacedBy=minted.key.id)])
+    return minted
+
+
+def migrate_scopes(key_id: str, held: Sequence[str], *, origin: Origin = BY_PROGRAM) -> ApiKey:
+    """Give a key these scopes in place of those it has. Raises NotFound."""
+    with transaction.atomic():
+        key = ApiKey.objects.select_for_update().filter(pk=key_id).first()
+        if key is None:
+            raise NotFound(f"API key not found: {key_id}")
+        before, key.scopes = key.scopes, list(held)
+        key.save(update_fields=["scopes"])
+        audit.write([entries.of_key(entries.KEY_SCOPES, key, origin, previousScopes=before)])
+    return key
+
+
+def holder_of(raw: str) -> ApiKey | None:
+    """The key that `raw` is, whether it works or not."""
+    return ApiKey.objects.filter(key_hash=_hash(raw)).first()
+
+
 def authenticate(raw: str) -> Principal | None:
     """Whoever holds the key `raw`, if it was neither revoked nor has expired: one query, no cache.
 
     Written in SQL because it runs before everything else at every request.
     """
-    for key_id, team_id, project_id, held in direct.fetch(
-        _AUTHENTICATE, [_hash(raw), direct.stored(timezone.now())]
+    hashed = _hash(raw)
+    for key_id, team_id, project_id, held, kept in direct.fetch(
+        _AUTHENTICATE, [hashed, direct.stored(timezone.now())]
     ):
+        if not compare_digest(hashed, kept):
+            return None
         names = json.loads(held) if isinstance(held, str) else held
         return Principal(key_id, team_id, project_id, frozenset(names))
     return None

@@ -111,6 +111,8 @@ class ApiKey(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    # To the minute: written off the request (`lastused`).
+    last_used_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         verbose_name = "API key"

@@ -20,6 +20,8 @@ for name in [name for name in os.environ if name.startswith(("CLAUDE_MEM_", "CEL
     if not name.startswith("CLAUDE_MEM_TEST_"):
         del os.environ[name]
 os.environ["CLAUDE_MEM_DATA_DIR"] = _SCRATCH
+# Tests call with wrong keys as often as they like, but for those about that.
+os.environ["CLAUDE_MEM_FAILED_CALLS_PER_MIN"] = os.environ["CLAUDE_MEM_FAILED_SIGN_INS"] = "0"
 
 if os.environ.get("CLAUDE_MEM_TEST_DATABASE") == "postgresql":
     # Whoever starts first starts it for all: the workers of pytest-xdist inherit its URL.

@@ -85,7 +85,9 @@ class Stack:
         self.data = home / "data"
         self.output = home / "up.log"
         named = "CLAUDE_MEM_SERVER_DATABASE_URL" in settings
-        self.settings = {**({} if named else database_of(self.data)), **settings}
+        # Tests call with wrong keys as often as they like, but for those about that.
+        usual = {"CLAUDE_MEM_FAILED_CALLS_PER_MIN": "0", "CLAUDE_MEM_FAILED_SIGN_INS": "0"}
+        self.settings = {**usual, **({} if named else database_of(self.data)), **settings}
         self.engine = engine or (CELERY if flower else ENGINE)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"

@@ -38,6 +38,16 @@ def epoch_or_none(moment: datetime | None) -> int | None:
     return None if moment is None else epoch(moment)
 
 
+def iso(moment: datetime) -> str:
+    """The moment in words, to the millisecond and in UTC, as JavaScript writes it."""
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
+def iso_or_none(moment: datetime | None) -> str | None:
+    """The same, if there is a moment."""
+    return None if moment is None else iso(moment)
+
+
 def from_epoch(milliseconds: int) -> datetime:
     """The moment so many milliseconds after 1970."""
     return _EPOCH + milliseconds * _MILLISECOND

@@ -9,14 +9,18 @@ from ninja.security.base import AuthBase
 
 from claudemem.api import admission, peers
 from claudemem.api.admission import Admitted
-from claudemem.api.errors import Unauthorized
+from claudemem.api.errors import TooManyFailures, Unauthorized
 from claudemem.api.peers import Caller as Caller
-from observations import keys, scopes
+from claudemem.attempts import Attempts
+from observations import keys, lastused, scopes
 from observations.errors import Forbidden, InvalidInput
 from observations.keys import Principal
 from observations.scopes import Need
 
+REFUSED = "Invalid API key or insufficient scope"
 ONLY_HERE = "This is only accessible from localhost"
+
+failures = Attempts("the API", 60.0)
 
 
 class Call(HttpRequest):
@@ -46,14 +50,13 @@ class Needs(AuthBase):
         return principal
 
 
-class Loopback(AuthBase):
+class Loopback:
     """Lets programs of this machine pass, without a key. Raises Forbidden with `refusal`.
 
     No page of a browser may come this way, unless it is one of this server.
     """
 
     def __init__(self, refusal: str = ONLY_HERE) -> None:
-        super().__init__()
         self.refusal = refusal
 
     def __call__(self, request: HttpRequest) -> object:
@@ -88,11 +91,15 @@ def let_in(caller: Caller, need: Need) -> tuple[Principal, Admitted]:
 def recognised(caller: Caller, need: Need) -> Principal:
     """Who calls, if the caller may do what needs `need`; whether now, `admission` says.
 
-    Raises Unauthorized without a key, Forbidden for a wrong or too narrow one.
+    Raises Unauthorized without a key, Forbidden for a wrong or too narrow one, TooManyFailures
+    after many of either from one place.
     """
     principal = _identified(caller)
-    if principal is None or not scopes.allows(principal.scopes, need):
-        raise Forbidden("Invalid API key or insufficient scope")
+    if principal is None:
+        _count_failure(caller)
+        raise Unauthorized if caller.raw is None else Forbidden(REFUSED)
+    if not scopes.allows(principal.scopes, need):
+        raise Forbidden(REFUSED)
     if principal.team_id is None:
         raise Forbidden("API key is not bound to a team")
     return principal
@@ -100,10 +107,20 @@ def recognised(caller: Caller, need: Need) -> Principal:
 
 def _identified(caller: Caller) -> Principal | None:
     if caller.raw is not None:
-        return keys.authenticate(caller.raw)
+        principal = keys.authenticate(caller.raw)
+        if principal and principal.api_key_id:
+            lastused.shared.seen(principal.api_key_id)
+        return principal
     if settings.LOCAL_DEV and peers.local(caller) and not peers.foreign(caller):
         return keys.unkeyed()
-    raise Unauthorized
+    return None
+
+
+def _count_failure(caller: Caller) -> None:
+    """Raise TooManyFailures for who goes on without a key that works. A key that does passes."""
+    place = peers.site(caller)
+    if seconds := failures.fail(place, settings.FAILED_CALLS_PER_MIN):
+        raise TooManyFailures(seconds)
 
 
 def caller(request: HttpRequest, need: Need) -> Principal | None:

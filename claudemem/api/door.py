@@ -5,36 +5,25 @@ takes the long way through the browser's middlewares.
 """
 
 import re
-from collections.abc import Callable
-from typing import Final, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
+from django.utils.cache import patch_vary_headers
 from uuid_utils import uuid4
 
-from claudemem import leaving
+from claudemem import headers, leaving
+from claudemem.api import crossorigin
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call
 from claudemem.api.errors import not_found
 from observations.privacy import scrub_text
 
 API: Final = ("/v1/", "/api/", "/healthz", "/readyz")
-HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "X-DNS-Prefetch-Control": "off",
-    # Pages keep their own: the forms of one that sends no referrer are refused as foreign.
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Origin-Agent-Cluster": "?1",
-}
-PREFLIGHT: Final = {
-    "Access-Control-Allow-Methods": "GET,HEAD,POST,PUT,PATCH,DELETE",
-    "Access-Control-Allow-Headers": "Content-Type,Authorization,X-Requested-With",
-}
-_LOCAL_ORIGINS = ("http://localhost:", "http://127.0.0.1:")
+HEADERS: Final = headers.SECURITY
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9\-_]{0,63}", re.ASCII)
 
 
@@ -46,40 +35,53 @@ class Door:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         path = request.path_info
-        if path.startswith(API):
-            response = _called(cast(Call, request), path)
+        call = cast(Call, request)
+        call.request_id = request_id(request.META.get("HTTP_X_REQUEST_ID", ""))
+        if path.startswith(API) or request.method == "OPTIONS":
+            response = _called(call, path)
         else:
             response = self._browser(request)
         for name, value in HEADERS.items():
             if name not in response.headers or isinstance(response, Answer):
                 response.headers[name] = value
+        response.headers["X-Request-Id"] = call.request_id
         if leaving.begun.is_set():
             response.headers["Connection"] = "close"
         return response
 
 
+def request_id(given: str) -> str:
+    """What a request is called: as its caller says, or by a name of its own if that is unfit."""
+    usable = _REQUEST_ID.fullmatch(given) and scrub_text(given) == given
+    return given if usable else str(uuid4())
+
+
 def _called(request: Call, path: str) -> HttpResponseBase:
-    request.request_id = request_id(request.META.get("HTTP_X_REQUEST_ID", ""))
-    preflight = request.method == "OPTIONS"
-    response = HttpResponse(status=204, headers=PREFLIGHT) if preflight else _answer(request, path)
-    if path.startswith("/v1/") and path != "/v1/info":
-        response.headers["X-Request-Id"] = request.request_id
-    for name, value in crossing(request.META.get("HTTP_ORIGIN", "")).items():
-        response.headers[name] = value
+    if request.method == "OPTIONS":
+        response: HttpResponseBase = HttpResponse(status=204, headers=_preflight(request.META))
+    else:
+        response = _answer(request, path)
+        environ = request.META
+        told = crossing(environ.get("HTTP_ORIGIN", ""), environ.get("HTTP_HOST", ""))
+        patch_vary_headers(response, [told.pop("Vary")])
+        for name, value in told.items():
+            response.headers[name] = value
     return response
 
 
-def crossing(origin: str) -> dict[str, str]:
-    """What an answer to a page of `origin` carries, for its browser to hand it over."""
-    if not origin.startswith(_LOCAL_ORIGINS):
-        return {}
-    return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+def crossing(origin: str, host: str) -> dict[str, str]:
+    """What an answer to `origin` from the server called as `host` says of who may read it."""
+    return crossorigin.headers_for(origin, host, settings.CORS_ORIGINS)
 
 
-def request_id(given: str) -> str:
-    """The id of a request whose sender calls it `given`: that, if it may be logged, else ours."""
-    usable = _REQUEST_ID.fullmatch(given) and scrub_text(given) == given
-    return given if usable else str(uuid4())
+def _preflight(environ: Mapping[str, Any]) -> dict[str, str]:
+    return crossorigin.preflight(
+        environ.get("HTTP_ORIGIN", ""),
+        environ.get("HTTP_HOST", ""),
+        settings.CORS_ORIGINS,
+        asked=environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", ""),
+        private=environ.get("HTTP_ACCESS_CONTROL_REQUEST_PRIVATE_NETWORK") == "true",
+    )
 
 
 def _answer(request: Call, path: str) -> HttpResponseBase:

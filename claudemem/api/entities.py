@@ -1,8 +1,11 @@
 """Each entity as it is on the wire: pure functions from the row, with the keys in their order."""
 
+from datetime import datetime
+
 from claudemem.api import wire
-from claudemem.api.answers import epoch, epoch_or_none
-from observations.models import Event, Observation, ObservationSource, Session
+from claudemem.api.answers import epoch, epoch_or_none, iso, iso_or_none
+from observations import keys
+from observations.models import ApiKey, Event, Observation, ObservationSource, Session
 from queueing import kinds, states
 from queueing.models import GenerationJob, GenerationJobEvent
 
@@ -212,4 +215,19 @@ def _last_error(row: GenerationJob) -> wire.LastError | None:
     return {
         "reason": row.last_error.get("reason", ""),
         "classification": row.last_error.get("classification"),
+    }
+
+
+def key(row: ApiKey, now: datetime) -> wire.Key:
+    """A key, as it is `now`; never its hash."""
+    return {
+        "id": row.id,
+        "name": row.name,
+        "teamId": row.team_id,
+        "projectId": row.project_id,
+        "scopes": row.scopes,
+        "status": keys.status(row, now),
+        "lastUsedAt": iso_or_none(row.last_used_at),
+        "expiresAt": iso_or_none(row.expires_at),
+        "createdAt": iso(row.created_at),
     }

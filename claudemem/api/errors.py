@@ -1,7 +1,9 @@
 """One table: what went wrong inside, as the caller is told of it."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, Final
 
 from django.core.exceptions import SuspiciousOperation
@@ -40,6 +42,14 @@ class UnknownEncoding(ApiError):
     """The body is compressed in a way that cannot be undone here."""
 
 
+class TooManyFailures(ApiError):
+    """Wrong keys, or none, came from one place too often; more may be tried after `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.wait = max(ceil(seconds), 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """How one sort of error is told. Without `message`, the error's own words are.
@@ -52,6 +62,8 @@ class Kind:
     message: str = ""
     headers: dict[str, str] | None = None
     shape: Any = wire.Problem
+    # What the one that happened adds to the headers.
+    tells: Callable[[Any], dict[str, str]] = lambda _: {}
 
 
 TABLE: dict[type[Exception], Kind] = {
@@ -67,6 +79,12 @@ TABLE: dict[type[Exception], Kind] = {
     Conflict: Kind(409, "Conflict"),
     JobConflict: Kind(409, "Conflict"),
     TooLarge: Kind(413, "PayloadTooLarge", "request entity too large"),
+    TooManyFailures: Kind(
+        429,
+        "rate_limited",
+        "Too many calls without a key that works; see Retry-After",
+        tells=lambda error: {"Retry-After": str(error.wait)},
+    ),
     UnknownEncoding: Kind(415, "UnsupportedMediaType"),
     StorageAway: Kind(503, "ServiceUnavailable", headers=RETRY_AFTER),
     QueueStoreAway: Kind(503, "ServiceUnavailable", headers=RETRY_AFTER),
@@ -81,9 +99,8 @@ INVALID: Final = Kind(400, "ValidationError", shape=wire.Invalid)
 def told(error: Exception) -> Answer:
     """The answer for `error`, by the nearest class in the table."""
     kind, message = explained(error)
-    return Answer(
-        {"error": kind.error, "message": message}, status=kind.status, headers=kind.headers
-    )
+    body = {"error": kind.error, "message": message}
+    return Answer(body, status=kind.status, headers={**(kind.headers or {}), **kind.tells(error)})
 
 
 def explained(error: Exception) -> tuple[Kind, str]:

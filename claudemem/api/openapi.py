@@ -46,7 +46,8 @@ _WORDS: Final = {
     "UnsupportedMediaType": "The body is compressed in a way that cannot be undone here",
     "BadRequest": "This cannot be done with this key",
     "quota_exceeded": "The team has used up what it may use in this month",
-    "rate_limited": "The key has made too many requests in this minute",
+    "rate_limited": "There were too many requests in this minute: by the key, or from one place "
+    "without a key that works",
     "ServiceUnavailable": "The database is locked or away: nothing was stored, try again",
 }
 _TAGS: Final = {

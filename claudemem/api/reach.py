@@ -7,7 +7,7 @@ from django.db.models import Count, QuerySet
 
 from observations.errors import Forbidden, NotFound
 from observations.keys import Principal
-from observations.models import Event, Project, Session
+from observations.models import ApiKey, Event, Project, Session
 from observations.sessions import require_project
 from queueing import states
 from queueing.errors import JobNotFound
@@ -54,6 +54,12 @@ def session(principal: Principal, session_id: str) -> Session:
 def jobs(principal: Principal) -> QuerySet[GenerationJob]:
     """The jobs of the caller's project, or of its whole team."""
     rows = GenerationJob.objects.filter(team_id=principal.team_id)
+    return rows.filter(project_id=principal.project_id) if principal.project_id else rows
+
+
+def keys(principal: Principal) -> QuerySet[ApiKey]:
+    """The keys of the caller's project, or of its whole team."""
+    rows = ApiKey.objects.filter(team_id=principal.team_id)
     return rows.filter(project_id=principal.project_id) if principal.project_id else rows
 
 

@@ -7,6 +7,7 @@ from claudemem.api import (
     events,
     hooks,
     jobs,
+    keys,
     memories,
     reference,
     search,
@@ -27,7 +28,7 @@ api = NinjaAPI(
     auth=Needs(frozenset({scopes.EVERYTHING})),
 )
 errors.install(api)
-for noun in (hooks, events, sessions, search, memories, jobs):
+for noun in (hooks, events, sessions, search, memories, jobs, keys):
     api.add_router("/v1", noun.router)
 for open_to_all in (status, reference):
     api.add_router("", open_to_all.router)

@@ -403,6 +403,72 @@ class JobHistory(TypedDict):
     requestId: RequestId
 
 
+# --- keys -----------------------------------------------------------------------------------------
+
+
+Moment = Annotated[
+    str, Field(description="A time in UTC, as ISO 8601", examples=["2026-11-22T15:04:05.678Z"])
+]
+McpUrl = Annotated[
+    str,
+    Field(description="Where MCP clients connect", examples=["http://127.0.0.1:37877/v1/mcp"]),
+]
+ConnectCommand = Annotated[str, Field(description="What connects Claude Code with it")]
+
+
+class KeyMade(TypedDict):
+    """A key that was just made. It cannot be had again."""
+
+    id: Id
+    apiKey: str
+    scopes: list[str]
+    expiresAt: Moment | None
+    mcpUrl: McpUrl
+    connectCommand: ConnectCommand
+
+
+class Connect(TypedDict):
+    """How to connect, with a place for a key."""
+
+    mcpUrl: McpUrl
+    connectCommand: ConnectCommand
+    hint: str
+
+
+class Key(TypedDict):
+    """What is known of a key."""
+
+    id: Id
+    name: str
+    teamId: str | None
+    projectId: Annotated[str | None, Field(description="null: all projects of the team")]
+    scopes: list[str]
+    status: Annotated[str, one_of("active", "expired", "revoked")]
+    lastUsedAt: Annotated[Moment | None, Field(description="To the minute")]
+    expiresAt: Moment | None
+    createdAt: Moment
+
+
+class OneKey(TypedDict):
+    """A key."""
+
+    key: Key
+
+
+class KeysPage(TypedDict):
+    """A page of keys, newest first."""
+
+    keys: list[Key]
+    nextCursor: Annotated[str | None, Field(description="Leads to the next page; null at the end")]
+
+
+class KeyRevoked(TypedDict):
+    """A key that works no more."""
+
+    id: Id
+    status: Literal["revoked"]
+
+
 # --- the Model Context Protocol -------------------------------------------------------------------
 
 MessageId = Annotated[str | int, Field(description="Its sender's name for it")]

@@ -13,7 +13,7 @@ from django.http.request import validate_host
 from mcp_types import INVALID_REQUEST, PARSE_ERROR, jsonrpc_message_adapter
 from pydantic import ValidationError
 
-from claudemem.api import bodies
+from claudemem.api import bodies, crossorigin
 from claudemem.api.errors import TooLarge
 from observations.errors import Forbidden, InvalidInput
 
@@ -149,10 +149,11 @@ def _tool(message: Mapping[str, Any]) -> str:
 
 
 def _check_origin(origin: str) -> None:
-    if origin and not validate_host(urlsplit(origin).hostname or "", settings.ALLOWED_HOSTS):
-        raise Forbidden(
-            "Pages of this origin may not call: CLAUDE_MEM_ALLOWED_HOSTS names the hosts that may"
-        )
+    if not origin or crossorigin.may_read(origin, "", settings.CORS_ORIGINS):
+        return
+    # Whom the page is of, and not whom it calls: that may be a name that was made to lead here.
+    if not validate_host(urlsplit(origin).hostname or "", settings.ALLOWED_HOSTS):
+        raise Forbidden("Pages of this origin may not call: CLAUDE_MEM_CORS_ORIGINS names others")
 
 
 def _words(header: str) -> set[str]:

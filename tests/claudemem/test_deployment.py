@@ -10,6 +10,7 @@ import pytest
 from claudemem.deployment import (
     Deployment,
     faults,
+    halves,
     hasty_verdicts,
     host,
     origin,
@@ -50,7 +51,23 @@ def test_either_name_of_this_runtime_is_taken_in_a_container(runtime: str) -> No
 
 def test_elsewhere_the_runtime_is_none_of_our_business_and_local_dev_is_offered() -> None:
     about = replace(LAPTOP, runtime="worker", auth_mode="local-dev", bypass=True)
+    assert list(faults(about)) == list(halves(about)) == []
+
+
+def test_local_dev_is_not_allowed_behind_a_proxy_whose_calls_come_from_this_machine() -> None:
+    about = replace(LAPTOP, auth_mode="local-dev", bypass=True, proxied=True)
+    (said,) = faults(about)
+    assert "local-dev is not allowed behind a proxy" in said
+    assert list(faults(replace(about, auth_mode="api-key"))) == []
+
+
+def test_half_of_local_dev_is_warned_of() -> None:
+    about = replace(LAPTOP, auth_mode="local-dev")
     assert list(faults(about)) == []
+    (said,) = halves(about)
+    assert said.startswith("CLAUDE_MEM_AUTH_MODE=local-dev does nothing alone")
+    # It may be set for all that a shell starts.
+    assert list(halves(replace(LAPTOP, bypass=True))) == []
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,11 @@ def test_the_routes_are_those_of_the_contract() -> None:
         "GET /v1/jobs/some-id/events",
         "POST /v1/jobs/some-id/retry",
         "POST /v1/jobs/some-id/cancel",
+        "POST /v1/keys",
+        "GET /v1/keys",
+        "GET /v1/keys/some-id",
+        "DELETE /v1/keys/some-id",
+        "GET /v1/connect",
     }
 
 
@@ -180,8 +185,8 @@ def test_the_caller_names_its_request_or_it_gets_a_name(api: Api, db: None) -> N
     assert len(made) == 6
     for refusal in (Api().get("/v1/jobs"), api.get("/v1/nothing"), Api("x").get("/v1/jobs")):
         assert refusal["X-Request-Id"]
-    for unnamed in ("/v1/info", "/healthz", "/api/version"):
-        assert "X-Request-Id" not in api.get(unnamed)
+    for path in ("/v1/info", "/healthz", "/api/version", "/", "/admin/", "/static/none.css"):
+        assert api.get(path, X_Request_Id="my-Request_1")["X-Request-Id"] == "my-Request_1"
 
 
 def test_every_answer_carries_the_security_headers(api: Api, db: None) -> None:
