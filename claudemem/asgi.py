@@ -28,7 +28,9 @@ class Mounted(NamedTuple):
     methods: frozenset[str]
 
 
-ASYNC: Final[dict[str, Mounted]] = {}
+ASYNC: Final[dict[str, Mounted]] = {
+    "/v1/mcp": Mounted("claudemem.mcp.application", frozenset({"GET", "POST"})),
+}
 
 
 class Applications:

@@ -25,6 +25,7 @@ COMMANDS = {
     "status": "claudemem.commands.status:status",
     "demo": "claudemem.commands.demo:demo",
     "search": "claudemem.commands.search:search",
+    "mcp": "claudemem.commands.mcp:mcp",
     "jobs": "claudemem.commands.jobs:jobs",
     "share": "claudemem.commands.share:share",
     "usage": "claudemem.commands.usage:usage",
