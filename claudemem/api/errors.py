@@ -39,6 +39,10 @@ class UnknownEncoding(ApiError):
     """The body is compressed in a way that cannot be undone here."""
 
 
+class TooManyListeners(ApiError):
+    """As many listen to this process as may."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """How one sort of error is told. Without `message`, the error's own words are."""
@@ -63,6 +67,9 @@ TABLE: dict[type[Exception], Kind] = {
     JobConflict: Kind(409, "Conflict"),
     TooLarge: Kind(413, "PayloadTooLarge", "request entity too large"),
     UnknownEncoding: Kind(415, "UnsupportedMediaType"),
+    TooManyListeners: Kind(
+        503, "ServiceUnavailable", "Too many listen to the stream already", RETRY_AFTER
+    ),
     StorageAway: Kind(503, "ServiceUnavailable", headers=RETRY_AFTER),
     QueueStoreAway: Kind(503, "ServiceUnavailable", headers=RETRY_AFTER),
     OperationalError: Kind(503, "ServiceUnavailable", STORAGE_AWAY, RETRY_AFTER),
