@@ -144,10 +144,11 @@ def create_batch(request: Call) -> Answer[wire.EventsStored]:
 def show_all(request: Call) -> Answer[wire.Events]:
     """The events of a project or of a session, newest first."""
     asked = asking.read(request, EventsQuery)
-    if asked.session_id is None:
-        project_id = reach.listed_project(request.auth, asked.project_id)
-    else:
-        project_id = reach.session(request.auth, asked.session_id).project_id
+    named = asked.project_id
+    if asked.session_id is not None:
+        session = reach.session(request.auth, asked.session_id)
+        named = named or session.project_id
+    project_id = reach.listed_project(request.auth, named)
     order = history.order(asked.session_id)
     bound_to = pages.about("events", [project_id], asked)
     window = pages.window(asked, bound_to, order.sorts)
