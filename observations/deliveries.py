@@ -128,17 +128,19 @@ def add(known: Event, again: Event) -> None:
     """
     if not _says_more(known, again):
         return
-    row = Event.objects.select_for_update().only("metadata", "platform_source").get(pk=known.pk)
+    row = Event.objects.select_for_update().filter(pk=known.pk).first()
+    if row is None:
+        return  # Somebody has just deleted all that the project remembers.
     known.metadata = {**row.metadata, **again.metadata}
     known.platform_source = again.platform_source or row.platform_source
     known.save(update_fields=["metadata", "platform_source"])
 
 
 def _says_more(known: Event, again: Event) -> bool:
-    return {**known.metadata, **again.metadata} != known.metadata or again.platform_source not in (
-        None,
-        known.platform_source,
-    )
+    if again.platform_source not in (None, known.platform_source):
+        return True
+    both: dict[str, object] = {**known.metadata, **again.metadata}
+    return both != known.metadata
 
 
 def known_after_end(delivery: Delivery) -> Event | None:

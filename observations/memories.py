@@ -19,9 +19,9 @@ from observations.sessions import require_project
 MANUAL = "manual"
 MAX_KIND = 100
 MAX_CONCEPTS = 50
-# What a worker keeps in the metadata of the words that it writes.
+# What a worker keeps in the metadata of the words that it writes below a title.
 _WORDS = frozenset({
-    "title", "subtitle", "narrative", "facts",
+    "subtitle", "narrative", "facts",
     "request", "investigated", "learned", "completed", "next_steps", "notes",
 })  # fmt: skip
 
@@ -179,8 +179,7 @@ def _reword(row: Observation, content: str) -> None:
         return
     row.content, row.subtitle, row.narrative, row.facts = content, "", "", []
     if row.created_by_job_id is not None:
-        kept = {name: value for name, value in row.metadata.items() if name not in _WORDS}
-        row.metadata = {**kept, "title": row.title}
+        row.metadata = {name: value for name, value in row.metadata.items() if name not in _WORDS}
 
 
 def _merged(metadata: dict[str, JSON], given: JSON) -> dict[str, JSON]:

@@ -47,11 +47,19 @@ class EventBody(Body):
     occurred_at_epoch: Epoch
     server_session_id: Name | None = None
     content_session_id: Name | None = None
+    memory_session_id: Name | None = None
     platform_source: ShortName | None = None
     source_event_id: Name | None = None
     tool_use_id: Name | None = None
     payload: Any = None
     metadata: Metadata = Field(default_factory=dict)
+
+    @property
+    def details(self) -> Metadata:
+        """The metadata, with what no column holds."""
+        if self.memory_session_id is None:
+            return self.metadata
+        return {"memorySessionId": self.memory_session_id} | self.metadata
 
     def new_event(self, flags: Flags) -> NewEvent:
         """The same for the domain."""
@@ -69,7 +77,7 @@ class EventBody(Body):
             platform_source=self.platform_source,
             source_event_id=self.source_event_id,
             tool_use_id=self.tool_use_id,
-            metadata=self.metadata,
+            metadata=self.details,
             generate=flags.generate,
         )
 

@@ -323,6 +323,12 @@ def test_what_a_later_delivery_says_besides_is_added(api: Api, event: Body) -> N
     assert third == again["event"]
 
 
+def test_what_no_column_holds_is_kept_in_the_metadata(api: Api, event: Body) -> None:
+    known = {"memorySessionId": "m-1", "metadata": {"a": 1}}
+    stored = told(api.post("/v1/events", event | known), 201)["event"]
+    assert stored["metadata"] == {"memorySessionId": "m-1", "a": 1}
+
+
 def test_what_is_added_passes_the_door(api: Api, event: Body) -> None:
     named = event | {"sourceEventId": "mine-1"}
     told(api.post("/v1/events", named), 201)
