@@ -26,7 +26,7 @@ def shown(
 def listed(
     request: Call, mode: str, count: int, project_id: str | None = None, **details: Any
 ) -> None:
-    """Enter that the caller is about to be shown so many jobs, of one project if it is named."""
+    """Enter that the caller is about to be shown so many jobs or entries, of a project if named."""
     project_id = project_id or request.auth.project_id
     _record(request, mode, project_id, resultCount=count, **details)
 

@@ -21,6 +21,7 @@ from observations.errors import (
     Forbidden,
     InvalidInput,
     NotFound,
+    Outdated,
     QuotaExceeded,
     RateLimited,
     StorageAway,
@@ -92,6 +93,7 @@ TABLE: dict[type[Exception], Kind] = {
     JobNotFound: Kind(404, "NotFound", "Generation job not found"),
     Conflict: Kind(409, "Conflict"),
     JobConflict: Kind(409, "Conflict"),
+    Outdated: Kind(412, "PreconditionFailed"),
     TooLarge: Kind(413, "PayloadTooLarge", "request entity too large"),
     TooManyFailures: Kind(
         429,

@@ -41,6 +41,7 @@ _WORDS: Final = {
     "Forbidden": "The key is wrong or too narrow, or what is asked for is another's",
     "NotFound": "There is none, or none that the key may reach",
     "Conflict": "Its state does not allow it",
+    "PreconditionFailed": "It was changed since the caller read it",
     "ValidationError": "Something in the request is not as it must be",
     "PayloadTooLarge": "The body is larger than 5 MB, or what it inflates to is",
     "UnsupportedMediaType": "The body is compressed in a way that cannot be undone here",

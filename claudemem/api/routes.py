@@ -3,12 +3,15 @@
 from ninja import NinjaAPI
 
 from claudemem.api import (
+    audit,
     errors,
     events,
     hooks,
     jobs,
     keys,
     memories,
+    observations,
+    projects,
     reference,
     search,
     sessions,
@@ -29,7 +32,11 @@ api = NinjaAPI(
     auth=Needs(frozenset({scopes.EVERYTHING})),
 )
 errors.install(api)
-for noun in (hooks, events, sessions, search, memories, jobs, keys, usage):
+NOUNS = (
+    *(hooks, events, sessions, search, observations, memories),
+    *(jobs, projects, keys, usage, audit),
+)
+for noun in NOUNS:
     api.add_router("/v1", noun.router)
 for open_to_all in (status, reference):
     api.add_router("", open_to_all.router)

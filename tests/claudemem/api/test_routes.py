@@ -49,17 +49,33 @@ def test_the_routes_are_those_of_the_contract() -> None:
         "GET /v1/openapi.json",
         "POST /v1/hooks/claude-code",
         "POST /v1/sessions/start",
+        "GET /v1/sessions",
         "GET /v1/sessions/some-id",
         "POST /v1/sessions/some-id/end",
         "POST /v1/sessions/some-id/clear-queue",
         "POST /v1/events",
         "POST /v1/events/batch",
+        "GET /v1/events",
         "GET /v1/events/some-id",
         "GET /v1/events/some-id/observations",
         "POST /v1/search",
         "POST /v1/context",
-        "POST /v1/memories",
-        "DELETE /v1/memories/some-id",
+        *(
+            f"{call} /v1/{noun}{named}"
+            for noun in ("observations", "memories")
+            for call, named in (
+                ("POST", ""),
+                ("GET", ""),
+                ("GET", "/some-id"),
+                ("PATCH", "/some-id"),
+                ("DELETE", "/some-id"),
+            )
+        ),
+        "GET /v1/projects",
+        "POST /v1/projects",
+        "GET /v1/projects/some-id",
+        "DELETE /v1/projects/some-id/memory",
+        "GET /v1/audit",
         "GET /v1/jobs",
         "GET /v1/teams/some-id/jobs",
         "GET /v1/projects/some-id/jobs",
@@ -148,7 +164,9 @@ def test_a_revoked_key_is_refused_at_the_next_request(api: Api) -> None:
     ("method", "path"),
     [
         ("GET", "/v1/nothing"),
-        ("GET", "/v1/projects"),
+        ("PUT", "/v1/projects"),
+        ("GET", "/V1/Nothing"),
+        ("PUT", "/V1/Projects/Some-Id/jobs"),
         ("PUT", "/v1/events"),
         ("GET", "/v1/events/batch/x"),
         ("DELETE", "/v1/jobs/some-id"),
@@ -165,6 +183,17 @@ def test_an_unknown_route_is_named_with_its_method(method: str, path: str, db: N
 def test_a_trailing_slash_is_accepted(api: Api) -> None:
     told(api.get("/v1/jobs/"), 200)
     told(api.get("/healthz/"), 200)
+
+
+def test_the_words_of_a_path_may_be_in_any_case_and_ids_may_not(api: Api, event: Any) -> None:
+    for path in ("/V1/JOBS/", "/HealthZ", "/v1/Jobs", "/API/version"):
+        assert api.get(path).status_code == 200
+        assert api.get(path)["X-Request-Id"]
+    stored = told(api.post("/V1/Events", event), 201)["event"]
+    told(api.get(f"/V1/EVENTS/{stored['id']}/Observations"), 200)
+    told(api.get(f"/v1/events/{stored['id'].upper()}"), 404)
+    assert api.call("OPTIONS", "/V1/events", b"").status_code == 204
+    told(Api().get("/V1/jobs"), 401)
 
 
 def test_head_is_answered_like_get_without_the_body(api: Api) -> None:
