@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import PurePosixPath
 
 import orjson
-from django.db.models import Exists, OuterRef, Q, QuerySet, TextField
+from django.db.models import Exists, OuterRef, Q, QuerySet, TextField, prefetch_related_objects
 from django.db.models.functions import Cast
 
 from observations import recall
@@ -14,6 +15,7 @@ from observations.errors import NotFound
 from observations.identity import platform
 from observations.models import Event, Observation, ObservationSource, Project, Session
 from observations.modes import Mode
+from observations.search import Filters
 
 SUMMARY = "summary"
 # `full` tells of everything; this is more than anybody reads.
@@ -62,7 +64,7 @@ def rows(where: Place, platform_source: str | None = None) -> QuerySet[Observati
         found = found.filter(Q(session__isnull=True) | Q(session_id__in=_sessions(where)))
     if platform_source:
         found = found.filter(_of_platform(platform(platform_source)))
-    return found
+    return found.select_related("session", "project")
 
 
 def briefing(
@@ -114,6 +116,36 @@ def of_files(where: Place, paths: Iterable[str], *, limit: int) -> tuple[Observa
     return tuple(row for row in ordered if _touches(row, wanted))[:limit]
 
 
+def listed(where: Place, wanted: Filters, limit: int) -> tuple[Observation, ...]:
+    """The newest observations there that are as wanted, as far as kinds, times and platform go."""
+    found = rows(where, wanted.platform_source)
+    if wanted.kinds:
+        found = found.filter(kind__in=wanted.kinds)
+    if wanted.since:
+        found = found.filter(occurred_at__gte=wanted.since)
+    if wanted.until:
+        found = found.filter(occurred_at__lt=wanted.until)
+    return tuple(found[:limit])
+
+
+def search(where: Place, query: str, wanted: Filters, *, limit: int) -> tuple[Observation, ...]:
+    """What answers a question best, best first: of all that the last of the projects remembers.
+
+    The names of a place do not narrow it: whoever asks means whatever is known.
+    """
+    if not where.project_ids:
+        return ()
+    page = recall.search(
+        where.project_ids[-1],
+        query,
+        limit=limit,
+        filters=wanted,
+        platform_source=wanted.platform_source,
+    )
+    prefetch_related_objects(page.observations, "session", "project")
+    return page.observations
+
+
 def around(
     where: Place, anchor: Observation, *, before: int, after: int
 ) -> tuple[Observation, ...]:
@@ -121,12 +153,23 @@ def around(
     return recall.neighbours(rows(where), anchor, before=before, after=after)
 
 
+def nearest(where: Place, moment: datetime) -> Observation | None:
+    """The last observation up to a moment, or else the first after it."""
+    there = rows(where)
+    return there.filter(occurred_at__lte=moment).first() or there.last()
+
+
+def numbered(where: Place, numbers: Sequence[int]) -> tuple[Observation, ...]:
+    """The observations of these numbers that are there, newest first."""
+    return tuple(rows(where).filter(number__in=numbers))
+
+
 def one(where: Place, number: int) -> Observation:
     """The observation of that number. Raises NotFound."""
-    row = rows(where).filter(number=number).first()
-    if row is None:
+    found = numbered(where, [number])
+    if not found:
         raise NotFound(f"There is no observation {number} in reach")
-    return row
+    return found[0]
 
 
 def work_tokens(row: Observation) -> int:
@@ -135,13 +178,16 @@ def work_tokens(row: Observation) -> int:
     return cost if isinstance(cost, int) and cost > 0 else 0
 
 
-def project_of(session: Session) -> str:
-    """What a session says that it belongs to: its metadata's project, or its directory's name."""
-    said = session.metadata.get("project")
-    return said if isinstance(said, str) else PurePosixPath(session.cwd).name
+def project_of(row: Observation) -> str:
+    """What its session says that it belongs to, by metadata or directory; else its project."""
+    session = row.session
+    said = session.metadata.get("project") if session else None
+    if isinstance(said, str) and said:
+        return said
+    return (PurePosixPath(session.cwd).name if session else "") or row.project.name
 
 
-def _sessions(where: Place) -> QuerySet[Session]:
+def _sessions(where: Place) -> Iterable[object]:
     of_name = Q(metadata__project__in=where.names)
     for name in where.names or ():
         of_name |= Q(metadata__project__isnull=True, cwd__endswith=f"/{name}")
@@ -152,8 +198,9 @@ def _of_platform(name: str | None) -> Q:
     made_of = ObservationSource.objects.filter(
         observation=OuterRef("pk"), event__platform_source=name
     )
-    outside = Q(session__isnull=True) & (Q(created_by_job_id__isnull=True) | Exists(made_of))
-    return Q(session__platform_source=name) | outside
+    by_hand = Q(created_by_job_id__isnull=True)
+    outside = Q(session__isnull=True) & (by_hand | Q(Exists(made_of)))
+    return outside | Q(session__platform_source=name)
 
 
 def _in_mode(mode: Mode) -> Q:
@@ -188,9 +235,7 @@ def _summed(row: Observation) -> Summed:
 
 
 def _parts(path: str) -> tuple[str, ...]:
-    return tuple(
-        part for part in path.replace("\\", "/").split("/") if part not in ("", ".", "..")
-    )
+    return tuple(part for part in path.replace("\\", "/").split("/") if part not in ("", ".", ".."))
 
 
 def _as_stored(name: str) -> str:

@@ -113,9 +113,7 @@ class Layout:
     @property
     def economics(self) -> bool:
         """Whether anything is told of tokens."""
-        return any(
-            (self.read_tokens, self.work_tokens, self.savings_amount, self.savings_percent)
-        )
+        return any((self.read_tokens, self.work_tokens, self.savings_amount, self.savings_percent))
 
 
 def page(
@@ -205,7 +203,7 @@ def _entries(
     briefing: Briefing, layout: Layout, zone: tzinfo
 ) -> list[tuple[datetime, Remembered | Summed]]:
     """Everything with its place in time, oldest first."""
-    placed = [
+    placed: list[tuple[datetime, int, Remembered | Summed]] = [
         *((each.item.occurred_at, each.item.number, each) for each in briefing.observations),
         *((at, each.number, each) for at, each in _placed(briefing.summaries, layout.sessions)),
     ]
@@ -323,3 +321,25 @@ def _half(moment: datetime) -> str:
 def _painted(line: Line) -> str:
     role, text = line
     return f"{_COLOURS[role]}{text}{_RESET}" if role in _COLOURS and text else text
+
+
+def excerpts(items: Sequence[Item], zone: tzinfo) -> str:
+    """A few memories that bear on what was asked, to be put before an agent; "" for none."""
+    lines = ["## Past work that may bear on this"]
+    for item in items:
+        moment = item.occurred_at.astimezone(zone)
+        lines += ["", f"### {_title(item)} ({moment:%Y-%m-%d}, {item.number})"]
+        lines += [_tamed(item.narrative)] if item.narrative.strip() else []
+    return wrapped(lines) if items else ""
+
+
+def index(items: Sequence[Item], mode: Mode, zone: tzinfo, *, marked: int | None = None) -> str:
+    """Memories as lines in the order given, with their ids; the `marked` one with an arrow."""
+    if not items:
+        return wrapped(["Nothing was found."])
+    return wrapped(
+        f"{'→ ' if item.number == marked else ''}{item.number} "
+        f"{_date_and_time(item.occurred_at.astimezone(zone))} {mode.emoji(item.kind)} "
+        f"{_title(item)}"
+        for item in items
+    )

@@ -13,7 +13,7 @@ import orjson
 from django.db import connection
 
 from observations import rendering
-from observations.drafts import Completion, ObservationDraft, Source, SummaryDraft
+from observations.drafts import JSON, Completion, ObservationDraft, Source, SummaryDraft
 from observations.identity import compact, generation_key
 from observations.models import new_id
 from observations.search.terms import parts
@@ -110,7 +110,11 @@ def prepared(
     for draft, cost in zip(drafts, costs, strict=True):
         job = jobs.get(draft.event_ids[0], default) if draft.event_ids else default
         if job is not None:
-            made_by = {"provider": completion.provider, "model": completion.model, **cost}
+            made_by: dict[str, JSON] = {
+                "provider": completion.provider,
+                "model": completion.model,
+                **cost,
+            }
             found.append(_finding(draft, job, taken[job.id], made_by, source, jobs))
             taken[job.id] += 1
     return tuple(found)
@@ -132,7 +136,7 @@ def _finding(
     draft: Draft,
     job: Job,
     index: int,
-    made_by: Mapping[str, object],
+    made_by: Mapping[str, JSON],
     source: Source,
     jobs: Mapping[str, Job],
 ) -> Finding:

@@ -123,5 +123,3 @@ def _captured(
         generate=generate,
     )
     return ingest.capture(caller.team_id, [new], origin=caller.origin, kind=kinds.EVENT)[0]
-
-

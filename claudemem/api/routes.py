@@ -3,17 +3,21 @@
 from ninja import NinjaAPI
 
 from claudemem.api import (
+    compat,
     errors,
     events,
+    guide,
     hooks,
     jobs,
     keys,
     memories,
+    operators,
     reference,
     search,
     sessions,
     status,
     usage,
+    worker,
 )
 from claudemem.api.calls import Needs
 from claudemem.health import version
@@ -31,5 +35,8 @@ api = NinjaAPI(
 errors.install(api)
 for noun in (hooks, events, sessions, search, memories, jobs, keys, usage):
     api.add_router("/v1", noun.router)
-for open_to_all in (status, reference):
+api.add_router("/api/sessions", compat.router)
+api.add_router("/api", worker.router)
+api.add_router("/api/admin", operators.router)
+for open_to_all in (status, guide, reference):
     api.add_router("", open_to_all.router)
