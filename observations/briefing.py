@@ -1,11 +1,11 @@
 """What there is to tell of a project, read from the database, for whichever page shows it."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 
-import orjson
 from django.db.models import Exists, OuterRef, Q, QuerySet, TextField, prefetch_related_objects
 from django.db.models.functions import Cast
 
@@ -105,8 +105,9 @@ def of_files(where: Place, paths: Iterable[str], *, limit: int) -> tuple[Observa
     """
     wanted = [_parts(path) for path in paths]
     named = Q()
-    for parts in wanted:
-        named |= Q(touched__contains=_as_stored(parts[-1])) if parts else Q()
+    for name in {parts[-1] for parts in wanted if parts}:
+        for stored in _as_stored(name):
+            named |= Q(touched__contains=stored)
     if not named:
         return ()
     read = rows(where).annotate(touched=Cast("files_read", TextField())).filter(named)
@@ -238,9 +239,9 @@ def _parts(path: str) -> tuple[str, ...]:
     return tuple(part for part in path.replace("\\", "/").split("/") if part not in ("", ".", ".."))
 
 
-def _as_stored(name: str) -> str:
-    """The end of a path of that name, as it stands in a list's JSON."""
-    return orjson.dumps(name).decode()[1:]
+def _as_stored(name: str) -> set[str]:
+    """The end of a path of that name as it stands in a list's JSON, by each who may write one."""
+    return {json.dumps(name, ensure_ascii=plain)[1:] for plain in (False, True)}
 
 
 def _touches(row: Observation, wanted: Sequence[tuple[str, ...]]) -> bool:
