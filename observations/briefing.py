@@ -94,7 +94,7 @@ def briefing(
         summaries=summed,
         said=_said(where) if layout.last_message else "",
         warning=warning,
-        fresh=not told and not summed and not there.exists(),
+        fresh=not told and not summed and not rows(where).exists(),
     )
 
 

@@ -36,7 +36,6 @@ READ_PAYLOADS: Final[Need] = frozenset({MEMORIES_ADMIN, ADMIN})
 WRITE_EVENTS: Final[Need] = frozenset({MEMORIES_WRITE, EVENTS_WRITE})
 WRITE_SESSIONS: Final[Need] = frozenset({MEMORIES_WRITE, SESSIONS_WRITE})
 WRITE_MEMORY: Final[Need] = frozenset({MEMORIES_WRITE})
-OPERATE: Final[Need] = frozenset({ADMIN})
 WRITE_PROJECTS: Final[Need] = frozenset({MEMORIES_WRITE})
 MANAGE_KEYS: Final[Need] = frozenset({MEMORIES_WRITE})
 READ_STREAM: Final[Need] = READ_MEMORY

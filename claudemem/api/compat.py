@@ -7,16 +7,17 @@ from ninja import Router
 from pydantic import AliasChoices, Field, TypeAdapter
 
 from claudemem.api import bodies, here
+from claudemem.api import worker_wire as wire
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call, origin, team
-from claudemem.api.documents import takes
+from claudemem.api.documents import says
+from claudemem.api.errors import BadRequest
 from claudemem.api.here import Here
 from claudemem.api.shapes import Body, Name, Text, Word
 from observations import scopes, worker_hooks
 from observations.errors import NotFound
 from observations.identity import platform
 from observations.worker_hooks import Caller, Run
-from queueing.outbox import SKIPPED
 
 router = Router(tags=["claude-mem"])
 
@@ -82,35 +83,61 @@ class StopBody(HookBody):
 INIT, TOOL_USE, STOP = TypeAdapter(InitBody), TypeAdapter(ToolUseBody), TypeAdapter(StopBody)
 
 
-@router.post("/init", auth=Here(scopes.WRITE_SESSIONS), openapi_extra=takes(INIT))
-def init(request: Call) -> Answer:
+_OF_ONE_PROJECT = (BadRequest,)
+
+
+@router.post(
+    "/init",
+    auth=Here(scopes.WRITE_SESSIONS),
+    openapi_extra=says(takes=INIT, answers={200: wire.Prompted}, refusals=_OF_ONE_PROJECT),
+)
+def init(request: Call) -> Answer[wire.Prompted]:
     """Take a prompt, with its session; `sessionDbId` is a number for clients that expect one."""
     caller = _caller(request, "init")
     body = bodies.read(request, INIT)
     session, prompts, kept = worker_hooks.prompted(caller, body.run(), body.prompt or "")
-    told = {
+    told: wire.Prompted = {
         "sessionDbId": UUID(session.id).int % 2**_SAFE_BITS,
         "promptNumber": prompts,
         "skipped": not kept,
-        **({} if kept else {"reason": "private"}),
+        "sessionId": session.id,
+        "serverSessionId": session.id,
     }
-    return Answer({**told, "sessionId": session.id, "serverSessionId": session.id})
+    return Answer(told if kept else {**told, "reason": "private"})
 
 
-@router.post("/observations", auth=Here(scopes.WRITE_EVENTS), openapi_extra=takes(TOOL_USE))
-def observe(request: Call) -> Answer:
+@router.post(
+    "/observations",
+    auth=Here(scopes.WRITE_EVENTS),
+    openapi_extra=says(takes=TOOL_USE, answers={200: wire.Observed}, refusals=_OF_ONE_PROJECT),
+)
+def observe(request: Call) -> Answer[wire.Observed]:
     """Store a tool use, and a job for it; one with an id that is known changes nothing."""
     caller = _caller(request, "observations")
     body = bodies.read(request, TOOL_USE)
     own_id = body.tool_use_id or None
     session, captured = worker_hooks.tool_used(caller, body.run(), body.payload(), own_id=own_id)
-    told = {"status": "queued", "observationCount": 1, **_of_session(session.id)}
-    told |= {"eventId": captured.event.id, **_of_job(captured.job_id, captured.transport)}
-    return Answer(told)
+    return Answer({
+        "status": "queued",
+        "observationCount": 1,
+        "sessionId": session.id,
+        "serverSessionId": session.id,
+        "eventId": captured.event.id,
+        "generationJobId": captured.job_id,
+        "transport": captured.transport,
+    })  # fmt: skip
 
 
-@router.post("/summarize", auth=Here(scopes.WRITE_SESSIONS), openapi_extra=takes(STOP))
-def summarize(request: Call) -> Answer:
+@router.post(
+    "/summarize",
+    auth=Here(scopes.WRITE_SESSIONS),
+    openapi_extra=says(
+        takes=STOP,
+        answers={200: wire.Summarizing | wire.Skipped, 404: wire.SessionGone},
+        refusals=_OF_ONE_PROJECT,
+    ),
+)
+def summarize(request: Call) -> Answer[wire.Summarizing | wire.Skipped | wire.SessionGone]:
     """End a turn: what the agent said last is stored, and what is new is summarised."""
     caller = _caller(request, "summarize")
     body = bodies.read(request, STOP)
@@ -121,19 +148,16 @@ def summarize(request: Call) -> Answer:
         session, job, transport = worker_hooks.stopped(caller, body.run(), said)
     except NotFound:  # deleted between the look and the end
         return Answer({"status": "not_found", "reason": "session_not_found"}, status=404)
-    told = {"status": "queued", **_of_session(session.id), **_of_job(job.id, transport)}
-    return Answer(told)
+    return Answer({
+        "status": "queued",
+        "sessionId": session.id,
+        "serverSessionId": session.id,
+        "generationJobId": job.id,
+        "transport": transport,
+    })  # fmt: skip
 
 
 def _caller(request: Call, route: str) -> Caller:
     project_id = here.own_project(request, f"/api/sessions/{route}")
     source = origin(request, f"http_post_api_sessions_{route}")
     return Caller(team(request), project_id, source)
-
-
-def _of_session(session_id: str) -> dict[str, Any]:
-    return {"sessionId": session_id, "serverSessionId": session_id}
-
-
-def _of_job(job_id: str | None, transport: str) -> dict[str, Any]:
-    return {"generationJobId": job_id, "transport": transport if job_id else SKIPPED}

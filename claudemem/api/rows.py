@@ -6,16 +6,17 @@ from typing import Any
 import orjson
 
 from claudemem.api.answers import epoch
+from claudemem.api.worker_wire import Row
 from observations import briefing
 from observations.models import Observation
 
 
-def many(found: Iterable[Observation]) -> list[dict[str, Any]]:
+def many(found: Iterable[Observation]) -> list[Row]:
     """The rows, in their order."""
     return [one(row) for row in found]
 
 
-def one(row: Observation) -> dict[str, Any]:
+def one(row: Observation) -> Row:
     """One row: lists as JSON text, and `id` the number by which pages name it.
 
     `observation_id` is its id on the other routes. Its time is that of what it is about.

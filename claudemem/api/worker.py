@@ -11,22 +11,26 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Router
 from pydantic import Field, TypeAdapter
+from typing_extensions import TypedDict
 
 from claudemem.api import audited, bodies, here, rows
+from claudemem.api import worker_wire as wire
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call
-from claudemem.api.documents import takes
+from claudemem.api.documents import Media, says
 from claudemem.api.errors import BadRequest
 from claudemem.api.here import Asked, Here
 from claudemem.api.shapes import Body, Whole, Word
 from observations import briefing, context_page, modes, recall, scopes
 from observations.context_page import Layout
+from observations.errors import NotFound
 from observations.models import Observation
 from observations.modes import Mode
 from observations.search import Filters
 from queueing import pauses
 
 router = Router(tags=["claude-mem"])
+Names = Annotated[str, Field(description="Names with commas between; the last is the own one")]
 READ = Here(scopes.READ_MEMORY)
 
 MOST, USUAL = 100, 20
@@ -39,9 +43,69 @@ _TROUBLE = (
     "the provider refuses every job, so nothing new is made of what is captured; it waits, and "
     "`claudemem status` says why"
 )
+# Whoever is bound to no project has to name one.
+NAMELESS = (BadRequest, NotFound)
+PAGE = Media("text/plain; charset=utf-8")
 
 
-@router.get("/context/inject", auth=READ)
+class Inject(TypedDict, total=False):
+    """Which projects, for whom."""
+
+    projects: Names
+    project: str
+    platformSource: str
+    colors: Annotated[str, Field(description="`true`: coloured, for a terminal")]
+    full: Annotated[str, Field(description="`true`: all there is, not the newest alone")]
+
+
+class Listing(TypedDict, total=False):
+    """A part of what there is."""
+
+    projects: Names
+    project: str
+    platformSource: str
+    limit: Annotated[str, Field(description="1 to 100, 20 where it is none of them")]
+    offset: str
+
+
+class Files(TypedDict, total=False):
+    """Paths of one file."""
+
+    path: list[str]
+    projects: Names
+    limit: Annotated[str, Field(description="1 to 100, 40 where it is none of them")]
+
+
+class Question(Listing, total=False):
+    """What is looked for. What is not understood is ignored."""
+
+    query: str
+    type: Annotated[str, Field(description="`observations`, or `sessions` for summaries alone")]
+    obs_type: Annotated[str, Field(description="Types with commas between")]
+    dateStart: Annotated[str, Field(description="ISO 8601, or milliseconds since 1970")]
+    dateEnd: str
+    orderBy: Annotated[str, Field(description="`relevance`, `date_desc` or `date_asc`")]
+    format: Annotated[str, Field(description="`json`: rows in place of a text")]
+
+
+class Anchor(TypedDict, total=False):
+    """Around what, and how much."""
+
+    anchor: Annotated[str, Field(description="A number, or a time as ISO 8601")]
+    query: str
+    depth_before: str
+    depth_after: str
+    projects: Names
+    project: str
+
+
+@router.get(
+    "/context/inject",
+    auth=READ,
+    openapi_extra=says(
+        query=Inject, answers={200: Media("text/plain; charset=utf-8")}, refusals=NAMELESS
+    ),
+)
 def inject(request: Call) -> HttpResponse:
     """What a session of these projects begins with, as text; the last project is its own."""
     asked = here.asked(request, here.names(request))
@@ -74,8 +138,12 @@ class SemanticBody(Body):
 SEMANTIC = TypeAdapter(SemanticBody)
 
 
-@router.post("/context/semantic", auth=READ, openapi_extra=takes(SEMANTIC))
-def semantic(request: Call) -> Answer:
+@router.post(
+    "/context/semantic",
+    auth=READ,
+    openapi_extra=says(takes=SEMANTIC, answers={200: wire.Semantic}, refusals=NAMELESS),
+)
+def semantic(request: Call) -> Answer[wire.Semantic]:
     """What bears on a prompt, as text; an empty text where nothing does."""
     body = bodies.read(request, SEMANTIC)
     asked = here.asked(request, [body.project] if body.project else _all_of(request))
@@ -87,20 +155,29 @@ def semantic(request: Call) -> Answer:
     return Answer({"context": text, "count": len(found)})
 
 
-@router.get("/observations", auth=READ)
-def listed(request: Call) -> Answer:
+@router.get(
+    "/observations",
+    auth=READ,
+    openapi_extra=says(query=Listing, answers={200: wire.Rows}, refusals=NAMELESS),
+)
+def listed(request: Call) -> Answer[wire.Rows]:
     """Observations, newest first: `limit` of them after `offset`."""
     asked = here.asked(request, here.names(request) or _all_of(request))
     limit, offset = _number(request, "limit", USUAL, most=MOST), _number(request, "offset", 0)
     there = briefing.rows(asked.place, request.GET.get("platformSource") or None)
     found = tuple(there[offset : offset + limit + 1])
     audited.shown(request, "recent", found[:limit], project_id=request.auth.project_id)
-    told = {"items": rows.many(found[:limit]), "hasMore": len(found) > limit}
-    return Answer({**told, "offset": offset, "limit": limit})
+    more = len(found) > limit
+    items = rows.many(found[:limit])
+    return Answer({"items": items, "hasMore": more, "offset": offset, "limit": limit})
 
 
-@router.get("/observations/by-file", auth=READ)
-def by_file(request: Call) -> Answer:
+@router.get(
+    "/observations/by-file",
+    auth=READ,
+    openapi_extra=says(query=Files, answers={200: wire.OfFile}, refusals=NAMELESS),
+)
+def by_file(request: Call) -> Answer[wire.OfFile]:
     """The newest observations about a file, by any of its paths: `path` may be repeated."""
     paths = [path for path in request.GET.getlist("path") if path]
     if not paths:
@@ -123,8 +200,12 @@ class BatchBody(Body):
 BATCH = TypeAdapter(BatchBody)
 
 
-@router.post("/observations/batch", auth=READ, openapi_extra=takes(BATCH))
-def batch(request: Call) -> Answer:
+@router.post(
+    "/observations/batch",
+    auth=READ,
+    openapi_extra=says(takes=BATCH, answers={200: list[wire.Row]}, refusals=NAMELESS),
+)
+def batch(request: Call) -> Answer[list[wire.Row]]:
     """The observations of these numbers that are in reach; newest first, or `date_asc`."""
     body = bodies.read(request, BATCH)
     asked = here.asked(request, _all_of(request))
@@ -134,21 +215,36 @@ def batch(request: Call) -> Answer:
     return Answer(rows.many(ordered))
 
 
-@router.get("/search", auth=READ)
-def search(request: Call) -> Answer:
+@router.get(
+    "/search",
+    auth=READ,
+    openapi_extra=says(
+        query=Question, answers={200: wire.Content | wire.FoundRows}, refusals=NAMELESS
+    ),
+)
+def search(request: Call) -> Answer[wire.Content | wire.FoundRows]:
     """What answers a question: as text for an agent, or with `format=json` as rows."""
     asked = here.asked(request, here.names(request) or _all_of(request))
     found = _matching(request, asked)
     audited.shown(request, "search", found, project_id=request.auth.project_id)
     if request.GET.get("format") == "json":
-        told = {"observations": rows.many(found), "sessions": [], "prompts": []}
-        query = request.GET.get("query", "")
-        return Answer({**told, "totalResults": len(found), "query": query})
-    return _as_text(context_page.index(recall.items(found), mode(), settings.TIMEZONE))
+        return Answer({
+            "observations": rows.many(found),
+            "sessions": [],
+            "prompts": [],
+            "totalResults": len(found),
+            "query": request.GET.get("query", ""),
+        })  # fmt: skip
+    text = context_page.index(recall.items(found), mode(), settings.TIMEZONE)
+    return Answer({"content": [{"type": "text", "text": text}]})
 
 
-@router.get("/timeline", auth=READ)
-def timeline(request: Call) -> Answer:
+@router.get(
+    "/timeline",
+    auth=READ,
+    openapi_extra=says(query=Anchor, answers={200: wire.Content}, refusals=NAMELESS),
+)
+def timeline(request: Call) -> Answer[wire.Content]:
     """What happened around an observation: by its number as `anchor`, or by a `query`."""
     asked = here.asked(request, here.names(request) or _all_of(request))
     anchor = _anchor(request, asked)
@@ -263,5 +359,5 @@ def _flag(request: HttpRequest, name: str) -> bool:
     return request.GET.get(name) == "true"
 
 
-def _as_text(text: str) -> Answer:
+def _as_text(text: str) -> Answer[wire.Content]:
     return Answer({"content": [{"type": "text", "text": text}]})
