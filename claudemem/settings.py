@@ -334,7 +334,8 @@ MODE_DIRECTORIES = [
     DATA_DIR.root / "modes",
 ]
 GENERATION_DISABLED = env.flag("CLAUDE_MEM_GENERATION_DISABLED")
-# Lets the command line reach the jobs of all teams at once.
+# Lets the command line reach the jobs of all teams at once, and programs of this machine have the
+# server restart or stop.
 SERVER_ADMIN = env.flag("CLAUDE_MEM_SERVER_ADMIN")
 # Makes each provider call take so many milliseconds longer; only benchmarks and drills set it.
 PROVIDER_DELAY_MS = env.number("CLAUDE_MEM_PROVIDER_DELAY_MS", 0.0, zero=True)
