@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.http import HttpRequest
 
-from claudemem.api import peers
-from claudemem.api.admission import Admitted
+from claudemem.api import admission, peers
 from claudemem.api.calls import Call, Caller, Needs, team
 from claudemem.api.errors import BadRequest
 from observations import scopes, tenants
 from observations.briefing import Place, place
+from observations.errors import InvalidInput
 from observations.keys import Principal
 
 _OF_WORKER = frozenset({scopes.MEMORIES_READ, scopes.MEMORIES_WRITE})
@@ -19,16 +19,19 @@ _OF_WORKER = frozenset({scopes.MEMORIES_READ, scopes.MEMORIES_WRITE})
 class Here(Needs):
     """As `Needs`; and where a project is configured for it, programs of this machine need no key.
 
-    They act in that project alone. No page of a browser may come that way, unless it is one of this
-    server. Raises what `Needs` does, and NotFound where there is no such project.
+    They act in that project alone, within the limits of its team. No page of a browser may come
+    that way, unless it is one of this server. Raises what `Needs` does, and NotFound where there is
+    no such project.
     """
 
     def __call__(self, request: HttpRequest) -> Principal:
         caller = Caller.of_environ(request.META)
         keyless = settings.LOCAL_PROJECT and caller.raw is None
         if keyless and peers.local(caller) and not peers.foreign(caller):
-            request.admitted = Admitted()  # type: ignore[attr-defined]  # it is a Call from here on
-            return _of_worker(settings.LOCAL_PROJECT)
+            principal = _of_worker(settings.LOCAL_PROJECT)
+            admitted = admission.admit(principal, writes=scopes.writes(self.need))
+            request.admitted = admitted  # type: ignore[attr-defined]  # it is a Call from here on
+            return principal
         return super().__call__(request)
 
 
@@ -54,7 +57,13 @@ class Asked:
 
 
 def asked(request: Call, names: list[str]) -> Asked:
-    """What the caller finds under these names. Raises BadRequest where there are none."""
+    """What the caller finds under these names.
+
+    Raises BadRequest where there are none, InvalidInput for a query that no database takes.
+    """
+    for name, values in request.GET.lists():
+        if any("\0" in value for value in (name, *values)):
+            raise InvalidInput("must not contain NUL", (name.replace("\0", ""),))
     if not names:
         raise BadRequest("Name at least one project: projects=<name>,<name>")
     return Asked(place(team(request), request.auth.project_id, names), names[-1])

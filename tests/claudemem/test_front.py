@@ -6,10 +6,17 @@ import pytest
 from django.contrib.staticfiles import finders
 from django.test import Client
 
-pytestmark = pytest.mark.django_db
+from tests.claudemem.api.conftest import asked_anew
+
+__all__ = ["asked_anew"]
+pytestmark = pytest.mark.usefixtures("asked_anew")
 
 
-@pytest.mark.usefixtures("db")
+def test_it_says_what_is_not_well(client: Client) -> None:
+    # No queue store was started for these tests.
+    assert b"The queue store is not well." in client.get("/").content
+
+
 def test_it_is_a_page_for_anybody_that_leads_on(client: Client) -> None:
     answer = client.get("/")
     text = answer.content.decode()

@@ -104,6 +104,16 @@ def test_a_page_warns_while_the_provider_refuses(bound: Here, make: Make) -> Non
     assert "\nWarning: the provider refuses" in bound.get(INJECT).content.decode()
 
 
+@pytest.mark.parametrize("path", READS)
+@pytest.mark.parametrize(
+    "odd", ["project", "path", "query", "obs_type", "platformSource", "anchor", "dateStart"]
+)
+def test_a_query_that_no_database_takes_is_refused(bound: Here, path: str, odd: str) -> None:
+    joint = "&" if "?" in path else "?"
+    answer = bound.get(f"{path}{joint}{odd}=a%00b")
+    assert refused(answer, 400, "ValidationError") == odd
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", READS)
 def test_without_a_configured_project_a_key_is_needed_on_this_machine_too(path: str) -> None:
