@@ -109,15 +109,22 @@ def timeline(
     if around is None:
         return tuple(rows[:limit])[::-1]
     middle = _one(_of(project_id).filter(id=around))
+    half = (limit - 1) // 2
+    return neighbours(rows, middle, before=half, after=limit - 1 - half)
+
+
+def neighbours(
+    rows: QuerySet[Observation], middle: Observation, *, before: int, after: int
+) -> tuple[Observation, ...]:
+    """`middle`, and so many of `rows` from before it and after it, oldest first."""
     same_time = Q(occurred_at=middle.occurred_at)
-    before = rows.filter(
+    earlier = rows.filter(
         Q(occurred_at__lt=middle.occurred_at) | same_time & Q(number__lt=middle.number)
     )
-    after = rows.filter(
+    later = rows.filter(
         Q(occurred_at__gt=middle.occurred_at) | same_time & Q(number__gt=middle.number)
     ).reverse()
-    half = (limit - 1) // 2
-    return (*tuple(before[:half])[::-1], middle, *after[: limit - 1 - half])
+    return (*tuple(earlier[:before])[::-1], middle, *later[:after])
 
 
 def of_event(team_id: str, event_id: str) -> tuple[ObservationSource, ...]:

@@ -44,6 +44,10 @@ class Unauthorized(ApiError):
     """No key was sent."""
 
 
+class BadRequest(ApiError):
+    """The call cannot be answered as it is; the message says why, in words that clients know."""
+
+
 class TooLarge(ApiError):
     """The body, or what it inflates to, is larger than the limit."""
 
@@ -88,6 +92,7 @@ TABLE: dict[type[Exception], Kind] = {
         "Missing API key (Authorization: Bearer <key> or X-Api-Key: <key>)",
         {"WWW-Authenticate": "Bearer"},
     ),
+    BadRequest: Kind(400, "BadRequest"),
     Forbidden: Kind(403, "Forbidden"),
     NotFound: Kind(404, "NotFound"),
     JobNotFound: Kind(404, "NotFound", "Generation job not found"),

@@ -4,19 +4,23 @@ from ninja import NinjaAPI
 
 from claudemem.api import (
     audit,
+    compat,
     errors,
     events,
+    guide,
     hooks,
     jobs,
     keys,
     memories,
     observations,
+    operators,
     projects,
     reference,
     search,
     sessions,
     status,
     usage,
+    worker,
 )
 from claudemem.api.calls import Needs
 from claudemem.health import version
@@ -38,5 +42,8 @@ NOUNS = (
 )
 for noun in NOUNS:
     api.add_router("/v1", noun.router)
-for open_to_all in (status, reference):
+api.add_router("/api/sessions", compat.router)
+api.add_router("/api", worker.router)
+api.add_router("/api/admin", operators.router)
+for open_to_all in (status, guide, reference):
     api.add_router("", open_to_all.router)

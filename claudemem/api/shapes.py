@@ -40,4 +40,6 @@ Epoch = Annotated[Whole, Field(ge=0, le=LAST_EPOCH)]
 Text = Annotated[str, Field(min_length=1), AfterValidator(_without_nul)]
 Name = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(storable)]
 ShortName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(storable)]
+# A name that may be left empty, which older clients send for none.
+Word = Annotated[str, Field(max_length=500), AfterValidator(storable)]
 Metadata = dict[str, Any]

@@ -135,6 +135,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             "CLAUDE_MEM_DATA_DIR": str(data_dir),
             "CLAUDE_MEM_SERVER_PORT": str(port),
             "CLAUDE_MEM_WAIT_SECONDS": "0.3",
+            "CLAUDE_MEM_LOCAL_PROJECT": "default",
             "CLAUDE_MEM_DATABASE_TIMEOUT": "0.3",
         }
     )

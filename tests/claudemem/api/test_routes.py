@@ -15,8 +15,10 @@ from tests.claudemem.api.conftest import Api, RawKey, refused, told
 
 PUBLIC = {
     "/healthz", "/readyz", "/api/health", "/api/readiness", "/api/version",
-    "/api/processing-status", "/v1/info", "/v1/health", "/v1/openapi.json",
+    "/api/processing-status", "/v1/info", "/v1/health", "/v1/openapi.json", "/api/instructions",
 }  # fmt: skip
+# Whoever is on the server's own machine needs no key for these.
+OF_THE_MACHINE = {"/api/admin/restart", "/api/admin/shutdown", "/api/admin/doctor"}
 
 
 def _routes() -> list[tuple[str, str, Operation]]:
@@ -31,7 +33,9 @@ def _routes() -> list[tuple[str, str, Operation]]:
 
 ROUTES = _routes()
 CLOSED = [
-    pytest.param(*route, id=" ".join(route[:2])) for route in ROUTES if route[1] not in PUBLIC
+    pytest.param(*route, id=" ".join(route[:2]))
+    for route in ROUTES
+    if route[1] not in PUBLIC | OF_THE_MACHINE
 ]
 JUNK = [b"", b"{", b"[" * 100_000, b"x" * (6 * 1024 * 1024)]
 
@@ -89,6 +93,20 @@ def test_the_routes_are_those_of_the_contract() -> None:
         "DELETE /v1/keys/some-id",
         "GET /v1/connect",
         "GET /v1/usage",
+        "POST /api/sessions/init",
+        "POST /api/sessions/observations",
+        "POST /api/sessions/summarize",
+        "GET /api/context/inject",
+        "POST /api/context/semantic",
+        "GET /api/observations",
+        "GET /api/observations/by-file",
+        "POST /api/observations/batch",
+        "GET /api/search",
+        "GET /api/timeline",
+        "GET /api/instructions",
+        "POST /api/admin/restart",
+        "POST /api/admin/shutdown",
+        "GET /api/admin/doctor",
     }
 
 
@@ -251,9 +269,7 @@ def test_local_pages_may_call_and_foreign_ones_are_not_told_so(api: Api, db: Non
     assert "Authorization" in preflight["Access-Control-Allow-Headers"]
 
 
-def test_the_root_leads_to_the_admin(db: None) -> None:
-    answer = Api().get("/")
-    assert (answer.status_code, answer["Location"]) == (302, "/admin/")
+def test_the_admin_asks_who_comes(db: None) -> None:
     assert Api().get("/admin/")["Location"].startswith("/admin/login/")
 
 
