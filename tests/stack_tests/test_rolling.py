@@ -8,13 +8,13 @@ import httpx
 import pytest
 
 from tests.benchmarks import rolling
-from tests.stack import ENGINES, Stack, stack
+from tests.stack import CROSSED, Stack, stack
 from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=CROSSED)
 def server(request: pytest.FixtureRequest) -> Iterator[Stack]:
     with stack({"CLAUDE_MEM_SERVER_ADMIN": "1"}, engine=request.param) as running:
         running.http.close()  # it keeps a connection, for which each web that retires would wait
