@@ -152,8 +152,15 @@ def _check_origin(origin: str) -> None:
     if not origin or crossorigin.may_read(origin, "", settings.CORS_ORIGINS):
         return
     # Whom the page is of, and not whom it calls: that may be a name that was made to lead here.
-    if not validate_host(urlsplit(origin).hostname or "", settings.ALLOWED_HOSTS):
+    if not validate_host(_host(origin), settings.ALLOWED_HOSTS):
         raise Forbidden("Pages of this origin may not call: CLAUDE_MEM_CORS_ORIGINS names others")
+
+
+def _host(origin: str) -> str:
+    try:
+        return urlsplit(origin).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _words(header: str) -> set[str]:

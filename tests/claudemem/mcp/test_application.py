@@ -208,7 +208,7 @@ def test_a_body_may_be_compressed_and_has_a_limit(door: Door) -> None:
 
 
 def test_a_page_of_another_host_may_not_call(door: Door) -> None:
-    for origin in ("https://evil.example", "http://127.0.0.1.evil.example", "null"):
+    for origin in ("https://evil.example", "http://127.0.0.1.evil.example", "null", "http://["):
         assert door.post(Origin=origin).status_code == 403
 
 
