@@ -319,21 +319,6 @@ def test_processes_count_as_one(server: Server) -> None:
     assert sum(passed) == 60
 
 
-@pytest.mark.django_db(transaction=True)
-def test_after_counting_a_connection_waits_for_the_disk_again() -> None:
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("SET synchronous_commit = on")
-        call = counters.Call("key", "team", "", True, MORNING)
-        counters.count(call, quotas.Limits(per_minute=2))
-        if connection.vendor == "sqlite":
-            cursor.execute("PRAGMA synchronous")
-            assert cursor.fetchone() == (2,)
-        else:
-            cursor.execute("SHOW synchronous_commit")
-            assert cursor.fetchone() == ("on",)
-
-
 def principal_of(api: Api) -> Principal:
     """Whoever holds the key."""
     principal = keys.authenticate(api.key)
