@@ -28,7 +28,9 @@ class Mounted(NamedTuple):
     methods: frozenset[str]
 
 
-ASYNC: Final[dict[str, Mounted]] = {}
+ASYNC: Final[dict[str, Mounted]] = {
+    "/v1/stream": Mounted("claudemem.stream.application", frozenset({"GET"})),
+}
 
 
 class Applications:

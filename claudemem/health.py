@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from django.conf import settings
 
-from claudemem import condition, monitor, storechoice, verdicts
+from claudemem import broadcast, condition, monitor, storechoice, verdicts
 from claudemem.condition import Database
 from claudemem.verdicts import Readings, Store
 from queueing import addresses, kinds, states
@@ -118,8 +118,12 @@ def provider_in(table: Table | None) -> Boundary:
 
 
 def broadcaster() -> Boundary:
-    """The stream of live events."""
-    return Boundary("disabled", "live events are not served")
+    """The stream of live events, as this process serves it."""
+    here = broadcast.here
+    details = {"listeners": here.listeners, "lagSeconds": round(here.behind, 1)}
+    if here.away:
+        return Boundary("errored", f"waits for the database: {here.away}", details)
+    return Boundary("active", f"{here.listeners} listening", details)
 
 
 def lanes() -> list[QueueLane]:

@@ -98,7 +98,8 @@ def batch_captured(
         return []
     projects = {event.project_id for event in events}
     project = projects.pop() if len(projects) == 1 else None
-    details = {"eventCount": len(events), "generationJobIds": [row.id for row in rows]}
+    details = {"eventCount": len(events), "eventIds": [event.id for event in events],
+               "generationJobIds": [row.id for row in rows]}  # fmt: skip
     return [Entry(BATCH_RECEIVED, EVENT, None, events[0].team_id, project, origin, details)]
 
 

@@ -59,6 +59,10 @@ class TooManyFailures(ApiError):
         self.wait = max(ceil(seconds), 1)
 
 
+class TooManyListeners(ApiError):
+    """As many listen to this process as may."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """How one sort of error is told. Without `message`, the error's own words are.
@@ -108,6 +112,9 @@ TABLE: dict[type[Exception], Kind] = {
         "rate_limited",
         headers=RETRY_AFTER,
         tells=lambda error: {**headers_of(error.rate), "Retry-After": str(error.wait)},
+    ),
+    TooManyListeners: Kind(
+        503, "ServiceUnavailable", "Too many listen to the stream already", headers=RETRY_AFTER
     ),
     StorageAway: Kind(503, "ServiceUnavailable", headers=RETRY_AFTER),
     QueueStoreAway: Kind(503, "ServiceUnavailable", headers=RETRY_AFTER),

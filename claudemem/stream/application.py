@@ -1,0 +1,158 @@
+"""GET /v1/stream: what happens, as it happens, for what a key may see, as server-sent events."""
+
+import asyncio
+from collections.abc import MutableMapping
+from functools import cache
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qs
+
+from django.http import HttpResponse
+
+from claudemem.api import calls, errors, reach
+from claudemem.api.peers import Caller
+from claudemem.stream import cursors, items, looking
+from claudemem.stream.cursors import Cursor
+from claudemem.stream.hub import Hub
+from claudemem.stream.listening import Listener, Wish
+from observations import journal, scopes
+from observations.errors import InvalidInput
+from observations.journal import Place
+
+Scope = MutableMapping[str, Any]
+
+# So long (ms) clients wait before they come back.
+RETRY_MS: Final = 2000
+HEADERS: Final = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store, no-transform",
+    # Proxies that know it pass on what they get when they get it.
+    "X-Accel-Buffering": "no",
+    # Who comes back is to find whoever serves the address then.
+    "Connection": "close",
+}
+
+
+@cache
+def _hub(closing: asyncio.Event) -> Hub:
+    return Hub(closing)
+
+
+async def application(scope: Scope, receive: Any, send: Any) -> None:
+    """An ASGI application for this one path."""
+    hub = _hub(scope["state"]["closing"])
+    try:
+        if hub.is_full:
+            raise errors.TooManyListeners
+        asked = await hub.ask(_asked, scope)
+    except InvalidInput as error:
+        await _refuse(send, errors.invalid([{"path": list(error.path), "message": error.message}]))
+    except Exception as error:  # noqa: BLE001 - the door: the table says how each error is told
+        await _refuse(send, errors.told(error))
+    else:
+        await _serve(hub, asked, receive, send)
+
+
+class _Asked(NamedTuple):
+    """What is to be heard, from where on, and what its answer must carry."""
+
+    wish: Wish
+    cursor: Cursor | None
+    headers: dict[str, str]
+
+
+def _asked(scope: Scope) -> _Asked:
+    principal, admitted = calls.let_in(Caller.of_scope(scope), scopes.READ_STREAM)
+    given = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    project_id = _one(given, "projectId") or None
+    if project_id is not None:
+        reach.project(principal, project_id)
+    assert principal.team_id is not None
+    wish = Wish(principal, principal.team_id, project_id or principal.project_id, _types(given))
+    last = dict(scope["headers"]).get(b"last-event-id", b"").decode("latin-1")
+    told = last or _one(given, "cursor")
+    return _Asked(wish, cursors.parse(told) if told else None, admitted.headers)
+
+
+def _one(given: dict[str, list[str]], name: str) -> str:
+    values = given.get(name, [""])
+    if len(values) > 1:
+        raise InvalidInput("expected once", (name,))
+    return values[0]
+
+
+def _types(given: dict[str, list[str]]) -> frozenset[str]:
+    asked = frozenset(filter(None, _one(given, "types").split(",")))
+    if not asked <= set(items.TYPES):
+        raise InvalidInput(f"expected some of {','.join(items.TYPES)}", ("types",))
+    return asked or frozenset(items.TYPES)
+
+
+def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+async def _refuse(send: Any, answer: HttpResponse) -> None:
+    headers = _encoded(dict(answer.items()))
+    await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.content})
+
+
+async def _serve(hub: Hub, asked: _Asked, receive: Any, send: Any) -> None:
+    await send({
+        "type": "http.response.start", "status": HTTPStatus.OK,
+        "headers": _encoded({**HEADERS, **asked.headers}),
+    })  # fmt: skip
+    listener = Listener(asked.wish)
+    hub.enter(listener)
+    telling = listener.telling = asyncio.create_task(_tell(hub, listener, asked.cursor, send))
+    leaving = asyncio.create_task(_await_end(receive))
+    try:
+        await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        telling.cancel()
+        leaving.cancel()
+        hub.leave(listener)
+    if telling.done() and not telling.cancelled():
+        telling.result()
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _await_end(receive: Any) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _tell(hub: Hub, listener: Listener, cursor: Cursor | None, send: Any) -> None:
+    await _write(send, f"retry: {RETRY_MS}\n\n".encode())
+    if cursor is not None and not await hub.ask(journal.holds, cursor.place):
+        await _write(send, items.frame("reset", {"reason": "what came after it may be gone"}))
+        cursor = None
+    if cursor is None:
+        at = await hub.place(listener, 0)
+    else:
+        at = await _catch_up(hub, listener, cursor, send)
+    hub.join(listener)
+    await _write(send, items.frame("ready", {"cursor": str(Cursor(at))}, Cursor(at)))
+    while True:
+        await _write(send, await listener.next())
+
+
+async def _catch_up(hub: Hub, listener: Listener, cursor: Cursor, send: Any) -> Place:
+    """Tell it what it missed, up to what all are told now."""
+    wish = listener.wish
+    # What was seen in part is read again.
+    after = cursor.place if cursor.seen is None else Place(cursor.place.number - 1)
+    while True:
+        upto = await hub.place(listener, cursor.place.number)
+        page = await hub.ask(looking.page, after, upto, wish.team_id, wish.project_id)
+        told = [one for one in page.items if wish.covers(one) and not cursor.covers(one.cursor)]
+        if told:
+            await _write(send, b"".join(one.frame for one in told))
+        after = page.place
+        if page.whole and upto == hub.settled:
+            return upto
+
+
+async def _write(send: Any, told: bytes) -> None:
+    await send({"type": "http.response.body", "body": told, "more_body": True})

@@ -1,0 +1,73 @@
+"""A listener: what it may and wants to see, and what waits to be sent to it."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from claudemem.stream.items import Item
+from observations.keys import Principal
+
+# So many bytes wait for a listener at most: one that is slower is ended, and comes back.
+MOST_WAITING: Final = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Whose key it is, and what of that it asked for: one project or all, these types."""
+
+    principal: Principal
+    team_id: str
+    project_id: str | None
+    types: frozenset[str]
+
+    def covers(self, item: Item) -> bool:
+        """Whether the item is for this listener."""
+        return (
+            item.sort in self.types
+            and item.team_id == self.team_id
+            and self.project_id in (None, item.project_id)
+        )
+
+
+class Listener:
+    """Frames on their way to one connection; used in the event loop alone."""
+
+    __slots__ = ("_frames", "_size", "_some", "depth", "telling", "wish")
+
+    def __init__(self, wish: Wish) -> None:
+        self.wish = wish
+        # Writes to the connection; whoever cancels it ends the listener.
+        self.telling: asyncio.Task[None] | None = None
+        # What it was last told of the queue.
+        self.depth: object = None
+        self._frames: deque[bytes] = deque()
+        self._size = 0
+        self._some = asyncio.Event()
+
+    def put(self, frame: bytes) -> None:
+        """Have this sent; ends the listener if too much waits for it already."""
+        self._frames.append(frame)
+        self._size += len(frame)
+        self._some.set()
+        if self._size > MOST_WAITING:
+            self.end()
+
+    def beat(self, frame: bytes) -> None:
+        """Have this sent if nothing else waits: it says only that all is well."""
+        if not self._frames:
+            self.put(frame)
+
+    def end(self) -> None:
+        """Have the connection ended: what was not sent is sent when its client comes back."""
+        if self.telling:
+            self.telling.cancel()
+
+    async def next(self) -> bytes:
+        """All that waits, once something does."""
+        await self._some.wait()
+        self._some.clear()
+        told = b"".join(self._frames)
+        self._frames.clear()
+        self._size = 0
+        return told
