@@ -72,7 +72,7 @@ class Server:
 
     def ask(self, statement: str, name: str = "postgres") -> None:
         """Run a statement in the database of that name, as its superuser."""
-        _ask(self.url(name), statement)
+        ask(self.url(name), statement)
 
     def guard(self, role: str, addresses: str = "127.0.0.1/32") -> None:
         """Have this role give its password, at the socket and from these addresses."""
@@ -202,7 +202,7 @@ def database_of(data: Path) -> dict[str, str]:
     server = os.environ["CLAUDE_MEM_TEST_POSTGRES_URL"]
     if name not in _made:
         _made.add(name)
-        _ask(server, f"CREATE DATABASE {name}")
+        ask(server, f"CREATE DATABASE {name}")
     return {
         "CLAUDE_MEM_SERVER_DATABASE_URL": urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
     }
@@ -217,10 +217,11 @@ def forget_databases() -> None:
     """Remove all that `database_of` has made."""
     while _made:
         server = os.environ["CLAUDE_MEM_TEST_POSTGRES_URL"]
-        _ask(server, f"DROP DATABASE {_made.pop()} WITH (FORCE)")
+        ask(server, f"DROP DATABASE {_made.pop()} WITH (FORCE)")
 
 
-def _ask(url: str, statement: str) -> None:
+def ask(url: str, statement: str) -> None:
+    """Have a server run a statement, outside of any transaction."""
     import psycopg
 
     with psycopg.connect(url, autocommit=True) as connection:

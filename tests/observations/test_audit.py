@@ -144,6 +144,7 @@ def test_a_batch_of_events_is_one_entry(project: Project, sent: list[tuple[str, 
     assert (row.resource_id, row.project_id) == (None, project.id)
     assert row.details == {
         "eventCount": 3, "requestId": "request-1",
+        "eventIds": [one.event.id for one in captured],
         "generationJobIds": [one.job.id for one in captured if one.job],
     }  # fmt: skip
     other = Project.objects.create(team=project.team, name="other")

@@ -208,7 +208,7 @@ def test_info_says_of_each_part_how_it_is_and_why() -> None:
         "queueManager": "active",
         "generationWorkerManager": "active",
         "providerRegistry": "active",
-        "eventBroadcaster": "disabled",
+        "eventBroadcaster": "active",
     }
     assert all(part["reason"] for part in boundaries.values())
     assert list(boundaries["queueManager"]["details"]) == [
