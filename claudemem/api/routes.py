@@ -13,6 +13,7 @@ from claudemem.api import (
     search,
     sessions,
     status,
+    stream,
     usage,
 )
 from claudemem.api.calls import Needs
@@ -29,7 +30,7 @@ api = NinjaAPI(
     auth=Needs(frozenset({scopes.EVERYTHING})),
 )
 errors.install(api)
-for noun in (hooks, events, sessions, search, memories, jobs, keys, usage):
+for noun in (hooks, events, sessions, search, memories, jobs, keys, usage, stream):
     api.add_router("/v1", noun.router)
 for open_to_all in (status, reference):
     api.add_router("", open_to_all.router)

@@ -4,33 +4,21 @@ import asyncio
 from collections.abc import MutableMapping
 from functools import cache
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple
-from urllib.parse import parse_qs
+from typing import Any, NamedTuple
 
 from django.http import HttpResponse
 
-from claudemem.api import calls, errors, reach
+from claudemem.api import calls, errors, stream
 from claudemem.api.peers import Caller
-from claudemem.stream import cursors, items, looking
-from claudemem.stream.cursors import Cursor
+from claudemem.api.stream import HEADERS, RETRY, Cursor, Wish
+from claudemem.stream import items, looking
 from claudemem.stream.hub import Hub
-from claudemem.stream.listening import Listener, Wish
+from claudemem.stream.listening import Listener, covers
 from observations import journal, scopes
 from observations.errors import InvalidInput
 from observations.journal import Place
 
 Scope = MutableMapping[str, Any]
-
-# So long (ms) clients wait before they come back.
-RETRY_MS: Final = 2000
-HEADERS: Final = {
-    "Content-Type": "text/event-stream; charset=utf-8",
-    "Cache-Control": "no-store, no-transform",
-    # Proxies that know it pass on what they get when they get it.
-    "X-Accel-Buffering": "no",
-    # Who comes back is to find whoever serves the address then.
-    "Connection": "close",
-}
 
 
 @cache
@@ -63,29 +51,9 @@ class _Asked(NamedTuple):
 
 def _asked(scope: Scope) -> _Asked:
     principal, admitted = calls.let_in(Caller.of_scope(scope), scopes.READ_STREAM)
-    given = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    project_id = _one(given, "projectId") or None
-    if project_id is not None:
-        reach.project(principal, project_id)
-    assert principal.team_id is not None
-    wish = Wish(principal, principal.team_id, project_id or principal.project_id, _types(given))
     last = dict(scope["headers"]).get(b"last-event-id", b"").decode("latin-1")
-    told = last or _one(given, "cursor")
-    return _Asked(wish, cursors.parse(told) if told else None, admitted.headers)
-
-
-def _one(given: dict[str, list[str]], name: str) -> str:
-    values = given.get(name, [""])
-    if len(values) > 1:
-        raise InvalidInput("expected once", (name,))
-    return values[0]
-
-
-def _types(given: dict[str, list[str]]) -> frozenset[str]:
-    asked = frozenset(filter(None, _one(given, "types").split(",")))
-    if not asked <= set(items.TYPES):
-        raise InvalidInput(f"expected some of {','.join(items.TYPES)}", ("types",))
-    return asked or frozenset(items.TYPES)
+    query = scope["query_string"].decode("latin-1")
+    return _Asked(*stream.asked(principal, query, last), admitted.headers)
 
 
 def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
@@ -124,7 +92,7 @@ async def _await_end(receive: Any) -> None:
 
 
 async def _tell(hub: Hub, listener: Listener, cursor: Cursor | None, send: Any) -> None:
-    await _write(send, f"retry: {RETRY_MS}\n\n".encode())
+    await _write(send, RETRY.encode())
     if cursor is not None and not await hub.ask(journal.holds, cursor.place):
         await _write(send, items.frame("reset", {"reason": "what came after it may be gone"}))
         cursor = None
@@ -146,7 +114,7 @@ async def _catch_up(hub: Hub, listener: Listener, cursor: Cursor, send: Any) -> 
     while True:
         upto = await hub.place(listener, cursor.place.number)
         page = await hub.ask(looking.page, after, upto, wish.team_id, wish.project_id)
-        told = [one for one in page.items if wish.covers(one) and not cursor.covers(one.cursor)]
+        told = [one for one in page.items if covers(wish, one) and not cursor.covers(one.cursor)]
         if told:
             await _write(send, b"".join(one.frame for one in told))
         after = page.place

@@ -38,6 +38,6 @@ def _run(statements: tuple[str, ...], editor: BaseDatabaseSchemaEditor) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("observations", "0007_retention")]
+    dependencies = [("observations", "0009_usage")]
 
     operations = [migrations.RunPython(make, drop)]

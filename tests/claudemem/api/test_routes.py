@@ -73,6 +73,7 @@ def test_the_routes_are_those_of_the_contract() -> None:
         "DELETE /v1/keys/some-id",
         "GET /v1/connect",
         "GET /v1/usage",
+        "GET /v1/stream",
     }
 
 
