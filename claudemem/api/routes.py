@@ -19,6 +19,7 @@ from claudemem.api import (
     search,
     sessions,
     status,
+    stream,
     usage,
     worker,
 )
@@ -38,7 +39,7 @@ api = NinjaAPI(
 errors.install(api)
 NOUNS = (
     *(hooks, events, sessions, search, observations, memories),
-    *(jobs, projects, keys, usage, audit),
+    *(jobs, projects, keys, usage, audit, stream),
 )
 for noun in NOUNS:
     api.add_router("/v1", noun.router)

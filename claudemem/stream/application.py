@@ -4,32 +4,21 @@ import asyncio
 from collections.abc import MutableMapping
 from functools import cache
 from http import HTTPStatus
-from types import SimpleNamespace
-from typing import Any, Final
-from urllib.parse import parse_qs
+from typing import Any, NamedTuple
 
 from django.http import HttpResponse
 
-from claudemem.api import calls, errors, reach
-from claudemem.bridge import environ_of
-from claudemem.stream import cursors, items, looking
-from claudemem.stream.cursors import Cursor
+from claudemem.api import calls, errors, stream
+from claudemem.api.peers import Caller
+from claudemem.api.stream import HEADERS, RETRY, Cursor, Wish
+from claudemem.stream import items, looking
 from claudemem.stream.hub import Hub
-from claudemem.stream.listening import Listener, Wish
+from claudemem.stream.listening import Listener, covers
 from observations import journal, scopes
 from observations.errors import InvalidInput
 from observations.journal import Place
 
-# So long (ms) clients wait before they come back.
-RETRY_MS: Final = 2000
-HEADERS: Final = {
-    "Content-Type": "text/event-stream; charset=utf-8",
-    "Cache-Control": "no-store, no-transform",
-    # Proxies that know it pass on what they get when they get it.
-    "X-Accel-Buffering": "no",
-    # Who comes back is to find whoever serves the address then.
-    "Connection": "close",
-}
+Scope = MutableMapping[str, Any]
 
 
 @cache
@@ -37,61 +26,54 @@ def _hub(closing: asyncio.Event) -> Hub:
     return Hub(closing)
 
 
-async def application(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+async def application(scope: Scope, receive: Any, send: Any) -> None:
     """An ASGI application for this one path."""
     hub = _hub(scope["state"]["closing"])
     try:
         if hub.is_full:
             raise errors.TooManyListeners
-        wish, cursor = await hub.ask(_asked, scope)
+        asked = await hub.ask(_asked, scope)
     except InvalidInput as error:
         await _refuse(send, errors.invalid([{"path": list(error.path), "message": error.message}]))
     except Exception as error:  # noqa: BLE001 - the door: the table says how each error is told
         await _refuse(send, errors.told(error))
     else:
-        await _serve(hub, Listener(wish), cursor, receive, send)
+        await _serve(hub, asked, receive, send)
 
 
-def _asked(scope: MutableMapping[str, Any]) -> tuple[Wish, Cursor | None]:
-    environ = environ_of(dict(scope))
-    principal = calls.Needs(scopes.READ_MEMORY)(SimpleNamespace(META=environ))  # type: ignore[arg-type]
-    given = parse_qs(environ["QUERY_STRING"], keep_blank_values=True)
-    project_id = _one(given, "projectId") or None
-    if project_id is not None:
-        reach.project(principal, project_id)
-    assert principal.team_id is not None
-    wish = Wish(principal, principal.team_id, project_id or principal.project_id, _types(given))
-    told = environ.get("HTTP_LAST_EVENT_ID") or _one(given, "cursor")
-    return wish, cursors.parse(told) if told else None
+class _Asked(NamedTuple):
+    """What is to be heard, from where on, and what its answer must carry."""
+
+    wish: Wish
+    cursor: Cursor | None
+    headers: dict[str, str]
 
 
-def _one(given: dict[str, list[str]], name: str) -> str:
-    values = given.get(name, [""])
-    if len(values) > 1:
-        raise InvalidInput("expected once", (name,))
-    return values[0]
+def _asked(scope: Scope) -> _Asked:
+    principal, admitted = calls.let_in(Caller.of_scope(scope), scopes.READ_STREAM)
+    last = dict(scope["headers"]).get(b"last-event-id", b"").decode("latin-1")
+    query = scope["query_string"].decode("latin-1")
+    return _Asked(*stream.asked(principal, query, last), admitted.headers)
 
 
-def _types(given: dict[str, list[str]]) -> frozenset[str]:
-    asked = frozenset(filter(None, _one(given, "types").split(",")))
-    if not asked <= set(items.TYPES):
-        raise InvalidInput(f"expected some of {','.join(items.TYPES)}", ("types",))
-    return asked or frozenset(items.TYPES)
+def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
 async def _refuse(send: Any, answer: HttpResponse) -> None:
-    headers = [(n.encode("latin-1"), v.encode("latin-1")) for n, v in answer.items()]
+    headers = _encoded(dict(answer.items()))
     await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
     await send({"type": "http.response.body", "body": answer.content})
 
 
-async def _serve(
-    hub: Hub, listener: Listener, cursor: Cursor | None, receive: Any, send: Any
-) -> None:
-    headers = [(n.encode("latin-1"), v.encode("latin-1")) for n, v in HEADERS.items()]
-    await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": headers})
+async def _serve(hub: Hub, asked: _Asked, receive: Any, send: Any) -> None:
+    await send({
+        "type": "http.response.start", "status": HTTPStatus.OK,
+        "headers": _encoded({**HEADERS, **asked.headers}),
+    })  # fmt: skip
+    listener = Listener(asked.wish)
     hub.enter(listener)
-    telling = listener.telling = asyncio.create_task(_tell(hub, listener, cursor, send))
+    telling = listener.telling = asyncio.create_task(_tell(hub, listener, asked.cursor, send))
     leaving = asyncio.create_task(_await_end(receive))
     try:
         await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -110,7 +92,7 @@ async def _await_end(receive: Any) -> None:
 
 
 async def _tell(hub: Hub, listener: Listener, cursor: Cursor | None, send: Any) -> None:
-    await _write(send, f"retry: {RETRY_MS}\n\n".encode())
+    await _write(send, RETRY.encode())
     if cursor is not None and not await hub.ask(journal.holds, cursor.place):
         await _write(send, items.frame("reset", {"reason": "what came after it may be gone"}))
         cursor = None
@@ -132,7 +114,7 @@ async def _catch_up(hub: Hub, listener: Listener, cursor: Cursor, send: Any) -> 
     while True:
         upto = await hub.place(listener, cursor.place.number)
         page = await hub.ask(looking.page, after, upto, wish.team_id, wish.project_id)
-        told = [one for one in page.items if wish.covers(one) and not cursor.covers(one.cursor)]
+        told = [one for one in page.items if covers(wish, one) and not cursor.covers(one.cursor)]
         if told:
             await _write(send, b"".join(one.frame for one in told))
         after = page.place

@@ -16,10 +16,10 @@ from typing import Any, Final
 from django.utils import timezone
 
 from claudemem import broadcast
+from claudemem.api.stream import QUEUE, Cursor
 from claudemem.stream import items, looking
-from claudemem.stream.cursors import Cursor
 from claudemem.stream.items import Item
-from claudemem.stream.listening import Listener
+from claudemem.stream.listening import Listener, covers
 from claudemem.stream.looking import Depths, Look
 from observations.journal import Place
 from queueing import kinds, states
@@ -152,18 +152,19 @@ class Hub:
     def _give(self, found: Iterable[Item]) -> None:
         for item in found:
             for listener in self._joined.get(item.team_id, ()):
-                if listener.wish.covers(item):
+                if covers(listener.wish, item):
                     listener.put(item.frame)
 
     async def _check_keys(self) -> None:
-        held = {listener.wish.principal.api_key_id for listener in self._entered}
+        # Without a key one calls from the server's own machine, and may go on.
+        held = {key for one in self._entered if (key := one.wish.principal.api_key_id)}
         good = await self._in(self._looker, looking.working, held, timezone.now())
         for listener in list(self._entered):
             if listener.wish.principal.api_key_id in held - good:
                 listener.end()
 
     async def _tell_depths(self) -> None:
-        wanting = [each for each in self._listening() if items.QUEUE in each.wish.types]
+        wanting = [each for each in self._listening() if QUEUE in each.wish.types]
         if not wanting:
             return
         teams = {listener.wish.team_id for listener in wanting}
@@ -172,7 +173,7 @@ class Hub:
             told = _depth(counted, listener.wish.team_id, listener.wish.project_id)
             if told != listener.depth:
                 listener.depth = told
-                listener.put(items.frame(items.QUEUE, told))
+                listener.put(items.frame(QUEUE, told))
 
     def _miss(self, error: Exception) -> None:
         if not broadcast.here.away:

@@ -8,15 +8,12 @@ import orjson
 
 from claudemem.api import entities
 from claudemem.api.answers import epoch
-from claudemem.stream.cursors import Cursor
+from claudemem.api.stream import EVENT, JOB, OBSERVATION, SUMMARY, Cursor
 from observations import entries
 from observations.journal import Line
 from observations.models import Event, Observation
 from queueing.models import GenerationJob
 
-EVENT, OBSERVATION, SUMMARY, JOB, QUEUE = TYPES = (
-    "event", "observation", "summary", "job", "queue",
-)  # fmt: skip
 _JOBS: Final = {
     entries.JOB_PROCESSING: "processing",
     entries.JOB_COMPLETED: "completed",

@@ -2,32 +2,22 @@
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
 from typing import Final
 
+from claudemem.api.stream import Wish
 from claudemem.stream.items import Item
-from observations.keys import Principal
 
 # So many bytes wait for a listener at most: one that is slower is ended, and comes back.
 MOST_WAITING: Final = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """Whose key it is, and what of that it asked for: one project or all, these types."""
-
-    principal: Principal
-    team_id: str
-    project_id: str | None
-    types: frozenset[str]
-
-    def covers(self, item: Item) -> bool:
-        """Whether the item is for this listener."""
-        return (
-            item.sort in self.types
-            and item.team_id == self.team_id
-            and self.project_id in (None, item.project_id)
-        )
+def covers(wish: Wish, item: Item) -> bool:
+    """Whether the item is for whoever has this wish."""
+    return (
+        item.sort in wish.types
+        and item.team_id == wish.team_id
+        and wish.project_id in (None, item.project_id)
+    )
 
 
 class Listener:

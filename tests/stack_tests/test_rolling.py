@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.benchmarks import rolling
-from tests.stack import CROSSED, Stack, stack
+from tests.stack import CROSSED, ENGINES, Stack, stack
 from tests.waiting import until
 
 pytestmark = pytest.mark.stack

@@ -107,6 +107,7 @@ def test_the_routes_are_those_of_the_contract() -> None:
         "POST /api/admin/restart",
         "POST /api/admin/shutdown",
         "GET /api/admin/doctor",
+        "GET /v1/stream",
     }
 
 

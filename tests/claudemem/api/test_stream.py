@@ -2,14 +2,19 @@
 
 import json
 import os
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from shutil import which
 from typing import Any
 
 import httpx
 import pytest
+from playwright._impl._driver import compute_driver_executable
 
 from tests.claudemem.api.conftest import Server, _run
+from tests.docs import pages
 from tests.postgres import ask, database_of, on_postgresql
 from tests.sse import Ear
 from tests.waiting import until
@@ -193,3 +198,55 @@ def test_while_the_database_is_away_who_listens_stays_and_hears_all_afterwards(
     ear.stop()
     told = client.get("/v1/info").json()["boundaries"]["eventBroadcaster"]
     assert (told["status"], told["details"]["lagSeconds"]) == ("active", 0.0)
+
+
+PAGE = pages.ROOT / "docs" / "reference" / "stream.md"
+PROGRAM = """
+import { listen } from "./listen.mjs";
+const [url, key, count] = process.argv.slice(2);
+const over = new AbortController(), ids = [];
+await listen(url, key, (event, data) => {
+  if (event === "ready") console.log("ready");
+  if (event === "event") ids.push(data.id);
+  if (ids.length === Number(count)) over.abort();
+}, over.signal);
+console.log(ids.join());
+"""
+
+
+def test_the_program_of_the_page_hears_what_happens(
+    server: Server, client: httpx.Client, tmp_path: Path
+) -> None:
+    (example,) = pages.blocks(PAGE, "javascript")
+    (tmp_path / "listen.mjs").write_text(example.text)
+    (tmp_path / "program.mjs").write_text(PROGRAM)
+    # The node that browsers are driven with.
+    node = compute_driver_executable()[0]
+    command = [node, tmp_path / "program.mjs", server.url, server.key, "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "ready\n"
+        ids = [
+            client.post("/v1/events", json=event(server, text)).json()["event"]["id"]
+            for text in ("told", "told again")
+        ]
+        assert program.stdout.readline().split(",") == [ids[0], f"{ids[1]}\n"]
+
+
+@pytest.mark.skipif(not which("curl"), reason="there is no curl")
+def test_the_commands_of_the_pages_are_answered(server: Server, client: httpx.Client) -> None:
+    for page in (PAGE, pages.ROOT / "docs" / "how-to" / "listen.md"):
+        for block in pages.blocks(page, "bash"):
+            if "curl" in block.text:
+                _curl(server, client, block.text)
+
+
+def _curl(server: Server, client: httpx.Client, command: str) -> None:
+    command = command.replace("http://127.0.0.1:37877", server.url)
+    given = {**os.environ, "CLAUDE_MEM_KEY": server.key}
+    with subprocess.Popen(
+        ["sh", "-c", f"exec {command}"], env=given, stdout=subprocess.PIPE, text=True
+    ) as told:
+        assert told.stdout is not None
+        assert told.stdout.readline() == "retry: 2000\n"
+        told.kill()
