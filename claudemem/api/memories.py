@@ -3,7 +3,7 @@
 from typing import Self
 
 from ninja import Router
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from claudemem.api import bodies, entities, reach, wire
@@ -18,6 +18,12 @@ router = Router(tags=["memories"])
 
 class MemoryBody(Body):
     """A memory. Its words may stand under any of four names: the first that is there counts."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [{"required": [name]} for name in ("content", "narrative", "text", "title")]
+        }
+    )
 
     project_id: Name
     content: str | None = None
@@ -50,12 +56,13 @@ class MemoryBody(Body):
 
 
 ADD = TypeAdapter(MemoryBody)
+EXAMPLE = {"projectId": "my-project", "content": "Retries wait five seconds at first."}
 
 
 @router.post(
     "/memories",
     auth=Needs(scopes.WRITE_MEMORY),
-    openapi_extra=says(takes=ADD, answers={201: wire.OneMemory}),
+    openapi_extra=says(takes=ADD, example=EXAMPLE, answers={201: wire.OneMemory}),
 )
 def add(request: Call) -> Answer[wire.OneMemory]:
     """Store a memory as it is told; nothing is generated."""

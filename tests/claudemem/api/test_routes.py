@@ -15,7 +15,7 @@ from tests.claudemem.api.conftest import Api, RawKey, refused, told
 
 PUBLIC = {
     "/healthz", "/readyz", "/api/health", "/api/readiness", "/api/version",
-    "/api/processing-status", "/v1/info", "/v1/health", "/v1/openapi.json",
+    "/api/processing-status", "/v1/info", "/v1/health", "/v1/openapi.json", "/v1/docs",
 }  # fmt: skip
 
 
@@ -47,6 +47,7 @@ def test_the_routes_are_those_of_the_contract() -> None:
         "GET /api/version",
         "GET /v1/info",
         "GET /v1/openapi.json",
+        "GET /v1/docs",
         "POST /v1/hooks/claude-code",
         "POST /v1/sessions/start",
         "GET /v1/sessions/some-id",
