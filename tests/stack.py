@@ -20,6 +20,7 @@ from celery import Celery
 
 from queueing import access, addresses
 from queueing.pids import Mark
+from tests import conformance
 from tests.postgres import database_of, on_postgresql
 from tests.waiting import until
 
@@ -97,7 +98,8 @@ class Stack:
         self.flower = f"http://127.0.0.1:{free_port()}/flower/" if flower else ""
         self.key = ""
         self.project_id = ""
-        self.http = httpx.Client(base_url=self.url, timeout=30.0)
+        hooks = {"response": [conformance.check_response]}
+        self.http = httpx.Client(base_url=self.url, timeout=30.0, event_hooks=hooks)
         self._up: subprocess.Popen[bytes] | None = None
         self._seen: set[Mark] = set()
 

@@ -43,6 +43,7 @@ class Door:
             response = _called(call, path)
         else:
             response = self._browser(request)
+            response.headers.setdefault(headers.POLICY, headers.PAGES)
         for name, value in HEADERS.items():
             if name not in response.headers or isinstance(response, Answer):
                 response.headers[name] = value

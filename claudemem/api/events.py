@@ -107,12 +107,22 @@ class EventsQuery(PageQuery):
 
 ONE = TypeAdapter(EventBody)
 MANY = TypeAdapter(Annotated[list[EventBody], Field(min_length=1, max_length=MOST_EVENTS)])
+EXAMPLE = {
+    "projectId": "my-project",
+    "sourceType": "api",
+    "eventType": "tool_use",
+    "occurredAtEpoch": 1_700_000_000_123,
+    "contentSessionId": "08896821-bb12-4dd4-97b2-ba180f81edf3",
+    "payload": {"tool_name": "Bash", "tool_input": {"command": "make test"}},
+}
 
 
 @router.post(
     "/events",
     auth=Needs(scopes.WRITE_EVENTS),
-    openapi_extra=says(takes=ONE, query=queries.EventFlags, answers={201: wire.EventStored}),
+    openapi_extra=says(
+        takes=ONE, example=EXAMPLE, query=queries.EventFlags, answers={201: wire.EventStored}
+    ),
 )
 def create(request: Call) -> Answer[wire.EventStored]:
     """Store an event; 201, for one that is known already too."""
@@ -127,7 +137,9 @@ def create(request: Call) -> Answer[wire.EventStored]:
 @router.post(
     "/events/batch",
     auth=Needs(scopes.WRITE_EVENTS),
-    openapi_extra=says(takes=MANY, query=queries.EventFlags, answers={201: wire.EventsStored}),
+    openapi_extra=says(
+        takes=MANY, example=[EXAMPLE], query=queries.EventFlags, answers={201: wire.EventsStored}
+    ),
 )
 def create_batch(request: Call) -> Answer[wire.EventsStored]:
     """Store up to 500 events, all or none; the answers are in their order."""

@@ -7,7 +7,7 @@ from claudemem.api import entities, observing, wire
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call, Needs
 from claudemem.api.documents import says
-from claudemem.api.observing import ADD, CHANGE, TAGGED, UNCHANGED, ListQuery, Noun
+from claudemem.api.observing import ADD, CHANGE, EXAMPLE, TAGGED, UNCHANGED, ListQuery, Noun
 from observations import scopes
 from observations.errors import Outdated
 
@@ -21,7 +21,9 @@ OBSERVATION = Noun(
 @router.post(
     "/observations",
     auth=Needs(scopes.WRITE_MEMORY),
-    openapi_extra=says(takes=ADD, answers={201: wire.OneObservation}, headers=TAGGED),
+    openapi_extra=says(
+        takes=ADD, example=EXAMPLE, answers={201: wire.OneObservation}, headers=TAGGED
+    ),
 )
 def add(request: Call) -> Answer[wire.OneObservation]:
     """Store an observation as it is told; nothing is generated."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.http import parse_etags
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from claudemem.api import asking, audited, bodies, pages, reach
@@ -40,6 +40,12 @@ class Noun:
 
 class NewBody(Body):
     """A memory. Its words may stand under any of four names: the first that is there counts."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [{"required": [name]} for name in ("content", "narrative", "text", "title")]
+        }
+    )
 
     project_id: Name
     content: str | None = None
@@ -130,6 +136,7 @@ class ListQuery(PageQuery):
 TAGGED = {"ETag": "Names the observation as it is now, for `If-Match` and `If-None-Match`"}
 UNCHANGED = Media("text/plain")
 ADD = TypeAdapter(NewBody)
+EXAMPLE = {"projectId": "my-project", "content": "Retries wait five seconds at first."}
 CHANGE = TypeAdapter(ChangeBody)
 
 

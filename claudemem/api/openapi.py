@@ -168,8 +168,10 @@ class _Writer:
             ],
         }
         if said.takes:
-            schema = self._shapes.taken(said.takes)
-            told["requestBody"] = {"required": True, "content": {_JSON: {"schema": schema}}}
+            body: Json = {"schema": self._shapes.taken(said.takes)}
+            if said.example is not None:
+                body["example"] = said.example
+            told["requestBody"] = {"required": True, "content": {_JSON: body}}
         told["responses"] = self._answers(route)
         return told
 
@@ -237,10 +239,11 @@ def _security(route: Route) -> list[Json]:
 
 
 def _description(route: Route) -> str:
-    """The whole text, and which scopes are enough."""
+    """What the text says beyond its first line, and which scopes are enough."""
+    more = route.text.partition("\n")[2].strip()
     need = route.need if route.need is not None else route.said.with_key
     if not need:
-        return route.text
+        return more
     scopes = ", ".join(f"`{scope}`" for scope in sorted(need))
     words = "Needs a key with" if route.need else "May be sent a key, then with"
-    return f"{route.text}\n\n{words} any of the scopes {scopes}."
+    return f"{more}\n\n{words} any of the scopes {scopes}.".strip()

@@ -63,12 +63,13 @@ class ContextBody(SearchBody):
 
 SEARCH = TypeAdapter(SearchBody)
 CONTEXT = TypeAdapter(ContextBody)
+EXAMPLE = {"projectId": "my-project", "query": "why do retries wait so long", "limit": 10}
 
 
 @router.post(
     "/search",
     auth=Needs(scopes.READ_MEMORY),
-    openapi_extra=says(takes=SEARCH, answers={200: wire.Found}),
+    openapi_extra=says(takes=SEARCH, example=EXAMPLE, answers={200: wire.Found}),
 )
 def search(request: Call) -> Answer[wire.Found]:
     """What answers the question best, best first."""
@@ -79,7 +80,7 @@ def search(request: Call) -> Answer[wire.Found]:
 @router.post(
     "/context",
     auth=Needs(scopes.READ_MEMORY),
-    openapi_extra=says(takes=CONTEXT, answers={200: wire.Context}),
+    openapi_extra=says(takes=CONTEXT, example=EXAMPLE, answers={200: wire.Context}),
 )
 def context(request: Call) -> Answer[wire.Context]:
     """The same, and as one text."""

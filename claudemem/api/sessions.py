@@ -58,12 +58,20 @@ class SessionsQuery(PageQuery):
 
 
 START = TypeAdapter(StartBody)
+EXAMPLE = {
+    "projectId": "my-project",
+    "externalSessionId": "run-17",
+    "agentType": "reviewer",
+    "platformSource": "claude-code",
+}
 
 
 @router.post(
     "/sessions/start",
     auth=Needs(scopes.WRITE_SESSIONS),
-    openapi_extra=says(takes=START, answers={201: wire.OneSession, 200: wire.OneSession}),
+    openapi_extra=says(
+        takes=START, example=EXAMPLE, answers={201: wire.OneSession, 200: wire.OneSession}
+    ),
 )
 def start(request: Call) -> Answer[wire.OneSession]:
     """Start a session, or find the one that was started under these names: 201 or 200."""

@@ -15,7 +15,8 @@ from tests.claudemem.api.conftest import Api, RawKey, refused, told
 
 PUBLIC = {
     "/healthz", "/readyz", "/api/health", "/api/readiness", "/api/version",
-    "/api/processing-status", "/v1/info", "/v1/health", "/v1/openapi.json", "/api/instructions",
+    "/api/processing-status", "/v1/info", "/v1/health", "/v1/openapi.json", "/v1/docs",
+    "/api/instructions",
 }  # fmt: skip
 # Whoever is on the server's own machine needs no key for these.
 OF_THE_MACHINE = {"/api/admin/restart", "/api/admin/shutdown", "/api/admin/doctor"}
@@ -51,6 +52,7 @@ def test_the_routes_are_those_of_the_contract() -> None:
         "GET /api/version",
         "GET /v1/info",
         "GET /v1/openapi.json",
+        "GET /v1/docs",
         "POST /v1/hooks/claude-code",
         "POST /v1/sessions/start",
         "GET /v1/sessions",
