@@ -21,7 +21,7 @@ from queueing import direct, outbox
 from queueing.models import GenerationJob, Lane
 
 # So many lanes, sessions or rows go in one transaction.
-AT_ONCE = 100
+AT_ONCE = 200
 # So often at most the lanes of a session are deleted that others keep making.
 _MOST_TRIES = 5
 _LONGEST_PAUSE = 0.5

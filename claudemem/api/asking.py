@@ -65,4 +65,10 @@ def _moment(value: Any) -> Any:
 
 Filter = Annotated[str, Field(max_length=500), AfterValidator(storable)]
 Filters = Annotated[tuple[Filter, ...], Field(max_length=MOST_VALUES)]
-When = Annotated[datetime, BeforeValidator(_moment)]
+When = Annotated[
+    datetime,
+    BeforeValidator(_moment),
+    Field(
+        description="A day, an ISO 8601 time, or milliseconds since 1970", examples=["2026-01-31"]
+    ),
+]

@@ -29,8 +29,10 @@ _LARGEST = (LAST_EPOCH + 1) * 1000
 class PageQuery(Query):
     """How much of a list is asked for, and from where on."""
 
-    limit: Annotated[int, Field(ge=1, le=MOST)] = USUAL
-    cursor: Annotated[str, Field(max_length=LONGEST_CURSOR)] | None = None
+    limit: Annotated[int, Field(ge=1, le=MOST, description="How many to show at most")] = USUAL
+    cursor: Annotated[str, Field(max_length=LONGEST_CURSOR)] | None = Field(
+        None, description="The `nextCursor` of the page before, with the same filters"
+    )
 
 
 def about(name: str, owner: Sequence[str | None], asked: BaseModel) -> list[Any]:
