@@ -223,6 +223,26 @@ def test_a_page_of_this_machine_may(door: Door) -> None:
         assert door.post(Origin=origin).status_code == 200
 
 
+@pytest.mark.parametrize(("expects", "read"), [(False, 3), (True, 0)])
+def test_a_refused_body_is_read_away_unless_its_sender_waits_to_be_asked(
+    transactional_db: None, expects: bool, read: int
+) -> None:
+    pieces = [{"type": "http.request", "body": b"x", "more_body": left > 0} for left in (2, 1, 0)]
+    left_when_answered: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        return pieces.pop(0)
+
+    async def send(_: Any) -> None:
+        left_when_answered.append(len(pieces))
+
+    headers = [(b"expect", b"100-continue")] if expects else []
+    scope = {"type": "http", "method": "POST", "path": "/v1/mcp", "headers": headers}
+    asyncio.run(application(scope, receive, send))
+
+    assert left_when_answered[0] == 3 - read
+
+
 @override_settings(RATE_LIMIT_PER_MIN=3)
 def test_each_message_counts_as_a_call(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     moment = datetime(2026, 3, 31, 23, 59, 30, tzinfo=UTC)
