@@ -358,6 +358,8 @@ class DailyUsage(models.Model):
                 name="usage_once_a_day",
             ),
         ]
+        # A member's list is the newest of a team; the constraint's index would have all of them.
+        indexes = [models.Index(fields=["team_id", "-id"], name="usage_of_team")]
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.day}"

@@ -26,6 +26,7 @@ _KINDS: Final = {
     "FloatField": "real",
     "BooleanField": "truth",
     "DateTimeField": "time",
+    "DateField": "day",
     "JSONField": "json",
 }
 

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Context, Decimal
 from hashlib import sha256
 from typing import Any, Final
@@ -91,5 +91,6 @@ KINDS: Final = {
     "real": Kind(float, float, float, _same),
     "truth": Kind(bool, bool, bool, _same),
     "time": Kind(lambda raw: _spelt(_moment(raw)), lambda raw: _spelt(_moment(raw)), _spelt, _same),
+    "day": Kind(_same, _same, date.isoformat, _same),
     "json": Kind(_same, meaning, meaning, storable_json, "{}::text"),
 }

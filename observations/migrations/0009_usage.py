@@ -51,6 +51,7 @@ class Migration(migrations.Migration):
                         name="usage_once_a_day",
                     )
                 ],
+                "indexes": [models.Index(fields=["team_id", "-id"], name="usage_of_team")],
             },
         ),
         migrations.CreateModel(

@@ -17,9 +17,12 @@ QUESTIONS = ("retry max wait", "timedelta rounding", "which challenge was solved
 
 
 def fill() -> dict[str, Any]:
+    from django.utils import timezone
+
     from claudemem.commands.first_run import prepare
-    from observations import ingest, keys
+    from observations import counters, ingest, keys
     from observations.models import Project
+    from observations.quotas import Limits
     from tests.stack import RECORDINGS, payloads
 
     call_command("migrate", verbosity=0)
@@ -29,6 +32,8 @@ def fill() -> dict[str, Any]:
     for file in RECORDINGS:
         for payload in payloads([file]):
             ingest.capture_hook(team.id, project.id, payload, origin={})
+    call = counters.Call("a-key", team.id, project.id, True, timezone.now())
+    counters.count(call, Limits(per_minute=9, metering=True))
     _leave_one_in_hand()
     work()
     return {"key": made.api_key, "project": project.id, "open": len(_open())}

@@ -1,6 +1,7 @@
 """What is the same value, and what is not."""
 
 import json
+from datetime import date
 from typing import Any
 
 import pytest
@@ -71,6 +72,11 @@ def test_a_moment_is_the_same_in_another_zone_and_spelling() -> None:
 
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
     assert found(noon) == found(noon.astimezone(timezone(timedelta(hours=-8)))) == sent(moment)
+
+
+def test_a_day_is_the_same_as_text_and_as_a_date() -> None:
+    sent, found = KINDS["day"].sent, KINDS["day"].found
+    assert sent("2026-03-01") == found(date(2026, 3, 1)) != found(date(2026, 3, 2))
 
 
 @given(JSON)
