@@ -96,10 +96,13 @@ def listed(*, team_id: str | None = None, active: bool = False) -> QuerySet[ApiK
     keys = ApiKey.objects.order_by("-created_at", "-id")
     if team_id is not None:
         keys = keys.filter(team_id=team_id)
-    if active:
-        unexpired = Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now())
-        keys = keys.filter(unexpired, revoked_at__isnull=True)
-    return keys
+    return working(keys) if active else keys
+
+
+def working(keys: QuerySet[ApiKey]) -> QuerySet[ApiKey]:
+    """Those of these keys that are neither revoked nor expired."""
+    unexpired = Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now())
+    return keys.filter(unexpired, revoked_at__isnull=True)
 
 
 def status(key: ApiKey, now: datetime) -> str:

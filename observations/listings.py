@@ -108,6 +108,8 @@ EVENTS_OF_SESSION: Final = Order({"number": int})
 SESSIONS: Final = Order({"started_at": datetime, "id": str})
 PROJECTS: Final = Order({"name": str}, descending=False)
 AUDIT: Final = Order({"id": int})
+# By no index: a team has few.
+KEYS: Final = Order({"created_at": datetime, "id": str})
 
 
 def page(

@@ -66,14 +66,6 @@ class Loopback:
         return caller
 
 
-class Local(Loopback):
-    """The same, for routes that show or store memory: who comes acts in the default project."""
-
-    def __call__(self, request: HttpRequest) -> Principal:
-        super().__call__(request)
-        return keys.unkeyed()
-
-
 def admitted(caller: Caller, need: Need) -> Principal:
     """Who calls, if the caller may do what needs `need`, now. Raises what `let_in` does."""
     return let_in(caller, need)[0]

@@ -10,13 +10,15 @@ from ninja import Router
 from pydantic import AfterValidator, Field, TypeAdapter
 from pydantic_core import PydanticCustomError
 
-from claudemem.api import bodies, entities, reach, wire
+from claudemem.api import asking, bodies, entities, pages, reach, wire
 from claudemem.api.answers import Answer, iso_or_none
-from claudemem.api.calls import Call, Needs, origin
+from claudemem.api.calls import Call, Needs, origin, team
 from claudemem.api.documents import says
+from claudemem.api.pages import PageQuery
 from claudemem.api.shapes import Body, Whole
-from observations import keys, scopes
+from observations import keys, listings, scopes
 from observations.errors import InvalidInput, NotFound
+from observations.listings import KEYS
 from observations.models import ApiKey
 
 router = Router(tags=["keys"])
@@ -49,6 +51,12 @@ class KeyBody(Body):
         return timezone.now() + timedelta(days=days) if days else None
 
 
+class KeysQuery(PageQuery):
+    """Which keys are listed: all, or those that work."""
+
+    active: bool = False
+
+
 MINT = TypeAdapter(KeyBody)
 
 
@@ -79,13 +87,19 @@ def mint(request: Call) -> Answer[wire.KeyMade]:
 
 
 @router.get(
-    "/keys", auth=Needs(scopes.MANAGE_KEYS), openapi_extra=says(answers={200: wire.KeysPage})
+    "/keys",
+    auth=Needs(scopes.MANAGE_KEYS),
+    openapi_extra=says(query=KeysQuery, answers={200: wire.KeysPage}),
 )
 def show_all(request: Call) -> Answer[wire.KeysPage]:
     """The keys of the caller's team, or of the project that its key is bound to; newest first."""
-    now = timezone.now()
-    rows = reach.keys(request.auth).order_by("-created_at", "-id")
-    return Answer({"keys": [entities.key(row, now) for row in rows], "nextCursor": None})
+    asked, now = asking.read(request, KeysQuery), timezone.now()
+    bound_to = pages.about("keys", [team(request), request.auth.project_id], asked)
+    rows = reach.keys(request.auth)
+    rows = keys.working(rows) if asked.active else rows
+    found = listings.page(rows, KEYS, pages.window(asked, bound_to, KEYS.sorts))
+    told = [entities.key(row, now) for row in found.rows]
+    return Answer({"keys": told, "nextCursor": pages.cursor(found.goes_on, bound_to)})
 
 
 @router.get(
@@ -111,9 +125,11 @@ def revoke(request: Call, key_id: str) -> Answer[wire.KeyRevoked]:
 
 
 @router.get(
-    "/connect", auth=Needs(scopes.READ_MEMORY), openapi_extra=says(answers={200: wire.Connect})
+    "/connect",
+    auth=Needs(scopes.READ_MEMORY),
+    openapi_extra=says(answers={200: wire.Connect, 400: wire.Invalid}),
 )
-def connect(request: Call) -> Answer[wire.Connect]:
+def connect(request: Call) -> Answer[wire.Connect | wire.Invalid]:
     """How an agent's MCP client is connected with this server, but for the key."""
     url = _mcp_url(request)
     told: wire.Connect = {"mcpUrl": url, "connectCommand": _command(url, _YOURS), "hint": _HINT}

@@ -587,11 +587,11 @@ class Key(TypedDict):
     """What is known of a key."""
 
     id: Id
-    name: str
+    name: Annotated[str, Field(description="What it is for")]
     teamId: str | None
     projectId: Annotated[str | None, Field(description="null: all projects of the team")]
     scopes: list[str]
-    status: Annotated[str, one_of("active", "expired", "revoked")]
+    status: Annotated[str, one_of("active", "expired", "revoked", description="Whether it works")]
     lastUsedAt: Annotated[Moment | None, Field(description="To the minute")]
     expiresAt: Moment | None
     createdAt: Moment
@@ -607,14 +607,14 @@ class KeysPage(TypedDict):
     """A page of keys, newest first."""
 
     keys: list[Key]
-    nextCursor: Annotated[str | None, Field(description="Leads to the next page; null at the end")]
+    nextCursor: NextCursor
 
 
 class KeyRevoked(TypedDict):
     """A key that works no more."""
 
     id: Id
-    status: Literal["revoked"]
+    status: Annotated[Literal["revoked"], Field(description="It works no more")]
 
 
 # --- what was used --------------------------------------------------------------------------------

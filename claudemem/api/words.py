@@ -61,6 +61,15 @@ MEANING: Final = {
     "retriedCount": "How often it was queued again by hand",
     "alreadyQueued": "It was queued anyway, and was nudged",
     "alreadyCancelled": "It was cancelled before",
+    # keys
+    "key": "The key, but for itself",
+    "keys": "The keys of this page, but for themselves",
+    "apiKey": "What callers send. It is shown here, and nowhere else",
+    "apiKeyId": "The key that was used, by its id",
+    "scopes": "What the key may do",
+    "label": "What the key is for",
+    "expiresInDays": "For how long it works; for ever without",
+    "hint": "How a key is had",
     # what went wrong
     "error": "What went wrong, in a word",
     "message": "What went wrong, in a sentence",

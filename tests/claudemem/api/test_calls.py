@@ -10,7 +10,7 @@ from django.test import Client
 
 from claudemem.api import admission, calls
 from claudemem.api.admission import Admitted
-from claudemem.api.calls import Caller, Local, Loopback
+from claudemem.api.calls import Caller, Loopback
 from claudemem.api.errors import Unauthorized
 from claudemem.attempts import Attempts
 from observations import keys, scopes
@@ -82,19 +82,16 @@ def test_local_dev_works_in_the_default_project(local_dev: None) -> None:
     assert entry.details["source"] == "http_post_v1_hooks_claude_code"
 
 
-def test_a_loopback_route_takes_who_is_here_and_says_so_to_all_others(team: Team) -> None:
+def test_a_loopback_route_takes_who_is_here_and_says_so_to_all_others() -> None:
     class Request:
         META = HERE
 
-    loopback, local = Loopback("Only here"), Local()
+    loopback = Loopback("Only here")
     assert loopback(Request())  # type: ignore[arg-type]
-    assert local(Request()) == keys.unkeyed()  # type: ignore[arg-type]
     for said in ({"HTTP_X_REAL_IP": "127.0.0.1"}, {"HTTP_ORIGIN": "null"}, {"HTTP_HOST": "x"}):
         Request.META = {**HERE, **said}
         with pytest.raises(Forbidden, match="Only here"):
             loopback(Request())  # type: ignore[arg-type]
-        with pytest.raises(Forbidden, match="localhost"):
-            local(Request())  # type: ignore[arg-type]
 
 
 # --- failed calls --------------------------------------------------------------------------------

@@ -142,6 +142,26 @@ def test_a_key_is_shown_with_everything_but_itself(agent: Api) -> None:
         assert secret.encode() not in listed.content
 
 
+def test_keys_are_listed_in_pages_all_or_those_that_work(agent: Api, team: Team) -> None:
+    ids = [keys.create(f"k{number}", BOTH, team=team).key.id for number in range(4)]
+    keys.revoke(ids[0])
+    ApiKey.objects.update(created_at=timezone.now())  # a tie is broken by the id
+    own = str(ApiKey.objects.get(name="test").id)
+    seen: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = told(agent.get(f"/v1/keys?limit=2&cursor={cursor}"), 200)
+        seen += [row["id"] for row in page["keys"]]
+        cursor = page["nextCursor"]
+    assert seen == sorted([*ids, own], reverse=True)
+    active = told(agent.get("/v1/keys?active=true"), 200)
+    assert ({row["id"] for row in active["keys"]}, active["nextCursor"]) == ({*ids[1:], own}, None)
+    for wrong in ("cursor=x", "limit=0", "active=perhaps"):
+        assert (
+            refused(agent.get(f"/v1/keys?{wrong}"), 400, "ValidationError") == wrong.split("=")[0]
+        )
+
+
 def test_a_revoked_key_is_refused_and_stays_in_the_list(agent: Api) -> None:
     one = made(agent)
     revoked = told(agent.call("DELETE", f"/v1/keys/{one['id']}", b""), 200)
