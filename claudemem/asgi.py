@@ -29,6 +29,7 @@ class Mounted(NamedTuple):
 
 
 ASYNC: Final[dict[str, Mounted]] = {
+    "/v1/mcp": Mounted("claudemem.mcp.application", frozenset({"GET", "POST"})),
     "/v1/stream": Mounted("claudemem.stream.application", frozenset({"GET"})),
 }
 

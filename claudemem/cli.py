@@ -6,6 +6,7 @@ settings inside functions only: the options that say where the data lies are rea
 
 import errno
 import os
+from collections.abc import Collection
 from importlib import import_module
 from typing import Any
 
@@ -25,6 +26,7 @@ COMMANDS = {
     "status": "claudemem.commands.status:status",
     "demo": "claudemem.commands.demo:demo",
     "search": "claudemem.commands.search:search",
+    "mcp": "claudemem.commands.mcp:mcp",
     "jobs": "claudemem.commands.jobs:jobs",
     "share": "claudemem.commands.share:share",
     "usage": "claudemem.commands.usage:usage",
@@ -32,6 +34,7 @@ COMMANDS = {
     "drill": "claudemem.commands.drill:drill",
     "replay": "claudemem.commands.replay:replay",
     "api-key": "claudemem.commands.keys:api_key",
+    "keys": "claudemem.commands.keys:keys_group",
     "createadmin": "claudemem.commands.first_run:createadmin",
     "migrate": "claudemem.commands.first_run:migrate",
     "db": "claudemem.commands.db:db",
@@ -42,7 +45,10 @@ COMMANDS = {
     "healthcheck": "claudemem.commands.healthcheck:healthcheck",
     "first-run": "claudemem.commands.first_run:first_run",
     "uninstall": "claudemem.commands.uninstall:uninstall",
+    "server": "claudemem.cli:server",
 }
+# What scripts for claude-mem call as `server …`.
+OF_SERVER = ("start", "stop", "restart", "status", "worker", "api-key", "keys", "jobs")
 
 _DEBUG = "claudemem.debug"
 _UNWRITABLE = "let this user write there, or name another directory with --data-dir"
@@ -116,11 +122,13 @@ class _Failed(click.ClickException):
 class LazyGroup(click.Group):
     """Imports a command when it is called, and turns every error into one sentence."""
 
+    names: Collection[str] = COMMANDS
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(COMMANDS)
+        return list(self.names)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self.names:
             return None
         module, _, name = COMMANDS[cmd_name].partition(":")
         command: click.Command = getattr(import_module(module), name)
@@ -141,6 +149,15 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="claudemem")
 def cli() -> None:
     """The memory server for coding agents: hooks in, observations out."""
+
+
+class _OfServer(LazyGroup):
+    names = OF_SERVER
+
+
+@click.group(cls=_OfServer, hidden=True)
+def server() -> None:
+    """The commands of a server, as claude-mem calls them."""
 
 
 def main() -> None:

@@ -385,6 +385,7 @@ LOGGING = {
         "celery": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},
+        "mcp": {"level": "WARNING"},
         "openai": {"level": "WARNING"},
         "tornado.access": {"level": "WARNING"},
         "celery.app.trace": {"level": "ERROR"},

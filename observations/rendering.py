@@ -100,6 +100,15 @@ def timeline(items: Iterable[Item], *, marks: Mapping[str, str] = MARKS) -> str:
     )
 
 
+def index(items: Iterable[Item], *, marks: Mapping[str, str] = MARKS) -> str:
+    """The items as lines with their day, in the order given."""
+    return "\n".join(
+        f"#{each.number} {each.occurred_at:%Y-%m-%d} {marks.get(each.kind, '•')} "
+        f"{_title(each)}{_files(each)}"
+        for each in items
+    )
+
+
 def context_block(
     items: Sequence[Item],
     *,

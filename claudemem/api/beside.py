@@ -1,5 +1,35 @@
 """Routes that another server than Django's answers on the same port: the document has them too."""
 
-from claudemem.api.documents import Route
+from pydantic import TypeAdapter
 
-ROUTES: tuple[Route, ...] = ()
+from claudemem.api import wire
+from claudemem.api.documents import Route, Said
+from observations import scopes
+
+_MCP = Said(
+    takes=TypeAdapter(wire.McpMessage | list[wire.McpMessage]),
+    answers={
+        200: wire.McpAnswer | list[wire.McpAnswer],
+        202: None,
+        400: wire.McpAnswer,
+        404: wire.McpAnswer,
+        406: wire.McpAnswer,
+        408: wire.McpAnswer,
+        415: wire.McpAnswer,
+    },
+)
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "POST",
+        "/v1/mcp",
+        "mcpSpeak",
+        ("mcp",),
+        "Speak the Model Context Protocol.\n\nA message of JSON-RPC, or a batch of at most 50. "
+        "`Accept` must have `application/json` and `text/event-stream`. No session is kept, and "
+        "`initialize` is not needed. A tool that fails says so in its result. GET opens a stream "
+        "on which nothing comes, for clients that ask for one.",
+        scopes.READ_MEMORY,
+        _MCP,
+    ),
+)

@@ -82,8 +82,17 @@ def admitted(caller: Caller, need: Need) -> Principal:
 def let_in(caller: Caller, need: Need) -> tuple[Principal, Admitted]:
     """The same, with what its answer must carry: all checks that need no body, in their order.
 
+    Raises what `recognised` and `admission.admit` do.
+    """
+    principal = recognised(caller, need)
+    return principal, admission.admit(principal, writes=scopes.writes(need))
+
+
+def recognised(caller: Caller, need: Need) -> Principal:
+    """Who calls, if the caller may do what needs `need`; whether now, `admission` says.
+
     Raises Unauthorized without a key, Forbidden for a wrong or too narrow one, TooManyFailures
-    after many of either from one place, and what `admission.admit` does.
+    after many of either from one place.
     """
     principal = _identified(caller)
     if principal is None:
@@ -93,7 +102,7 @@ def let_in(caller: Caller, need: Need) -> tuple[Principal, Admitted]:
         raise Forbidden(REFUSED)
     if principal.team_id is None:
         raise Forbidden("API key is not bound to a team")
-    return principal, admission.admit(principal, writes=scopes.writes(need))
+    return principal
 
 
 def _identified(caller: Caller) -> Principal | None:
@@ -150,6 +159,11 @@ def _flag(request: HttpRequest, name: str, default: bool) -> bool:
 
 def origin(request: Call, source: str) -> dict[str, Any]:
     """Who asked for the work that follows, as it is kept with its job."""
-    key = request.auth.api_key_id
-    asked = {"source": source, "api_key_id": key, "request_id": request.request_id}
+    return origin_of(request.auth, request.request_id, source)
+
+
+def origin_of(principal: Principal, request_id: str, source: str) -> dict[str, Any]:
+    """The same of a call that is no request of Django's."""
+    key = principal.api_key_id
+    asked = {"source": source, "api_key_id": key, "request_id": request_id}
     return asked if key else {**asked, "actor_id": keys.UNKEYED}

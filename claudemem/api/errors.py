@@ -128,6 +128,13 @@ INVALID: Final = Kind(400, "ValidationError", shape=wire.Invalid)
 
 def told(error: Exception) -> Answer:
     """The answer for `error`, by the nearest class in the table."""
+    kind, message = explained(error)
+    body = {"error": kind.error, "message": message, **kind.details(error)}
+    return Answer(body, status=kind.status, headers={**(kind.headers or {}), **kind.tells(error)})
+
+
+def explained(error: Exception) -> tuple[Kind, str]:
+    """How `error` is told, by the nearest class in the table, and in which words."""
     kind = next(TABLE[each] for each in type(error).__mro__ if each in TABLE)
     if kind.status >= 500:
         log.log(
@@ -137,8 +144,7 @@ def told(error: Exception) -> Answer:
             type(error).__name__,
             exc_info=error,
         )
-    body = {"error": kind.error, "message": kind.message or str(error), **kind.details(error)}
-    return Answer(body, status=kind.status, headers={**(kind.headers or {}), **kind.tells(error)})
+    return kind, kind.message or str(error)
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> Answer:  # noqa: ARG001

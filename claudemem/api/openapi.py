@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from http import HTTPStatus
 from typing import Any, Final
 
 from claudemem.api.documents import Media, Route
@@ -132,7 +133,7 @@ class _Writer:
         answered += [kind.shape for route in routes for kind in refusals(route)]
         self._shapes = Shapes(
             (each.takes for each in said if each.takes),
-            (shape for shape in answered if not isinstance(shape, Media)),
+            (shape for shape in answered if shape and not isinstance(shape, Media)),
         )
         self._limited = bool(_limits())
         self._responses: dict[str, Json] = {}
@@ -189,7 +190,8 @@ class _Writer:
             for name, words in route.said.headers.items()
             if status < 300
         }
-        words = "; ".join(_WORDS.get(kind.error, kind.error) for kind in kinds) or "Done"
+        usual = "Done" if status < 400 else HTTPStatus(status).phrase
+        words = "; ".join(_WORDS.get(kind.error, kind.error) for kind in kinds) or usual
         headers = {**_refer(self._of_all(keyed=route.need is not None)), **own}
         return {"description": words, "headers": headers, "content": self._content(shapes)}
 
@@ -208,6 +210,8 @@ class _Writer:
         content: Json = {}
         schemas = []
         for shape in dict.fromkeys(shapes):
+            if shape is None:
+                continue  # an answer without a body
             if isinstance(shape, Media):
                 content[shape.type] = {"schema": {"type": "string"}, "example": shape.example}
             else:

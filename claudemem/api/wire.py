@@ -530,3 +530,34 @@ class Used(TypedDict):
     requestsPerMinute: Annotated[int | None, Field(description="How many a key may make")]
     days: list[DayUsed]
     projects: list[ProjectUsed]
+
+
+# --- the Model Context Protocol -------------------------------------------------------------------
+
+MessageId = Annotated[str | int, Field(description="Its sender's name for it")]
+
+
+class McpMessage(TypedDict):
+    """A message of JSON-RPC; one without `id` is not answered."""
+
+    jsonrpc: Literal["2.0"]
+    id: NotRequired[MessageId]
+    method: Annotated[str, Field(description="What is asked", examples=["tools/call"])]
+    params: NotRequired[dict[str, Any]]
+
+
+class McpError(TypedDict):
+    """What is wrong with a message, or with the request that brought it."""
+
+    code: int
+    message: str
+    data: NotRequired[Any]
+
+
+class McpAnswer(TypedDict):
+    """The answer to a message: its result, or what is wrong with it."""
+
+    jsonrpc: Literal["2.0"]
+    id: str | int | None
+    result: NotRequired[dict[str, Any]]
+    error: NotRequired[McpError]

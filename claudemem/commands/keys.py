@@ -1,23 +1,21 @@
-"""`claudemem api-key …`: make, list and revoke API keys."""
+"""`claudemem api-key …`, and `keys …`: make, list, revoke and change API keys."""
 
-import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from claudemem.commands import BY_OPERATOR, load_django
+from claudemem.commands.keys_rotate import iso, rotate, show
 from observations import scopes
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from observations.models import ApiKey
 
 
 @click.group
 def api_key() -> None:
-    """Make, list and revoke API keys."""
+    """Make, list, revoke and rotate API keys."""
 
 
 @api_key.command
@@ -53,7 +51,7 @@ def create(
     minted = keys.create(
         name, wanted, team=owner, project=about, expires_at=end, origin=BY_OPERATOR
     )
-    _show(
+    show(
         {
             "id": minted.key.id,
             "key": minted.raw,
@@ -61,7 +59,7 @@ def create(
             "teamId": minted.key.team_id,
             "projectId": minted.key.project_id,
             "scopes": minted.key.scopes,
-            "expiresAt": _iso(end),
+            "expiresAt": iso(end),
         }
     )
 
@@ -82,7 +80,7 @@ def list_keys(team_id: str | None, limit: int, offset: int, active: bool) -> Non
     rows = keys.listed(team_id=team_id, active=active)[offset : offset + limit]
     listed = [_entry(row, keys.status(row, now)) for row in rows]
     page = {"teamId": team_id, "limit": limit, "offset": offset, "count": len(listed)}
-    _show({**page, "keys": listed})
+    show({**page, "keys": listed})
 
 
 @api_key.command
@@ -93,7 +91,41 @@ def revoke(key_id: str) -> None:
     from observations import keys
 
     keys.revoke(key_id, origin=BY_OPERATOR)
-    _show({"id": key_id, "status": "revoked"})
+    show({"id": key_id, "status": "revoked"})
+
+
+@api_key.command(short_help="Give a key other scopes.")
+@click.argument("key_id", metavar="ID")
+@click.option(
+    "--scope",
+    "--scopes",
+    "scope",
+    default=f"{scopes.MEMORIES_READ},{scopes.MEMORIES_WRITE}",
+    show_default=True,
+    help=f"Comma-separated, of: {', '.join(scopes.KNOWN)}.",
+)
+def migrate_scopes(key_id: str, scope: str) -> None:
+    """Give a key these scopes in place of those that it has, from the next request on."""
+    load_django()
+    from observations import keys
+
+    key = keys.migrate_scopes(key_id, scopes.parse(scope), origin=BY_OPERATOR)
+    show({"id": key.id, "scopes": key.scopes, "status": "scopes-migrated"})
+
+
+api_key.add_command(rotate)
+
+
+@click.group("keys", hidden=True, invoke_without_command=True)
+@click.pass_context
+def keys_group(context: click.Context) -> None:
+    """The same as `api-key`; alone, list the keys that work."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_keys, team_id=None, limit=100, offset=0, active=True)
+
+
+for _each in api_key.commands.values():
+    keys_group.add_command(_each)
 
 
 def _entry(row: "ApiKey", status: str) -> dict[str, Any]:
@@ -104,16 +136,7 @@ def _entry(row: "ApiKey", status: str) -> dict[str, Any]:
         "projectId": row.project_id,
         "scopes": row.scopes,
         "status": status,
-        # Not tracked: it would be a write at every request.
-        "lastUsedAt": None,
-        "expiresAt": _iso(row.expires_at),
-        "createdAt": _iso(row.created_at),
+        "lastUsedAt": iso(row.last_used_at),
+        "expiresAt": iso(row.expires_at),
+        "createdAt": iso(row.created_at),
     }
-
-
-def _iso(moment: "datetime | None") -> str | None:
-    return None if moment is None else moment.isoformat(timespec="milliseconds")
-
-
-def _show(data: dict[str, Any]) -> None:
-    click.echo(json.dumps(data, indent=2))

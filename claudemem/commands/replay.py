@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from claudemem.commands import data_directory
 from claudemem.commands.client import Server, payloads
 
 
@@ -62,9 +63,12 @@ def replay(files: tuple[Path, ...], url: str | None, key: str) -> None:
 
 def local_url() -> str:
     """Where the server of this data directory listens, or would."""
-    from claudemem import listening, settings, statefile
+    from claudemem import statefile
 
-    state = statefile.read(settings.DATA_DIR.root)
+    state = statefile.read(data_directory().root)
     if state is not None and state.supervisor.alive:
         return state.url
+    # Only now: whoever starts in a moment has no time for settings.
+    from claudemem import listening, settings
+
     return listening.url(settings.HOST, settings.PORT)

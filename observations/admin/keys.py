@@ -82,7 +82,8 @@ class KeyAdmin(Scoped[ApiKey]):
     """Keys, newest first."""
 
     list_display = (
-        "name", "shown_status", "team", "project", "what_for", "expires_at", "created_at",
+        "name", "shown_status", "team", "project", "what_for", "last_used_at", "expires_at",
+        "created_at",
     )  # fmt: skip
     list_filter = (TeamFilter,)
     list_select_related = ("team", "project")
@@ -91,8 +92,8 @@ class KeyAdmin(Scoped[ApiKey]):
     actions = ("revoke_keys",)
     of_new = ("name", "team", "project", "scopes", "expires_at")
     of_made = (
-        "name", "team", "project", "what_for", "expires_at", "shown_status", "revoked_at",
-        "created_at", "id",
+        "name", "team", "project", "what_for", "expires_at", "shown_status", "last_used_at",
+        "revoked_at", "created_at", "id",
     )  # fmt: skip
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:

@@ -1,9 +1,13 @@
 import json
+import stat
+from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from django.utils import timezone
 
+from claudemem import settingsfile
 from claudemem.cli import cli
 from observations import keys
 from observations.models import ApiKey, AuditEntry, Project, Team
@@ -111,3 +115,131 @@ def test_keys_that_the_command_line_makes_and_revokes_are_entered_in_the_audit()
         assert (row.resource_id, row.actor_id) == (made["id"], "system:server-cli")
         assert row.details["source"] == "cli_operator"
         assert made["key"] not in str(row.details)
+
+
+# --- rotated, given other scopes, called as claude-mem's -----------------------------------------
+
+HELD = "CLAUDE_MEM_SERVER_API_KEY"
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The settings file of a data directory that commands use."""
+    monkeypatch.setenv("CLAUDE_MEM_DATA_DIR", str(tmp_path))
+    return tmp_path / "settings.json"
+
+
+def test_a_key_that_is_rotated_goes_on_for_the_grace(file: Path) -> None:
+    made = told("api-key", "create", "--name", "ci", "--team", "acme", "--scope", "events:write")
+    new = told("api-key", "rotate", made["id"], "--grace", "2h")
+    assert new["rotated"] is True
+    assert (new["name"], new["teamId"], new["projectId"], new["scopes"]) == (
+        "ci", made["teamId"], None, ["events:write"],
+    )  # fmt: skip
+    assert new["replaces"]["id"] == made["id"]
+    for raw in (made["key"], new["key"]):
+        assert keys.authenticate(raw)
+    assert new["settingsPath"] is None
+    assert not file.exists()
+
+
+def test_the_key_of_the_settings_file_is_replaced_where_it_is_kept(file: Path) -> None:
+    made = told("api-key", "create")
+    file.write_text(json.dumps({"env": {HELD: made["key"], "OTHER": 1}}))
+    file.chmod(0o644)
+    new = told("keys", "rotate", "--grace", "0")
+    held = json.loads(file.read_text())["env"]
+    assert held == {
+        HELD: new["key"], "OTHER": 1, "CLAUDE_MEM_SERVER_PROJECT_ID": made["projectId"],
+    }  # fmt: skip
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert new["settingsPath"] == str(file)
+    assert keys.authenticate(made["key"]) is None
+    assert told("server", "keys", "rotate")["replaces"]["id"] == new["apiKeyId"]
+
+
+def test_another_key_leaves_the_settings_file_alone(file: Path) -> None:
+    kept, other = told("api-key", "create"), told("api-key", "create")
+    file.write_text(json.dumps({HELD: kept["key"]}))
+    assert told("api-key", "rotate", other["id"])["settingsPath"] is None
+    assert json.loads(file.read_text()) == {HELD: kept["key"]}
+
+
+@pytest.mark.parametrize("content", [None, "{}", f'{{"{HELD}": "another server\'s"}}'])
+def test_without_a_key_of_ours_in_the_file_one_must_be_named(
+    file: Path, content: str | None
+) -> None:
+    if content:
+        file.write_text(content)
+    result = run("keys", "rotate")
+    assert result.exit_code == 1
+    assert "name the id of one" in result.stderr
+    assert not ApiKey.objects.exists()
+
+
+def test_a_file_that_cannot_be_read_stops_it_before_anything_is_made(file: Path) -> None:
+    made = told("api-key", "create")
+    file.write_text("{")
+    assert run("api-key", "rotate", made["id"]).exit_code == 1
+    assert ApiKey.objects.count() == 1
+
+
+def test_a_key_that_cannot_be_kept_is_shown_all_the_same(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = told("api-key", "create")
+    file.write_text(json.dumps({HELD: made["key"]}))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(settingsfile, "write", full)
+    result = run("keys", "rotate")
+    assert result.exit_code == 1
+    assert "could not be kept" in result.stderr
+    new = json.loads(result.stdout)
+    assert keys.authenticate(new["key"])
+    assert new["settingsPath"] is None
+
+
+def test_who_has_the_key_in_the_environment_is_warned(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = told("api-key", "create")
+    file.write_text(json.dumps({HELD: made["key"]}))
+    monkeypatch.setenv(HELD, made["key"])
+    assert "set in the environment" in run("keys", "rotate").stderr
+
+
+@pytest.mark.parametrize("grace", ["soon", "1", "-1h", "1h30m", "366d", "", "9999999999s"])
+def test_a_grace_that_is_no_time_is_refused(file: Path, grace: str) -> None:
+    made = told("api-key", "create")
+    assert run("api-key", "rotate", made["id"], "--grace", grace).exit_code == 2
+    assert ApiKey.objects.count() == 1
+
+
+def test_a_key_is_given_other_scopes() -> None:
+    made = told("api-key", "create", "--scope", "events:write,sessions:write")
+    assert told("server", "api-key", "migrate-scopes", made["id"]) == {
+        "id": made["id"],
+        "scopes": ["memories:read", "memories:write"],
+        "status": "scopes-migrated",
+    }
+    assert told("keys", "migrate-scopes", made["id"], "--scope", "*")["scopes"] == ["*"]
+    for wrong in (["nonsense"], [made["id"], "--scope", "root"]):
+        assert run("api-key", "migrate-scopes", *wrong).exit_code == 1
+
+
+def test_keys_alone_lists_those_that_work_with_their_last_use() -> None:
+    made = told("api-key", "create")
+    told("api-key", "revoke", told("api-key", "create")["id"])
+    ApiKey.objects.update(last_used_at=timezone.now())
+    for alone in (["keys"], ["server", "keys"]):
+        (listed,) = told(*alone)["keys"]
+        assert listed["id"] == made["id"]
+        assert listed["lastUsedAt"]
+
+
+def test_a_command_of_the_server_that_is_unknown_fails() -> None:
+    assert run("server", "fly").exit_code == 2
+    assert told("server", "api-key", "create")["key"]

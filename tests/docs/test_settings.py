@@ -50,7 +50,7 @@ def read_by_commands() -> set[str]:
     return {
         found
         for module in COMMANDS.glob("*.py")
-        for found in re.findall(r'envvar="(\w+)"', module.read_text())
+        for found in re.findall(r'"(CLAUDE_MEM_\w+)"', module.read_text())
     }
 
 

@@ -1,6 +1,7 @@
 """From events to stored observations, through the real runner and the offline provider."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,18 @@ def test_a_recording_becomes_observations_and_one_summary(
     summary = Observation.objects.get(kind="summary")
     assert summary.content.startswith("Request: ")
     assert Session.objects.get().last_generated_at
+
+
+def test_what_a_key_had_queued_is_worked_when_it_was_rotated_or_revoked(
+    project: Project, sent: list[tuple[str, str]]
+) -> None:
+    for end in (lambda key_id: keys.rotate(key_id, timedelta()), keys.revoke):
+        key = keys.create("hook", ["events:write"], team=project.team, project=project).key
+        asked = {"api_key_id": key.id, "source": "http"}
+        ingest.capture_hook(project.team_id, project.id, tool(len(sent)), origin=asked)
+        end(key.id)
+    work(sent)
+    assert [job.state for job in GenerationJob.objects.all()] == ["completed"] * 2
 
 
 def test_an_observation_belongs_to_the_job_of_the_first_event_that_it_cites(

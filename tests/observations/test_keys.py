@@ -10,7 +10,7 @@ from django.utils import timezone
 from observations import keys
 from observations.errors import Forbidden, InvalidInput, NotFound
 from observations.keys import Principal
-from observations.models import ApiKey, Project, Team
+from observations.models import ApiKey, AuditEntry, Project, Team
 from queueing import direct
 
 READ = ("memories:read",)
@@ -146,3 +146,89 @@ def test_a_project_of_another_team_is_refused(project: Project) -> None:
     with pytest.raises(Forbidden, match="another team"):
         keys.tenant("acme", project.id)
     assert not Team.objects.filter(name="acme").exists()
+
+
+# --- handed on, rotated, given other scopes ------------------------------------------------------
+
+
+def test_a_key_that_is_rotated_is_followed_by_one_like_it(project: Project) -> None:
+    old = keys.create("ci", READ, team=project.team, project=project)
+    new = keys.rotate(old.key.id, timedelta(hours=1))
+    assert new.raw != old.raw
+    assert (new.key.name, new.key.scopes, new.key.team, new.key.project, new.key.expires_at) == (
+        "ci", ["memories:read"], project.team, project, None,
+    )  # fmt: skip
+    for minted in (old, new):
+        assert keys.authenticate(minted.raw)
+    old.key.refresh_from_db()
+    assert old.key.expires_at is not None
+    assert timedelta(minutes=59) < old.key.expires_at - timezone.now() <= timedelta(hours=1)
+
+
+def test_without_a_grace_the_former_key_ends_at_once(team: Team) -> None:
+    old = keys.create("ci", READ, team=team)
+    new = keys.rotate(old.key.id, timedelta())
+    assert keys.authenticate(old.raw) is None
+    assert keys.authenticate(new.raw)
+
+
+def test_a_key_that_follows_works_as_long_as_the_former_was_made_to(team: Team) -> None:
+    old = keys.create("ci", READ, team=team, expires_at=timezone.now() + timedelta(days=90))
+    ApiKey.objects.update(
+        created_at=timezone.now() - timedelta(days=89),
+        expires_at=timezone.now() + timedelta(days=1),
+    )
+    ends = ApiKey.objects.get().expires_at
+    new = keys.rotate(old.key.id, timedelta(days=7)).key
+    assert new.expires_at is not None
+    lifetime = new.expires_at - timezone.now()
+    assert timedelta(days=89, hours=23) < lifetime <= timedelta(days=90)
+    # A grace is no extension.
+    assert ApiKey.objects.get(pk=old.key.id).expires_at == ends
+
+
+def test_what_does_not_work_is_not_rotated(team: Team) -> None:
+    revoked = keys.create("a", READ, team=team).key.id
+    keys.revoke(revoked)
+    expired = keys.create("b", READ, team=team, expires_at=timezone.now()).key.id
+    for key_id in (revoked, expired, "nonsense"):
+        with pytest.raises(NotFound, match=key_id):
+            keys.rotate(key_id, timedelta())
+    assert ApiKey.objects.count() == 2
+
+
+def test_rotation_and_other_scopes_are_in_the_audit(team: Team) -> None:
+    old = keys.create("ci", READ, team=team).key
+    new = keys.rotate(old.id, timedelta()).key
+    keys.migrate_scopes(new.id, ["memories:read", "memories:write"])
+    rotated = AuditEntry.objects.get(action="api_key.rotate")
+    assert (rotated.resource_id, rotated.details["replacedBy"]) == (old.id, new.id)
+    changed = AuditEntry.objects.get(action="api_key.migrate_scopes")
+    assert changed.details["previousScopes"] == ["memories:read"]
+    assert changed.details["scopes"] == ["memories:read", "memories:write"]
+    assert AuditEntry.objects.filter(action="api_key.create").count() == 2
+
+
+def test_other_scopes_hold_from_the_next_request_on(team: Team) -> None:
+    minted = keys.create("hook", ["events:write"], team=team)
+    keys.migrate_scopes(minted.key.id, ["memories:read"])
+    principal = keys.authenticate(minted.raw)
+    assert principal
+    assert principal.scopes == {"memories:read"}
+    with pytest.raises(NotFound, match="nonsense"):
+        keys.migrate_scopes("nonsense", ["*"])
+
+
+def test_what_the_index_takes_for_equal_is_compared_all_the_same(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = ("id", team.id, None, ["*"], "0" * 64)
+    monkeypatch.setattr(direct, "fetch", lambda *_: [row])
+    assert keys.authenticate("not the one") is None
+
+
+def test_who_needs_no_key_works_in_the_default_project_and_is_nobodys_key(db: None) -> None:
+    nobody = keys.unkeyed()
+    team, project = keys.default_tenant()
+    assert (nobody.api_key_id, nobody.team_id, nobody.project_id) == (None, team.id, project.id)
+    assert keys.unkeyed() == nobody

@@ -14,6 +14,9 @@ NEEDS = [
     scopes.WRITE_EVENTS,
     scopes.WRITE_SESSIONS,
     scopes.WRITE_MEMORY,
+    scopes.WRITE_PROJECTS,
+    scopes.MANAGE_KEYS,
+    scopes.READ_AUDIT,
 ]
 
 
@@ -39,6 +42,16 @@ def test_the_four_scopes_of_hooks_grant_what_hooks_do_and_no_more() -> None:
         scopes.WRITE_EVENTS,
         scopes.WRITE_SESSIONS,
     ]
+
+
+def test_what_stores_or_changes_something_is_told_from_what_reads() -> None:
+    writing = [need for need in NEEDS if scopes.writes(need)]
+    assert {scopes.WRITE_EVENTS, scopes.WRITE_SESSIONS, scopes.MANAGE_KEYS} <= set(writing)
+    assert not {scopes.READ_MEMORY, scopes.READ_JOBS, scopes.READ_AUDIT} & set(writing)
+
+
+def test_who_needs_no_key_may_do_whatever_a_route_asks_for() -> None:
+    assert all(scopes.allows(scopes.OF_UNKEYED, need) for need in NEEDS)
 
 
 def test_writing_does_not_imply_reading_nor_admin_either() -> None:

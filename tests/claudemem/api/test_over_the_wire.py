@@ -161,6 +161,17 @@ def test_health_says_what_is_missing_and_readiness_that_events_are_taken(server:
         assert health.json()["queue"]["redis"]["status"] == "error"
 
 
+def test_a_use_of_a_key_is_known_soon_and_the_key_that_is_handed_on_works(server: Server) -> None:
+    with server.client(Authorization=f"Bearer {server.key}") as client:
+        made = client.post("/v1/keys", json={"label": "wire"}).json()
+        assert made["mcpUrl"] == f"{server.url}/v1/mcp"
+        with server.client(Authorization=f"Bearer {made['apiKey']}") as reader:
+            assert reader.get("/v1/jobs").status_code == 200
+        about = f"/v1/keys/{made['id']}"
+        until(lambda: client.get(about).json()["key"]["lastUsedAt"])
+        assert client.delete(about).json()["status"] == "revoked"
+
+
 def _event(server: Server, text: str) -> dict[str, Any]:
     return {
         "projectId": server.project_id,

@@ -1,0 +1,70 @@
+"""`claudemem mcp`: memory for agents that start a program and speak MCP with it."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from claudemem.commands import data_directory
+
+if TYPE_CHECKING:
+    from claudemem.kept import Said
+
+# The second of each is what older installers wrote.
+_URL = ["CLAUDE_MEM_SERVER_URL", "CLAUDE_MEM_SERVER_BETA_URL"]
+_KEY = ["CLAUDE_MEM_SERVER_API_KEY", "CLAUDE_MEM_SERVER_BETA_API_KEY"]
+_PROJECT = ["CLAUDE_MEM_SERVER_PROJECT_ID", "CLAUDE_MEM_SERVER_BETA_PROJECT_ID"]
+
+
+@click.command(short_help="Serve memory to an agent over MCP.")
+@click.option(
+    "--url",
+    envvar=_URL,
+    help="The server; the local one if absent.",
+)
+@click.option(
+    "--key",
+    envvar=_KEY,
+    help="An API key with memories:read, and memories:write for what changes memory.",
+)
+@click.option(
+    "--project",
+    envvar=_PROJECT,
+    help="The project, by id or name, that is meant where an agent names none.",
+)
+def mcp(url: str | None, key: str | None, project: str | None) -> None:
+    """Speak MCP on standard input and output, for agents that start a program.
+
+    Its tools are those of a server, which is asked at each call and may be started later.
+    """
+    from claudemem import settingsfile
+    from claudemem.mcp import remote, stdio
+
+    file = data_directory().settings
+
+    def place() -> remote.Place:
+        said = settingsfile.read(file).said
+        return remote.Place(
+            url or _first(said, _URL) or _local(),
+            key or _first(said, _KEY),
+            project or _first(said, _PROJECT),
+        )
+
+    stdio.serve(remote.Remote(place))
+
+
+def _first(said: "Mapping[str, Said]", names: Sequence[str]) -> str:
+    return next((said[name].text for name in names if name in said and said[name].text), "")
+
+
+def _local() -> str:
+    """Where the server of the data directory is, or would be. Raises Unplaced."""
+    from django.core.exceptions import ImproperlyConfigured
+
+    from claudemem.commands.replay import local_url
+    from claudemem.mcp.remote import Unplaced
+
+    try:
+        return local_url()
+    except ImproperlyConfigured as error:
+        raise Unplaced(f"the settings of this installation cannot be used: {error}") from error
