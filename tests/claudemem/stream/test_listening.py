@@ -6,7 +6,7 @@ import pytest
 
 from claudemem.api.stream import Cursor, Wish
 from claudemem.stream.items import Item
-from claudemem.stream.listening import MOST_WAITING, Listener, covers
+from claudemem.stream.listening import MOST_WAITING, PIECE, Listener, covers
 from observations.journal import Place
 from observations.keys import Principal
 
@@ -44,6 +44,16 @@ def test_what_waits_is_given_together_and_a_beat_only_where_nothing_does() -> No
         return [first, await listener.next()]
 
     assert asyncio.run(listen()) == [b"ab", b"beat"]
+
+
+def test_much_goes_out_in_pieces() -> None:
+    async def listen() -> list[int]:
+        listener = Listener(wish())
+        for _ in range(5):
+            listener.put(b"x" * (PIECE // 2))
+        return [len(await listener.next()) for _ in range(3)]
+
+    assert asyncio.run(listen()) == [PIECE, PIECE, PIECE // 2]
 
 
 def test_one_for_whom_too_much_waits_is_ended() -> None:
