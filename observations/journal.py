@@ -19,9 +19,11 @@ import orjson
 from observations import entries
 from queueing import direct
 
+UPDATED, PURGED = "observation.updated", "project.memory_purged"
 FOLLOWED = (
     entries.EVENT_RECEIVED, entries.BATCH_RECEIVED, entries.MEMORY_WRITE,
-    entries.OBSERVATION_CREATED, entries.OBSERVATION_DELETED, entries.JOB_PROCESSING,
+    entries.OBSERVATION_CREATED, entries.OBSERVATION_DELETED, UPDATED, PURGED,
+    entries.JOB_PROCESSING,
     entries.JOB_COMPLETED, entries.JOB_STALLED, entries.JOB_FAILED, entries.JOB_RETRIED,
     entries.JOB_CANCELLED,
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import MutableMapping
+from contextlib import suppress
 from functools import cache
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -82,7 +83,9 @@ async def _serve(hub: Hub, asked: _Asked, receive: Any, send: Any) -> None:
         leaving.cancel()
         hub.leave(listener)
     if telling.done() and not telling.cancelled():
-        telling.result()
+        # Without the database it comes back, and is told of that.
+        with suppress(*looking.AWAY):
+            telling.result()
     await send({"type": "http.response.body", "body": b""})
 
 
@@ -93,6 +96,8 @@ async def _await_end(receive: Any) -> None:
 
 async def _tell(hub: Hub, listener: Listener, cursor: Cursor | None, send: Any) -> None:
     await _write(send, RETRY.encode())
+    if hub.is_closing:
+        return
     if cursor is not None and not await hub.ask(journal.holds, cursor.place):
         await _write(send, items.frame("reset", {"reason": "what came after it may be gone"}))
         cursor = None
@@ -113,7 +118,7 @@ async def _catch_up(hub: Hub, listener: Listener, cursor: Cursor, send: Any) -> 
     after = cursor.place if cursor.seen is None else Place(cursor.place.number - 1)
     while True:
         upto = await hub.place(listener, cursor.place.number)
-        page = await hub.ask(looking.page, after, upto, wish.team_id, wish.project_id)
+        page = await hub.ask(looking.page, after, upto, [wish.team_id], wish.project_id)
         told = [one for one in page.items if covers(wish, one) and not cursor.covers(one.cursor)]
         if told:
             await _write(send, b"".join(one.frame for one in told))

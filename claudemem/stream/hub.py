@@ -64,6 +64,11 @@ class Hub:
         """Whether nobody else may listen."""
         return len(self._entered) >= MOST_LISTENERS
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether the web ends, and every stream with it."""
+        return self._closing.is_set()
+
     async def ask(self, question: Any, *given: Any) -> Any:
         """What `question` answers in a thread."""
         return await self._in(self._askers, question, *given)
@@ -117,7 +122,7 @@ class Hub:
         while not self._closing.is_set():
             try:
                 await self._step()
-                pause = LOOK_SECONDS
+                pause = 0.0 if self._look.has_more else LOOK_SECONDS
             except looking.AWAY as error:
                 self._miss(error)
                 pause = AWAY_SECONDS

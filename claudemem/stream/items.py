@@ -9,7 +9,7 @@ import orjson
 from claudemem.api import entities
 from claudemem.api.answers import epoch
 from claudemem.api.stream import EVENT, JOB, OBSERVATION, SUMMARY, Cursor
-from observations import entries
+from observations import entries, journal
 from observations.journal import Line
 from observations.models import Event, Observation
 from queueing.models import GenerationJob
@@ -23,6 +23,10 @@ _JOBS: Final = {
     entries.JOB_CANCELLED: "cancelled",
 }
 _DEFERRED = ("payload", "metadata", "removed")
+
+
+# What is gone, one by one or with all that its project remembered.
+_ENDS: Final = {entries.OBSERVATION_DELETED: "deleted", journal.PURGED: "purged"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +89,14 @@ def _told(
         source = line.details.get("sourceId")
         data = _job(line, line.project_id, line.resource_id, _JOBS[line.action], source)
         yield _Told(JOB, line.project_id, data)
-    elif line.action == entries.OBSERVATION_DELETED:
-        gone = {"change": "deleted", "id": line.resource_id, "projectId": line.project_id,
+    elif line.action in _ENDS:
+        gone = {"change": _ENDS[line.action], "id": line.resource_id, "projectId": line.project_id,
                 "teamId": line.team_id}  # fmt: skip
         yield _Told(OBSERVATION, line.project_id, gone)
     elif row := observations.get(line.resource_id or ""):
         sort = SUMMARY if row.kind == "summary" else OBSERVATION
-        yield _Told(sort, row.project_id, {"change": "created", **entities.observation(row)})
+        change = "changed" if line.action == journal.UPDATED else "created"
+        yield _Told(sort, row.project_id, {"change": change, **entities.observation(row)})
 
 
 def _event_ids(line: Line) -> list[str]:
@@ -113,7 +118,7 @@ def _events(lines: Sequence[Line]) -> dict[str, Event]:
 
 
 def _observations(lines: Sequence[Line]) -> dict[str, Observation]:
-    made = (entries.MEMORY_WRITE, entries.OBSERVATION_CREATED)
+    made = (entries.MEMORY_WRITE, entries.OBSERVATION_CREATED, journal.UPDATED)
     ids = [line.resource_id for line in lines if line.action in made and line.resource_id]
     return {row.id: row for row in Observation.objects.filter(id__in=ids)} if ids else {}
 

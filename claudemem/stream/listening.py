@@ -7,8 +7,11 @@ from typing import Final
 from claudemem.api.stream import Wish
 from claudemem.stream.items import Item
 
-# So many bytes wait for a listener at most: one that is slower is ended, and comes back.
-MOST_WAITING: Final = 256 * 1024
+# So many bytes wait for a listener at most: one that is slower is ended, and comes back. They are
+# the same bytes for all who hear of the same.
+MOST_WAITING: Final = 1024 * 1024
+# So many go out at once, and not many more.
+PIECE: Final = 32 * 1024
 
 
 def covers(wish: Wish, item: Item) -> bool:
@@ -54,10 +57,14 @@ class Listener:
             self.telling.cancel()
 
     async def next(self) -> bytes:
-        """All that waits, once something does."""
+        """What waits, or the first piece of that, once something does."""
         await self._some.wait()
-        self._some.clear()
-        told = b"".join(self._frames)
-        self._frames.clear()
-        self._size = 0
-        return told
+        told: list[bytes] = []
+        size = 0
+        while self._frames and size < PIECE:
+            told.append(self._frames.popleft())
+            size += len(told[-1])
+        self._size -= size
+        if not self._frames:
+            self._some.clear()
+        return b"".join(told)

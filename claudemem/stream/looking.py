@@ -1,7 +1,7 @@
 """What is asked of the database for all who listen, in threads: nothing here knows who they are."""
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -13,7 +13,7 @@ from claudemem.stream import items
 from claudemem.stream.items import Item
 from observations import journal
 from observations.errors import StorageAway
-from observations.journal import Horizon, Place
+from observations.journal import Horizon, Line, Place
 from observations.models import ApiKey
 from queueing import states
 from queueing.models import GenerationJob
@@ -21,6 +21,8 @@ from queueing.models import GenerationJob
 AWAY: Final = (OperationalError, InterfaceError, InternalError, StorageAway)
 # So many entries are read at once.
 PAGE: Final = 200
+# A batch is one entry, and may hold 500 events.
+MOST_EVENTS: Final = 500
 
 Depths = dict[tuple[str, str], dict[str, dict[str, int]]]
 
@@ -35,11 +37,16 @@ class Page:
 
 
 class Look:
-    """Follows the journal from where it is settled at the first look."""
+    """Follows the journal from where it is settled at the first look.
+
+    `has_more` says that a look has left something for the next one, which need not wait.
+    """
 
     def __init__(self) -> None:
+        self.has_more = False
         self._horizon = Horizon()
         self._at: Place | None = None
+        self._settled = Place()
         self._sure = time.monotonic()
 
     @property
@@ -48,33 +55,39 @@ class Look:
         return time.monotonic() - self._sure
 
     def take(self, teams: Collection[str]) -> tuple[Place | None, list[Item]]:
-        """How far the journal is settled, and the items of `teams` since the last time.
+        """A place in the journal, and the items of `teams` up to there since the last look.
 
         None for a place as long as nothing is known of it.
         """
         began, settled = time.monotonic(), self._horizon.look()
-        if settled is None:
+        if settled is not None:
+            self._sure, self._settled = began, settled
+            self._at = self._at or settled
+        if self._at is None or self._at == self._settled:
             return self._at, []
-        self._sure = began
-        if settled == self._at:
-            return settled, []
-        found = [] if self._at is None else list(_between(self._at, settled, teams))
-        self._at = settled
-        return settled, found
+        found = page(self._at, self._settled, teams)
+        self._at, self.has_more = found.place, not found.whole
+        return found.place, found.items
 
 
-def _between(after: Place, upto: Place, teams: Collection[str]) -> Iterator[Item]:
-    number = after.number
-    while lines := journal.read(number, upto.number, teams, PAGE):
-        yield from items.of(lines)
-        number = lines[-1].place.number
-
-
-def page(after: Place, upto: Place, team_id: str, project_id: str | None) -> Page:
-    """What a listener missed that comes back: the first part of it, after an entry."""
-    lines = journal.read(after.number, upto.number, [team_id], PAGE, project_id)
-    whole = len(lines) < PAGE
+def page(after: Place, upto: Place, teams: Collection[str], project_id: str | None = None) -> Page:
+    """The first part of what is told of `teams`, or of one project, between two entries."""
+    read = journal.read(after.number, upto.number, teams, PAGE, project_id)
+    lines = _few(read)
+    whole = len(read) < PAGE and len(lines) == len(read)
     return Page(items.of(lines), upto if whole else lines[-1].place, whole)
+
+
+def _few(lines: Sequence[Line]) -> list[Line]:
+    """The first of them, with not many more than MOST_EVENTS events; one at least."""
+    few: list[Line] = []
+    events = 0
+    for line in lines:
+        if events >= MOST_EVENTS:
+            break
+        few.append(line)
+        events += len(line.details.get("eventIds", ()))
+    return few
 
 
 def depths(teams: Collection[str]) -> Depths:

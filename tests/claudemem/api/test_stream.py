@@ -243,7 +243,7 @@ def test_the_commands_of_the_pages_are_answered(server: Server, client: httpx.Cl
 
 def _curl(server: Server, client: httpx.Client, command: str) -> None:
     command = command.replace("http://127.0.0.1:37877", server.url)
-    given = {**os.environ, "CLAUDE_MEM_KEY": server.key}
+    given = {**os.environ, "KEY": server.key}
     with subprocess.Popen(
         ["sh", "-c", f"exec {command}"], env=given, stdout=subprocess.PIPE, text=True
     ) as told:
