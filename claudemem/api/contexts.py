@@ -18,12 +18,12 @@ from claudemem.api.documents import Media, says
 from claudemem.api.here import NAMELESS, READ, Names
 from claudemem.api.shapes import Body, Whole, Word
 from observations import briefing, context_page, modes, recall
-from observations.context_page import Layout
+from observations.context_page import Briefing, Layout
 from observations.modes import Mode
 from observations.search import Filters
 from queueing import pauses
 
-router = Router(tags=["claude-mem"])
+router = Router(tags=["compat"])
 
 MOST_SEMANTIC, USUAL_SEMANTIC = 20, 5
 PAGE = Media("text/plain; charset=utf-8")
@@ -52,22 +52,13 @@ class Inject(TypedDict, total=False):
 )
 def inject(request: Call) -> HttpResponse:
     """What a session of these projects begins with, as text; the last project is its own."""
-    asked = here.asked(request, here.names(request))
-    layout = layout_in_force()
-    told = briefing.briefing(
-        asked.place,
-        title=asked.title,
-        mode=mode(),
-        layout=layout,
-        full=_flag(request, "full"),
-        platform_source=request.GET.get("platformSource") or None,
-        warning=_warning(),
-    )
+    layout, zone = layout_in_force(), settings.TIMEZONE
+    told = _briefing(request, layout)
     ids = [each.item.id for each in told.observations]
     audited.shown_ids(request, "inject", ids, project_id=request.auth.project_id)
-    colours, zone = _flag(request, "colors"), settings.TIMEZONE
+    colours = _flag(request, "colors")
     text = context_page.page(told, layout, now=timezone.now(), zone=zone, colours=colours)
-    return HttpResponse(text, content_type="text/plain; charset=utf-8")
+    return HttpResponse(text, content_type=PAGE.type)
 
 
 class SemanticBody(Body):
@@ -97,6 +88,19 @@ def semantic(request: Call) -> Answer[wire.Semantic]:
     audited.shown(request, "semantic", found, project_id=request.auth.project_id, limit=limit)
     text = context_page.excerpts(recall.items(found), settings.TIMEZONE)
     return Answer({"context": text, "count": len(found)})
+
+
+def _briefing(request: Call, layout: Layout) -> Briefing:
+    asked = here.asked(request, here.names(request))
+    return briefing.briefing(
+        asked.place,
+        title=asked.title,
+        mode=mode(),
+        layout=layout,
+        full=_flag(request, "full"),
+        platform_source=request.GET.get("platformSource") or None,
+        warning=_warning(),
+    )
 
 
 def layout_in_force() -> Layout:
