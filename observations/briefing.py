@@ -18,8 +18,8 @@ from observations.modes import Mode
 from observations.search import Filters
 
 SUMMARY = "summary"
-# `full` tells of everything; this is more than anybody reads.
-EVERYTHING = 999_999
+# `full` tells of everything; this is many times what a context holds, and fits into memory.
+EVERYTHING = 10_000
 # Of so many observations that name a file of that name it is looked which file it is.
 MOST_LOOKED_AT = 500
 _SAID = ("Stop", "assistant_message")

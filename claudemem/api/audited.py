@@ -7,6 +7,9 @@ from claudemem.api.calls import Call, origin
 from observations import entries, readings
 from observations.models import Observation
 
+# An answer of thousands is told by its first ones: an entry is kept for a year.
+MOST_IDS = 500
+
 
 def shown(
     request: Call,
@@ -32,7 +35,7 @@ def shown_ids(
     **details: Any,
 ) -> None:
     """Enter that the caller is about to be shown the observations with these ids."""
-    told = {"resultCount": len(ids), "observationIds": list(ids), **details}
+    told = {"resultCount": len(ids), "observationIds": list(ids[:MOST_IDS]), **details}
     _record(request, mode, project_id, resource_id=resource_id, **told)
 
 

@@ -19,7 +19,7 @@ from observations.errors import NotFound
 from observations.identity import platform
 from observations.worker_hooks import Caller, Run
 
-router = Router(tags=["claude-mem"])
+router = Router(tags=["compat"])
 
 # A number that JavaScript takes for an integer.
 _SAFE_BITS = 53
@@ -46,7 +46,6 @@ class InitBody(HookBody):
     """What the user asked for."""
 
     prompt: str | None = None
-    custom_title: Word | None = None
 
 
 class ToolUseBody(HookBody):
@@ -81,8 +80,6 @@ class StopBody(HookBody):
 
 
 INIT, TOOL_USE, STOP = TypeAdapter(InitBody), TypeAdapter(ToolUseBody), TypeAdapter(StopBody)
-
-
 _OF_ONE_PROJECT = (BadRequest,)
 
 

@@ -1,18 +1,24 @@
 """Who may call what claude-mem's worker answered: a key, or a program of this machine without."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from django.conf import settings
 from django.http import HttpRequest
+from pydantic import Field
 
 from claudemem.api import admission, peers
 from claudemem.api.calls import Call, Caller, Needs, team
 from claudemem.api.errors import BadRequest
 from observations import scopes, tenants
 from observations.briefing import Place, place
-from observations.errors import InvalidInput
+from observations.errors import InvalidInput, NotFound
 from observations.keys import Principal
 
+# What a query says of projects.
+Names = Annotated[str, Field(description="Names with commas between; the last is the own one")]
+# Whoever is bound to no project has to name one.
+NAMELESS = (BadRequest, NotFound)
 _OF_WORKER = frozenset({scopes.MEMORIES_READ, scopes.MEMORIES_WRITE})
 
 
@@ -39,6 +45,9 @@ def _of_worker(named: str) -> Principal:
     project = tenants.tenant(None, named).project
     assert project is not None
     return Principal(None, project.team_id, project.id, _OF_WORKER)
+
+
+READ = Here(scopes.READ_MEMORY)
 
 
 def own_project(request: Call, route: str) -> str:
@@ -73,3 +82,8 @@ def names(request: HttpRequest) -> list[str]:
     """The names in `projects` or `project`, each once, in their order."""
     given = request.GET.get("projects", "") or request.GET.get("project", "")
     return list(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
+
+
+def all_of(request: Call) -> list[str]:
+    """The name of all that the caller is bound to; none of a caller that is bound to nothing."""
+    return [request.auth.project_id] if request.auth.project_id else []

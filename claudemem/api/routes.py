@@ -5,6 +5,7 @@ from ninja import NinjaAPI
 from claudemem.api import (
     audit,
     compat,
+    contexts,
     errors,
     events,
     guide,
@@ -44,7 +45,8 @@ NOUNS = (
 for noun in NOUNS:
     api.add_router("/v1", noun.router)
 api.add_router("/api/sessions", compat.router)
-api.add_router("/api", worker.router)
+for old in (contexts, worker):
+    api.add_router("/api", old.router)
 api.add_router("/api/admin", operators.router)
 for open_to_all in (status, guide, reference):
     api.add_router("", open_to_all.router)

@@ -74,6 +74,18 @@ MEANING: Final = {
     "error": "What went wrong, in a word",
     "message": "What went wrong, in a sentence",
     "issues": "What is not as it must be, one each",
+    # clients of claude-mem
+    "cwd": "The directory that the agent works in",
+    "project": "The name of the project, as its client calls it",
+    "prompt": "What the user asked for",
+    "tool_name": "Which tool was used",
+    "tool_input": "What it was asked",
+    "tool_response": "What it answered",
+    "tool_use_id": "Tells this use from others, so that it can be sent again; or `toolUseId`",
+    "last_assistant_message": "What the agent said at the end of the turn",
+    "q": "The prompt, in plain words",
+    "ids": "The numbers of observations, as pages name them",
+    "orderBy": "`date_desc` or `date_asc`",
 }
 
 

@@ -5,8 +5,12 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from claudemem.api.vitals import Dependencies
 from claudemem.api.wire import Epoch, Id, Transport
 
+Count = Annotated[int, Field(ge=0, description="How many there are in the answer")]
+Become = "What became of the call"
+Queued = Annotated[Literal["queued"], Field(description=Become)]
 Number = Annotated[int, Field(description="The number by which pages name an observation")]
 ListText = Annotated[str, Field(description="A list, as JSON text", examples=['["src/app.py"]'])]
 
@@ -28,8 +32,8 @@ class Prompted(TypedDict):
 class Observed(TypedDict):
     """A tool use that is stored, and the job that makes an observation of it."""
 
-    status: Literal["queued"]
-    observationCount: int
+    status: Queued
+    observationCount: Annotated[int, Field(description="Always 1")]
     sessionId: Id
     serverSessionId: Id
     eventId: Id
@@ -40,7 +44,7 @@ class Observed(TypedDict):
 class Summarizing(TypedDict):
     """A session that is at its end, and the job that summarises it."""
 
-    status: Literal["queued"]
+    status: Queued
     sessionId: Id
     serverSessionId: Id
     generationJobId: str
@@ -50,14 +54,14 @@ class Summarizing(TypedDict):
 class Skipped(TypedDict):
     """An end that is no session's, but a subagent's."""
 
-    status: Literal["skipped"]
+    status: Annotated[Literal["skipped"], Field(description=Become)]
     reason: Literal["subagent_context"]
 
 
 class SessionGone(TypedDict):
     """The session was deleted meanwhile."""
 
-    status: Literal["not_found"]
+    status: Annotated[Literal["not_found"], Field(description=Become)]
     reason: Literal["session_not_found"]
 
 
@@ -69,18 +73,18 @@ class Row(TypedDict):
 
     id: Number
     observation_id: Id
-    memory_session_id: str | None
-    project: str
+    memory_session_id: Annotated[str | None, Field(description="The id of its session")]
+    project: Annotated[str, Field(description="What its session belongs to, by its own word")]
     type: str
     title: str | None
-    subtitle: str | None
+    subtitle: Annotated[str | None, Field(description="One sentence about it")]
     narrative: str
     text: None
     facts: ListText
     concepts: ListText
     files_read: ListText
     files_modified: ListText
-    prompt_number: None
+    prompt_number: Annotated[None, Field(description="Not known here")]
     discovery_tokens: Annotated[int, Field(ge=0, description="What the work cost, 0: unknown")]
     created_at: Annotated[str, Field(description="The time of what it is about, as ISO 8601")]
     created_at_epoch: Epoch
@@ -90,15 +94,15 @@ class Semantic(TypedDict):
     """What bears on a prompt, as one text, and how many observations that is."""
 
     context: str
-    count: int
+    count: Count
 
 
 class Rows(TypedDict):
     """A part of the observations, newest first."""
 
-    items: list[Row]
-    hasMore: bool
-    offset: int
+    items: Annotated[list[Row], Field(description="The observations, newest first")]
+    hasMore: Annotated[bool, Field(description="There are more behind them")]
+    offset: Annotated[int, Field(description="How many come before them")]
     limit: int
 
 
@@ -106,7 +110,7 @@ class OfFile(TypedDict):
     """The observations about a file, newest first."""
 
     observations: list[Row]
-    count: int
+    count: Count
 
 
 class Text(TypedDict):
@@ -126,9 +130,9 @@ class FoundRows(TypedDict):
     """What answers a question, best first, for programs."""
 
     observations: list[Row]
-    sessions: list[Any]
-    prompts: list[Any]
-    totalResults: int
+    sessions: Annotated[list[Any], Field(description="None: summaries are observations")]
+    prompts: Annotated[list[Any], Field(description="None: prompts are not searched")]
+    totalResults: Count
     query: str
 
 
@@ -144,59 +148,44 @@ class Wrong(TypedDict):
 class Restarting(TypedDict):
     """Every process is being replaced."""
 
-    status: Literal["restarting"]
+    status: Annotated[Literal["restarting"], Field(description=Become)]
 
 
 class ShuttingDown(TypedDict):
     """Everything is being stopped."""
 
-    status: Literal["shutting_down"]
+    status: Annotated[Literal["shutting_down"], Field(description=Become)]
 
 
 class Supervisor(TypedDict):
     """What keeps the processes running, and for how long this one does."""
 
-    running: bool
-    pid: int | None
-    uptime: str
+    running: Annotated[bool, Field(description="Whether there is one")]
+    pid: Annotated[int | None, Field(description="Its number")]
+    uptime: Annotated[str, Field(description="For how long this web runs, to the minute")]
 
 
 class Process(TypedDict):
     """A process of the server."""
 
-    id: str
-    pid: int
-    type: str
-    status: Literal["alive", "dead"]
+    id: Annotated[str, Field(description="What it does")]
+    pid: Annotated[int, Field(description="Its number")]
+    type: Annotated[str, Field(description="The same as `id`")]
+    status: Annotated[Literal["alive", "dead"], Field(description="Whether it still runs")]
     startedAtEpoch: Epoch
-
-
-class Part(TypedDict):
-    """How something is that the server depends on."""
-
-    name: str
-    status: str
-    message: str
-
-
-class Dependencies(TypedDict):
-    """How everything is that the server depends on."""
-
-    degraded: bool
-    statuses: list[Part]
 
 
 class Diagnosis(TypedDict):
     """What is wrong, if anything."""
 
-    deadProcessPids: list[int]
+    deadProcessPids: Annotated[list[int], Field(description="Those that have ended")]
     envClean: Annotated[bool, Field(description="No variable looks like a setting and is none")]
-    dependencies: Dependencies
+    dependencies: Annotated[Dependencies, Field(description="What it depends on")]
 
 
 class Doctor(TypedDict):
     """The processes of the server, and how its parts are."""
 
-    supervisor: Supervisor
-    processes: list[Process]
-    health: Diagnosis
+    supervisor: Annotated[Supervisor, Field(description="What keeps them running")]
+    processes: Annotated[list[Process], Field(description="Those that it started")]
+    health: Annotated[Diagnosis, Field(description="What is wrong, if anything")]

@@ -329,3 +329,10 @@ def test_under_the_database_engine_no_store_is_told_of(
     assert parts["generationWorkerManager"]["status"] == "active"
     canaries_seen(60)
     assert _boundaries(Api())["generationWorkerManager"]["status"] == "errored"
+
+
+def test_older_clients_are_told_the_version_that_they_expect(settings: LazySettings) -> None:
+    assert told(Api().get("/api/version"), 200) == {"version": health.version()}
+    settings.WORKER_VERSION = "13.15.3"
+    assert told(Api().get("/api/version"), 200) == {"version": "13.15.3"}
+    assert health.summary()["version"] == "13.15.3"

@@ -309,6 +309,16 @@ def test_each_read_is_entered_in_the_audit(bound: Here, make: Make) -> None:
     assert "retry" not in json.dumps(entered)
 
 
+def test_an_entry_names_the_first_of_many(
+    bound: Here, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("claudemem.api.audited.MOST_IDS", 1)
+    rows = [make(number) for number in (1, 2)]
+    bound.get(INJECT)
+    details = AuditEntry.objects.get().details
+    assert (details["resultCount"], details["observationIds"]) == (2, [rows[1].id])
+
+
 def test_rows_of_a_search_take_no_query_each(
     bound: Here, make: Make, django_assert_max_num_queries: Any
 ) -> None:
