@@ -20,7 +20,7 @@ from celery import Celery
 
 from queueing import access, addresses
 from queueing.pids import Mark
-from tests.postgres import database_of
+from tests.postgres import database_of, on_postgresql
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,6 +29,9 @@ HOOK = "/v1/hooks/claude-code"
 PROJECT = "stack"
 OPEN = "state IN ('queued', 'processing')"
 CELERY, DATABASE = ENGINES = ("celery", "database")
+# For what must hold with each engine and each database, and where neither shows in the other: two
+# of the four pairs, or the other two. What an engine does with a database is in tests/contracts.
+STRAIGHT, CROSSED = ((CELERY,), (DATABASE,)) if on_postgresql() else ((DATABASE,), (CELERY,))
 # The one with which everything is run that says nothing of engines.
 ENGINE = os.environ.get("CLAUDE_MEM_TEST_ENGINE", CELERY)
 # The processes of a server, by its engine.

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.benchmarks import rolling
-from tests.stack import ENGINES, Stack, stack
+from tests.stack import CROSSED, Stack, stack
 
 pytestmark = pytest.mark.stack
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=CROSSED)
 def server(request: pytest.FixtureRequest) -> Iterator[Stack]:
     with stack(engine=request.param) as running:
         running.http.close()  # it keeps a connection, for which each web that retires would wait
