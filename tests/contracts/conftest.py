@@ -18,8 +18,8 @@ from tests.contracts.wire_world import World
 from tests.stack import ROOT, Stack, environment, free_port, stack
 from tests.waiting import until
 
-# A caller that waits in vain is told so soon.
-SETTINGS = {"CLAUDE_MEM_WAIT_SECONDS": "1"}
+# A caller that waits in vain is told so soon, and nobody is taken for one who guesses keys.
+SETTINGS = {"CLAUDE_MEM_WAIT_SECONDS": "1", "CLAUDE_MEM_FAILED_CALLS_PER_MIN": "0"}
 
 
 class Client:
