@@ -31,7 +31,7 @@ pytestmark = pytest.mark.stack
 DEAD = {"": 401, "cmem_unknown": 403, "revoked": 403, "expired": 403, "nobody": 403}
 NARROW = {"reader": READ_ONLY, "hooks": HOOK_SCOPES}
 SIBLINGS, STRANGERS = ("two",), ("far", "away")
-# Of another team nothing is there. Of another project of one's team these are told from what is not.
+# Of another team nothing is there; of another project of one's team these are told to be there.
 TOLD_TO_SIBLINGS = {"session_id", "event_id"}
 # What goes on by itself, and what is kept of calls that were refused.
 RESTLESS = re.compile(r"queueing_canary|queueing_pruning|queueing_lane|sqlite_|django_|.*_idx.*")
@@ -93,6 +93,7 @@ class Ours:
 
     wire: Wire
     ids: dict[str, str]
+    tables: dict[str, str]
 
     def call(self, route: Route, key: str, **headers: str) -> httpx.Response:
         """A call of this route about what is project one's."""
@@ -107,7 +108,8 @@ class Ours:
 
     def rows(self) -> dict[str, list[str]]:
         """Everything that the database holds, but what changes by itself."""
-        return {name: _rows(self.wire, name) for name in _tables(self.wire)}
+        sql = self.wire.stack.sql
+        return {name: sorted(map(str, sql(query))) for name, query in self.tables.items()}
 
 
 @pytest.fixture(scope="module")
@@ -117,12 +119,13 @@ def ours(wire: Wire) -> Ours:
     still = wire.world.teams["still"]
     until(lambda: not wire.stack.jobs(f"{OPEN} AND team_id <> '{still}'"))
     memory = wire.remembered("ours alone")["id"]
-    return Ours(wire, {
+    ids = {
         "session_id": session, "event_id": captured["event"]["id"],
         "job_id": captured["generationJob"]["id"], "memory_id": memory, "observation_id": memory,
         "project_id": wire.project, "team_id": wire.world.teams["home"],
         "key_id": wire.world.key_ids["reader"],
-    })  # fmt: skip
+    }  # fmt: skip
+    return Ours(wire, ids, _tables(wire))
 
 
 @pytest.mark.parametrize("route", KEYED)
@@ -176,24 +179,21 @@ def test_what_is_open_to_all_only_reads_and_what_is_local_is_for_nobody_behind_a
     assert ours.rows() == before
 
 
-def _tables(wire: Wire) -> list[str]:
+def _tables(wire: Wire) -> dict[str, str]:
+    """The query for all that each table holds, but what changes by itself."""
     ask = (
         "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
         if wire.stack.on_postgresql
         else "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '%_index%'"
     )
-    return sorted(name for (name,) in wire.stack.sql(ask) if not RESTLESS.fullmatch(name))
+    names = [name for (name,) in wire.stack.sql(ask) if not RESTLESS.fullmatch(name)]
+    return {name: f"SELECT {_columns(wire, name)} FROM {name}" for name in names}
 
 
-def _rows(wire: Wire, table: str) -> list[str]:
-    columns = [f'"{name}"' for name in _columns(wire, table) if name not in KEEPING]
-    return sorted(map(str, wire.stack.sql(f"SELECT {', '.join(columns)} FROM {table}")))
-
-
-def _columns(wire: Wire, table: str) -> list[str]:
+def _columns(wire: Wire, table: str) -> str:
     ask = (
         "SELECT column_name FROM information_schema.columns WHERE table_name = ?"
         if wire.stack.on_postgresql
         else "SELECT name FROM pragma_table_info(?)"
     )
-    return [name for (name,) in wire.stack.sql(ask, table)]
+    return ", ".join(f'"{name}"' for (name,) in wire.stack.sql(ask, table) if name not in KEEPING)
