@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SCRATCH := CLAUDE_MEM_DATA_DIR="$(CURDIR)/$(VENV)/lint-data"
+# Compiled tests are kept, whatever the shell says: each process would compile all of them again.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n auto --dist loadfile
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help venv run demo dev test test-sqlite test-postgres lint clean
@@ -33,13 +35,12 @@ dev: $(VENV)/installed-servers
 test: test-sqlite test-postgres
 
 test-sqlite: dev
-	@CLAUDE_MEM_TEST_DATABASE=sqlite $(BIN)/python -m pytest -q -n auto --dist loadfile
+	@CLAUDE_MEM_TEST_DATABASE=sqlite $(PYTEST)
 
 # On the server that CLAUDE_MEM_TEST_POSTGRES_URL names, or else on one that the tests start. What
 # is marked `once` is about no database: it is run on SQLite alone.
 test-postgres: dev
-	@CLAUDE_MEM_TEST_DATABASE=postgresql $(BIN)/python -m pytest -q -n auto --dist loadfile \
-	  -m 'not once'
+	@CLAUDE_MEM_TEST_DATABASE=postgresql $(PYTEST) -m 'not once'
 
 # Whatever loads settings loads them from a scratch data directory.
 lint: dev

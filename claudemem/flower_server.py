@@ -8,13 +8,16 @@ and from what workers answer.
 import hmac
 import logging.config
 import os
+import re
 import signal
 import time
 from base64 import b64encode
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import flower
 from celery import Celery
 from celery.events import EventReceiver
 from flower.api.tasks import GetQueueLengths
@@ -29,11 +32,14 @@ from flower.views.monitor import Healthcheck
 from kombu import Queue
 from kombu.exceptions import OperationalError
 from redis import RedisError
+from tornado.httputil import HTTPHeaders
 from tornado.ioloop import IOLoop
-from tornado.web import HTTPError, RedirectHandler
+from tornado.template import filter_whitespace
+from tornado.web import HTTPError, OutputTransform, RedirectHandler
 
 from claudemem import settings
 from claudemem.flower import Door, FlowerRefused, password
+from claudemem.headers import POLICY, SECURITY, digest, policy
 from queueing import clients
 
 # Tasks that it remembers, and so the memory that it grows by: 8 kB each.
@@ -48,6 +54,20 @@ _PATIENCE_SECONDS = 5.0
 _AWAY = (OperationalError, RedisError, OSError)
 
 log = logging.getLogger(__name__)
+
+
+class Guard(OutputTransform):
+    """Tells browsers with every answer what they may do with it."""
+
+    policy = ""
+
+    def transform_first_chunk(
+        self, status_code: int, headers: HTTPHeaders, chunk: bytes, finishing: bool
+    ) -> tuple[int, HTTPHeaders, bytes]:
+        """The answer as it was, with these headers."""
+        for name, value in {**SECURITY, POLICY: self.policy}.items():
+            headers[name] = value
+        return super().transform_first_chunk(status_code, headers, chunk, finishing)
 
 
 class Refused(BaseHandler):
@@ -127,6 +147,8 @@ class Guarded(Flower):
         super().__init__(options=options, capp=app, events=events, io_loop=loop, **_paths(door))
         self.inspector = Reticent(self.io_loop, app, options.inspect_timeout / 1000)
         self._known = b"Basic " + b64encode(options.basic_auth[0].encode())
+        Guard.policy = _policy()
+        self.add_transform(Guard)
         if door.prefix:
             way = {"url": door.path, "permanent": False}
             self.add_handlers(".*", [(rf"/(?:{door.prefix})?", RedirectHandler, way)])
@@ -192,6 +214,22 @@ def _configure(door: Door) -> None:
 def _paths(door: Door) -> dict[str, Any]:
     own = {"login_url": f"{door.path}login", "static_url_prefix": f"{door.path}static/"}
     return {**defaults, **own}
+
+
+def _policy() -> str:
+    """What its pages may do. One of them has a script in it, which is let run by its text."""
+    page = Path(flower.__file__).with_name("templates") / "workers.html"
+    scripts = re.findall(r"<script[^>]*>(.+?)</script>", page.read_text(), re.DOTALL)
+    known = [digest(filter_whitespace("single", text.replace("{{ autorefresh }}", "1")))
+             for text in scripts]  # fmt: skip
+    return policy(
+        script_src=" ".join(["'self'", *known]),
+        style_src="'self'",
+        style_src_attr="'unsafe-inline'",
+        img_src="'self' data:",
+        font_src="'self'",
+        connect_src="'self'",
+    )
 
 
 def _disable_events(app: Celery) -> None:

@@ -61,6 +61,11 @@ def version() -> str:
         return "development"
 
 
+def told_version() -> str:
+    """The version that older clients are told: one that they expect, where it is configured."""
+    return settings.WORKER_VERSION or version()
+
+
 def queue(known: Database, store: Store | None) -> Boundary:
     """What brings work to workers: the queue store, or the database where there is none."""
     if store is None:
@@ -160,7 +165,7 @@ def summary() -> dict[str, Any]:
     return {
         "status": "ok" if sound else "degraded",
         "runtime": RUNTIME,
-        "version": version(),
+        "version": told_version(),
         "workerPath": "",
         "uptime": int(time.monotonic() - monitor.STARTED),
         "managed": False,
@@ -174,7 +179,7 @@ def summary() -> dict[str, Any]:
             "authMethod": settings.AUTH_MODE,
             "lastInteraction": None,
         },
-        "dependencies": {"degraded": not sound, "statuses": _statuses(known, store_state)},
+        "dependencies": {"degraded": not sound, "statuses": statuses(known, store_state)},
         "rateLimits": {},
         "queue": {
             **_engine(),
@@ -191,7 +196,8 @@ def _redis(store_state: Boundary) -> dict[str, Any]:
     return {"redis": {"status": status, **_address()}}
 
 
-def _statuses(known: Database, store_state: Boundary) -> list[dict[str, str]]:
+def statuses(known: Database, store_state: Boundary) -> list[dict[str, str]]:
+    """How database and queue store are, each with why."""
     found = [("database", known.initialized, known.reason)]
     if _has_store():
         found.append(("queue store", store_state.status == "active", store_state.reason))

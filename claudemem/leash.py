@@ -13,12 +13,24 @@ from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
+from queueing import pids
+from queueing.pids import Mark
+
 _LOOK_SECONDS = 60.0
+
+# Whoever holds the other end, once this process is on a leash.
+_supervisors: list[Mark] = []
 
 
 def hold(logs: Path, name: str) -> None:
     """End this process as soon as its supervisor is gone, and write to a new log every day."""
+    _supervisors.append(pids.mark(os.getppid()))
     threading.Thread(target=_watch, args=(logs, name), name="leash", daemon=True).start()
+
+
+def supervisor() -> Mark | None:
+    """The process that holds this one's leash; None where nobody does."""
+    return _supervisors[-1] if _supervisors else None
 
 
 def ready() -> None:

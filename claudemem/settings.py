@@ -14,6 +14,7 @@ from claudemem import (
     storechoice,
     stores,
     theme,
+    timezones,
 )
 from claudemem.environment import Environment
 from queueing import addresses, silence
@@ -106,6 +107,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 STATIC_URL = "static/"
+STATICFILES_DIRS = theme.files()
 # Static files are served from the packages that bring them: no collectstatic step on a laptop.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
@@ -333,7 +335,8 @@ MODE_DIRECTORIES = [
     DATA_DIR.root / "modes",
 ]
 GENERATION_DISABLED = env.flag("CLAUDE_MEM_GENERATION_DISABLED")
-# Lets the command line reach the jobs of all teams at once.
+# Lets the command line reach the jobs of all teams at once, and programs of this machine have the
+# server restart or stop.
 SERVER_ADMIN = env.flag("CLAUDE_MEM_SERVER_ADMIN")
 # Makes each provider call take so many milliseconds longer; only benchmarks and drills set it.
 PROVIDER_DELAY_MS = env.number("CLAUDE_MEM_PROVIDER_DELAY_MS", 0.0, zero=True)
@@ -359,6 +362,30 @@ WAIT_SECONDS = env.number("CLAUDE_MEM_WAIT_SECONDS", 25.0, zero=True)
 DRAIN_SECONDS = env.number("CLAUDE_MEM_DRAIN_SECONDS", 0.0, zero=True)
 # Where a role says that it is alive, for `claudemem healthcheck`; nothing is written without it.
 ALIVE_FILE = env.text("CLAUDE_MEM_ALIVE_FILE")
+
+# --- clients of claude-mem's worker (docs/how-to/clients-of-claude-mem.md) ------------------------
+# Programs of this machine find the memory of this project without a key. Off by default: a key is
+# what keeps other users of the machine out, and pages of the browser.
+LOCAL_PROJECT = env.text("CLAUDE_MEM_LOCAL_PROJECT")
+# Its hooks try to shut down a worker of another version than their own.
+WORKER_VERSION = env.text("CLAUDE_MEM_WORKER_VERSION")
+# Of the times in a page; Django knows only TIME_ZONE.
+TIMEZONE = timezones.chosen(
+    env.text("CLAUDE_MEM_TIMEZONE", check=timezones.wrong), os.environ.get("TZ", "")
+)
+# What a session is told at its start, and how.
+_MANY = 10_000
+CONTEXT_OBSERVATIONS = env.whole("CLAUDE_MEM_CONTEXT_OBSERVATIONS", 50, least=0, most=_MANY)
+CONTEXT_SESSION_COUNT = env.whole("CLAUDE_MEM_CONTEXT_SESSION_COUNT", 10, least=0, most=_MANY)
+CONTEXT_FULL_COUNT = env.whole("CLAUDE_MEM_CONTEXT_FULL_COUNT", 0, least=0, most=_MANY)
+CONTEXT_FULL_FIELD = env.choice("CLAUDE_MEM_CONTEXT_FULL_FIELD", "narrative", "narrative", "facts")
+CONTEXT_SHOW_READ_TOKENS = env.flag("CLAUDE_MEM_CONTEXT_SHOW_READ_TOKENS")
+CONTEXT_SHOW_WORK_TOKENS = env.flag("CLAUDE_MEM_CONTEXT_SHOW_WORK_TOKENS")
+CONTEXT_SHOW_SAVINGS_AMOUNT = env.flag("CLAUDE_MEM_CONTEXT_SHOW_SAVINGS_AMOUNT")
+CONTEXT_SHOW_SAVINGS_PERCENT = env.flag("CLAUDE_MEM_CONTEXT_SHOW_SAVINGS_PERCENT", True)
+CONTEXT_SHOW_LAST_SUMMARY = env.flag("CLAUDE_MEM_CONTEXT_SHOW_LAST_SUMMARY", True)
+CONTEXT_SHOW_LAST_MESSAGE = env.flag("CLAUDE_MEM_CONTEXT_SHOW_LAST_MESSAGE")
+WELCOME_HINT_ENABLED = env.flag("CLAUDE_MEM_WELCOME_HINT_ENABLED", True)
 
 # --- Flower -------------------------------------------------------------------------------------
 FLOWER_HOST = env.text("CLAUDE_MEM_FLOWER_HOST", "127.0.0.1")

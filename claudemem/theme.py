@@ -1,5 +1,7 @@
 """How the admin looks and what its sidebar offers: the settings of its theme, as they stand."""
 
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 # Green, as the badge of what is done: from the lightest to the darkest shade.
@@ -31,6 +33,19 @@ def _static(file: str) -> str:
     from django.templatetags.static import static
 
     return static(file)
+
+
+def files() -> list[tuple[str, Path]]:
+    """What the page of the API's reference is made of, and under which address.
+
+    Its package is no app of Django's here: every process would load it then.
+    """
+    found = find_spec("ninja")
+    return (
+        [("ninja", Path(found.origin).with_name("static") / "ninja")]
+        if found and found.origin
+        else []
+    )
 
 
 def settings(name: str) -> dict[str, Any]:

@@ -120,6 +120,29 @@ def _stored_under(keys: Sequence[str]) -> dict[str, Event]:
     return {event.dedupe_key: event for event in Event.objects.filter(pk__in=ids)} if ids else {}
 
 
+def add(known: Event, again: Event) -> None:
+    """Add to a stored event what a later delivery of it says besides: metadata, and its platform.
+
+    Of a key that both have the later value counts. Nothing else of an event ever changes. Must be
+    called inside a transaction.
+    """
+    if not _says_more(known, again):
+        return
+    row = Event.objects.select_for_update().filter(pk=known.pk).first()
+    if row is None:
+        return  # Somebody has just deleted all that the project remembers.
+    known.metadata = {**row.metadata, **again.metadata}
+    known.platform_source = again.platform_source or row.platform_source
+    known.save(update_fields=["metadata", "platform_source"])
+
+
+def _says_more(known: Event, again: Event) -> bool:
+    if again.platform_source not in (None, known.platform_source):
+        return True
+    both: dict[str, object] = {**known.metadata, **again.metadata}
+    return bool(both != known.metadata)
+
+
 def known_after_end(delivery: Delivery) -> Event | None:
     """An alike event of a session that its agent has ended and not resumed: a redelivery.
 

@@ -22,6 +22,7 @@ Origin = Mapping[str, Any]
 BY_PROGRAM: Final[Origin] = {"source": "program"}
 
 SESSION, EVENT, OBSERVATION = "server_session", "agent_event", "observation"
+PROJECT, AUDIT = "project", "audit_log"
 JOB, KEY = "observation_generation_job", "api_key"
 
 SESSION_WRITE, SESSION_END = "session.write", "session.end"
@@ -29,6 +30,8 @@ EVENT_RECEIVED, BATCH_RECEIVED = "event.received", "event.batch_received"
 MEMORY_WRITE = "memory.write"
 OBSERVATION_READ = "observation.read"
 OBSERVATION_CREATED, OBSERVATION_DELETED = "observation.created", "observation.deleted"
+OBSERVATION_UPDATED = "observation.updated"
+PROJECT_CREATE, MEMORY_PURGED = "project.create", "project.memory_purged"
 JOB_PROCESSING, JOB_COMPLETED = "generation_job.processing", "generation_job.completed"
 JOB_STALLED, JOB_FAILED = "generation_job.stalled", "generation_job.failed"
 JOB_RETRIED = "generation_job.retried_by_operator"
@@ -40,10 +43,10 @@ SHARE_SET, SHARE_CLEARED = "share.set_by_operator", "share.cleared_by_operator"
 PRUNED, RETENTION = "retention.pruned", "retention"
 
 ACTIONS: Final = (
-    SESSION_WRITE, SESSION_END, EVENT_RECEIVED, BATCH_RECEIVED, MEMORY_WRITE, OBSERVATION_DELETED,
-    OBSERVATION_READ, OBSERVATION_CREATED, JOB_PROCESSING, JOB_COMPLETED, JOB_STALLED, JOB_FAILED,
-    JOB_RETRIED, JOB_CANCELLED, KEY_CREATE, KEY_REVOKE, KEY_ROTATE, KEY_SCOPES,
-    WORK_PAUSED, WORK_RESUMED, SHARE_SET, SHARE_CLEARED, PRUNED,
+    SESSION_WRITE, SESSION_END, EVENT_RECEIVED, BATCH_RECEIVED, MEMORY_WRITE, OBSERVATION_UPDATED,
+    OBSERVATION_DELETED, MEMORY_PURGED, OBSERVATION_READ, OBSERVATION_CREATED, JOB_PROCESSING,
+    JOB_COMPLETED, JOB_STALLED, JOB_FAILED, JOB_RETRIED, JOB_CANCELLED, PROJECT_CREATE, KEY_CREATE,
+    KEY_REVOKE, KEY_ROTATE, KEY_SCOPES, WORK_PAUSED, WORK_RESUMED, SHARE_SET, SHARE_CLEARED, PRUNED,
 )  # fmt: skip
 
 # What clients call their events is theirs to choose, and may be long.
@@ -108,9 +111,16 @@ def session(action: str, row: "Session", origin: Origin) -> Entry:
     return Entry(action, SESSION, row.id, row.team_id, row.project_id, origin)
 
 
-def memory(action: str, row: "Observation", origin: Origin) -> Entry:
-    """A memory that somebody wrote or deleted."""
-    return Entry(action, OBSERVATION, row.id, row.team_id, row.project_id, origin)
+def memory(action: str, row: "Observation", origin: Origin, **details: Any) -> Entry:
+    """A memory that somebody wrote, changed or deleted."""
+    return Entry(action, OBSERVATION, row.id, row.team_id, row.project_id, origin, details)
+
+
+def project(
+    action: str, project_id: str, team_id: str, origin: Origin, details: Mapping[str, Any]
+) -> Entry:
+    """A project that was made, or whose memory was emptied: what it is called, or what went."""
+    return Entry(action, PROJECT, project_id, team_id, project_id, origin, details)
 
 
 def read(

@@ -31,6 +31,10 @@ class Conflict(DomainError):
     """It is in a state that does not allow what was asked."""
 
 
+class Outdated(DomainError):
+    """It was changed by somebody else since the caller saw it."""
+
+
 class StorageAway(DomainError):
     """The database cannot be reached or is locked: nothing was stored, try again."""
 

@@ -13,7 +13,7 @@ import orjson
 from django.db import connection
 
 from observations import rendering
-from observations.drafts import Completion, ObservationDraft, Source, SummaryDraft
+from observations.drafts import JSON, Completion, ObservationDraft, Source, SummaryDraft
 from observations.identity import compact, generation_key
 from observations.models import new_id
 from observations.search.terms import parts
@@ -104,21 +104,39 @@ def prepared(
     A draft belongs to the job of the first event that it cites, or else to the first job.
     """
     default = next(iter(jobs.values()), None)
+    costs = _shares(completion, len(drafts))
     taken: Counter[str] = Counter()
     found = []
-    for draft in drafts:
+    for draft, cost in zip(drafts, costs, strict=True):
         job = jobs.get(draft.event_ids[0], default) if draft.event_ids else default
         if job is not None:
-            found.append(_finding(draft, job, taken[job.id], completion, source, jobs))
+            made_by: dict[str, JSON] = {
+                "provider": completion.provider,
+                "model": completion.model,
+                **cost,
+            }
+            found.append(_finding(draft, job, taken[job.id], made_by, source, jobs))
             taken[job.id] += 1
     return tuple(found)
+
+
+def _shares(completion: Completion, drafts: int) -> list[dict[str, int]]:
+    """What of the completion's tokens each draft cost; together all of them, and nothing if none.
+
+    Of a completion that nobody counted nothing is said.
+    """
+    used = completion.input_tokens + completion.output_tokens
+    if not used or not drafts:
+        return [{}] * drafts
+    each, rest = divmod(used, drafts)
+    return [{"discovery_tokens": each + (place < rest)} for place in range(drafts)]
 
 
 def _finding(
     draft: Draft,
     job: Job,
     index: int,
-    completion: Completion,
+    made_by: Mapping[str, JSON],
     source: Source,
     jobs: Mapping[str, Job],
 ) -> Finding:
@@ -126,7 +144,6 @@ def _finding(
     words = (told["title"], told["narrative"], *_listed(draft, "facts"),
              *_listed(draft, "files_read"), *_listed(draft, "files_modified"))  # fmt: skip
     content = str(told["content"])
-    made_by = {"provider": completion.provider, "model": completion.model}
     return Finding(
         job,
         content,

@@ -18,7 +18,7 @@ from observations.drafts import JSON
 from observations.entries import Entry
 from observations.errors import Forbidden, StorageAway
 from observations.hook_payloads import HookPayload
-from observations.identity import lane_key, platform
+from observations.identity import fingerprint, lane_key, platform
 from observations.models import Event, Project, Session
 from observations.ordinary import Ordinary
 from observations.privacy import scrub, scrub_text
@@ -60,6 +60,7 @@ class NewEvent:
     session: SessionRef = SessionRef()
     platform_source: str | None = None
     source_event_id: str | None = None
+    tool_use_id: str | None = None
     metadata: dict[str, JSON] = field(default_factory=dict)
     generate: bool = True
     removed: dict[str, int] = field(default_factory=dict)
@@ -175,6 +176,7 @@ def _scrubbed(new: NewEvent) -> NewEvent:
         event_type=scrub_text(new.event_type),
         platform_source=platform(sessions.clean_name(new.platform_source)),
         source_event_id=sessions.clean_name(new.source_event_id),
+        tool_use_id=sessions.clean_name(new.tool_use_id),
         session=replace(
             new.session, content_session_id=sessions.clean_name(new.session.content_session_id)
         ),
@@ -206,6 +208,9 @@ def _arrived(
         rows = _written(list(fresh.values()), jobs, _late(again, kind, origin))
         entered = entries.batch_captured if kind is kinds.EVENT_BATCH else entries.captured
         audit.write(entered([one.event for one in fresh.values()], rows, origin))
+        for one in asked:
+            if known := found.get(one.key):
+                deliveries.add(known, one.event)
         events = tuple(found.get(one.key) or fresh[one.key].event for one in asked)
         return _Written(events, frozenset(event.id for event in found.values()), rows)
 
@@ -253,7 +258,7 @@ def _delivery(team_id: str, new: NewEvent, session: Session | None, now: datetim
         team_id=team_id,
         project_id=new.project_id,
         source_adapter=new.source_adapter,
-        source_event_id=new.source_event_id,
+        source_event_id=new.source_event_id or new.tool_use_id,
         event_type=new.event_type,
         platform_source=new.platform_source,
         payload=new.payload,
@@ -264,10 +269,22 @@ def _delivery(team_id: str, new: NewEvent, session: Session | None, now: datetim
         created_at=now,
     )
     content = new.session.content_session_id
-    own_id = new.source_event_id or _tool_use_id(new.payload)
-    delivery = deliveries.delivered(event, own_id, content or (session.id if session else None))
+    # The same name, whether the session was named by its client's id or by ours.
+    name = content or (session and (session.content_session_id or session.id)) or None
+    delivery = deliveries.delivered(event, new.source_event_id or _tool_use(new, name), name)
     delivery.session, delivery.content_session_id = session, content
     return delivery
+
+
+def _tool_use(new: NewEvent, session: str | None) -> str | None:
+    """What tells a second delivery of a tool's use from a second use.
+
+    Agents number them within a session: without one, two are told apart by what they say as well.
+    """
+    tool_use = new.tool_use_id or _tool_use_id(new.payload)
+    if tool_use is None or session is not None:
+        return tool_use
+    return f"{tool_use}:{fingerprint(new.payload)}"
 
 
 def _tool_use_id(payload: JSON) -> str | None:

@@ -1,6 +1,7 @@
-"""Memories that are made and forgotten by hand."""
+"""Memories that are made, changed and forgotten by hand."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from django.db import transaction
 from django.utils import timezone
@@ -8,7 +9,7 @@ from django.utils import timezone
 from observations import audit, entries
 from observations.drafts import JSON
 from observations.entries import BY_PROGRAM, Origin
-from observations.errors import Forbidden, InvalidInput
+from observations.errors import Forbidden, InvalidInput, NotFound, Outdated
 from observations.identity import compact
 from observations.models import Observation, Session
 from observations.privacy import scrub, scrub_text
@@ -17,6 +18,28 @@ from observations.sessions import require_project
 
 MANUAL = "manual"
 MAX_KIND = 100
+MAX_CONCEPTS = 50
+# What a worker keeps in the metadata of the words that it writes below a title.
+_WORDS = frozenset({
+    "subtitle", "narrative", "facts",
+    "request", "investigated", "learned", "completed", "next_steps", "notes",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What is to become of an observation; None stays as it is.
+
+    `content` takes the place of all of its words but the title. Of `metadata` each key is set, or
+    taken away where it is None.
+    """
+
+    content: str | None = None
+    title: str | None = None
+    kind: str | None = None
+    concepts: tuple[str, ...] | None = None
+    metadata: Mapping[str, JSON] | None = None
+    project_id: str | None = None
 
 
 def remember(
@@ -62,6 +85,37 @@ def remember(
         return memory
 
 
+def revise(
+    team_id: str,
+    project_id: str | None,
+    observation_id: str,
+    revision: Revision,
+    *,
+    unless: Callable[[Observation], bool] = lambda _: False,
+    origin: Origin = BY_PROGRAM,
+) -> Observation:
+    """Change an observation, without what is private or secret; it is found by its new words.
+
+    With a project only if it is that project's. `origin` is who asks. Nothing is written where
+    nothing would differ. Raises NotFound; Outdated where `unless` says so of the row as it is;
+    InvalidInput for another project, and for what `remember` does not take.
+    """
+    with transaction.atomic():
+        rows = Observation.objects.select_for_update().filter(team_id=team_id, id=observation_id)
+        row = rows.filter(project_id=project_id).first() if project_id else rows.first()
+        if row is None:
+            raise NotFound("Observation not found")
+        if unless(row):
+            raise Outdated("It was changed meanwhile: read it again")
+        if changed := _revised(row, revision):
+            row.updated_at = timezone.now()
+            row.parts = _parts(row)
+            row.save(update_fields=[*changed, "parts", "updated_at"])
+            entry = entries.memory(entries.OBSERVATION_UPDATED, row, origin, fields=changed)
+            audit.write([entry])
+        return row
+
+
 def forget(
     team_id: str,
     project_id: str | None,
@@ -82,6 +136,62 @@ def forget(
             return False
         audit.write([entries.memory(entries.OBSERVATION_DELETED, memory, origin)])
         return True
+
+
+def _revised(row: Observation, revision: Revision) -> list[str]:
+    """Change the row in memory; the fields that differ then."""
+    if revision.project_id not in (None, row.project_id):
+        raise InvalidInput("projectId cannot be changed", ("projectId",))
+    before = {name: getattr(row, name) for name in _REVISED}
+    if revision.title is not None:
+        _entitle(row, scrub_text(revision.title).strip())
+    if revision.content is not None:
+        _reword(row, _content(revision.content))
+    if revision.kind is not None:
+        row.kind = _kind(revision.kind)
+    if revision.concepts is not None:
+        row.concepts = [scrub_text(each) for each in revision.concepts]
+        if "concepts" in row.metadata:
+            row.metadata = {**row.metadata, "concepts": row.concepts}
+    if revision.metadata is not None:
+        row.metadata = _merged(row.metadata, _metadata(dict(revision.metadata)))
+    return [name for name in _REVISED if getattr(row, name) != before[name]]
+
+
+_REVISED = (
+    "kind", "title", "subtitle", "narrative", "facts", "concepts", "content", "metadata",
+)  # fmt: skip
+
+
+def _entitle(row: Observation, title: str) -> None:
+    """A content that begins with the title begins with the new one."""
+    head, gap, rest = row.content.partition("\n\n")
+    if row.title and head == row.title:
+        row.content = f"{title}{gap}{rest}" if title else rest or row.content
+    row.title = title
+    if "title" in row.metadata:
+        row.metadata = {**row.metadata, "title": title}
+
+
+def _reword(row: Observation, content: str) -> None:
+    """Nothing of the words that were there stays behind, in the metadata of a worker either."""
+    if content == row.content:
+        return
+    row.content, row.subtitle, row.narrative, row.facts = content, "", "", []
+    if row.created_by_job_id is not None:
+        row.metadata = {name: value for name, value in row.metadata.items() if name not in _WORDS}
+
+
+def _merged(metadata: dict[str, JSON], given: JSON) -> dict[str, JSON]:
+    assert isinstance(given, dict)
+    gone = {name for name, value in given.items() if value is None}
+    return {name: value for name, value in (metadata | given).items() if name not in gone}
+
+
+def _parts(row: Observation) -> str:
+    return parts(
+        row.title, row.narrative or row.content, *row.facts, *row.files_read, *row.files_modified
+    )
 
 
 def _kind(kind: str) -> str:

@@ -86,6 +86,9 @@ class Project(models.Model):
         Team, on_delete=models.CASCADE, related_name="projects", db_index=False
     )
     name = models.CharField(max_length=200)
+    # What clients say of it: where it lies on their machine, and what else they like.
+    root_path = models.TextField(null=True, blank=True)
+    metadata = models.JSONField(null=True, blank=True, decoder=Decoder)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

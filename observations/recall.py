@@ -11,7 +11,8 @@ from django.db.models.functions import Cast
 
 from observations.errors import NotFound
 from observations.identity import platform
-from observations.models import Observation, ObservationSource, Project
+from observations.listings import OF_PROJECT, Listed, Window, page, part, reached
+from observations.models import Observation, ObservationSource, Project, Session
 from observations.rendering import ContextText, Item, context_block
 from observations.search import Filters, keyword_index
 from observations.search.terms import query_terms
@@ -21,6 +22,8 @@ KEYWORD = "keyword"
 SUMMARIES = 3
 LASTING = 6
 RECENT = 40
+# So far a question's answers are told page by page.
+MOST_RANKED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Page:
     @property
     def text(self) -> str:
         """The contents that are not empty, in order, with a blank line between them."""
-        return "\n\n".join(row.content for row in self.observations if row.content)
+        return as_text(self.observations)
 
 
 def search(
@@ -55,9 +58,7 @@ def search(
     terms = query_terms(query)
     if not terms.any:
         return Page()
-    wanted = filters or Filters()
-    if platform_source is not None:
-        wanted = replace(wanted, platform_source=platform(platform_source))
+    wanted = _canonical(filters or Filters(), platform_source)
     hits = keyword_index().find(terms, wanted, project_ids=(project_id,), limit=limit)
     rows = Observation.objects.in_bulk([hit.number for hit in hits])
     # A row may have been forgotten between the two reads.
@@ -67,11 +68,26 @@ def search(
     )
 
 
+def ranked(project_id: str, query: str, filters: Filters, window: Window) -> Listed[Observation]:
+    """A page of what answers a question best; its place is how many were shown before.
+
+    It ends with the best `MOST_RANKED`. Whatever is stored between two pages may move the ranks.
+    """
+    enough = min(reached(window) + 1, MOST_RANKED)
+    found = search(project_id, query, limit=enough, filters=filters).observations
+    return part(found, window)
+
+
 def context(
     project_id: str, query: str, *, limit: int = 10, platform_source: str | None = None
 ) -> Page:
     """What bears on a question, to be put before an agent as the page's `text`."""
     return search(project_id, query, limit=limit, platform_source=platform_source)
+
+
+def as_text(rows: Iterable[Observation]) -> str:
+    """The contents that are not empty, in order, with a blank line between them."""
+    return "\n\n".join(row.content for row in rows if row.content)
 
 
 def recent(project_id: str, limit: int = 20) -> tuple[Observation, ...]:
@@ -93,15 +109,22 @@ def timeline(
     if around is None:
         return tuple(rows[:limit])[::-1]
     middle = _one(_of(project_id).filter(id=around))
+    half = (limit - 1) // 2
+    return neighbours(rows, middle, before=half, after=limit - 1 - half)
+
+
+def neighbours(
+    rows: QuerySet[Observation], middle: Observation, *, before: int, after: int
+) -> tuple[Observation, ...]:
+    """`middle`, and so many of `rows` from before it and after it, oldest first."""
     same_time = Q(occurred_at=middle.occurred_at)
-    before = rows.filter(
+    earlier = rows.filter(
         Q(occurred_at__lt=middle.occurred_at) | same_time & Q(number__lt=middle.number)
     )
-    after = rows.filter(
+    later = rows.filter(
         Q(occurred_at__gt=middle.occurred_at) | same_time & Q(number__gt=middle.number)
     ).reverse()
-    half = (limit - 1) // 2
-    return (*tuple(before[:half])[::-1], middle, *after[: limit - 1 - half])
+    return (*tuple(earlier[:before])[::-1], middle, *later[:after])
 
 
 def of_event(team_id: str, event_id: str) -> tuple[ObservationSource, ...]:
@@ -114,9 +137,26 @@ def of_event(team_id: str, event_id: str) -> tuple[ObservationSource, ...]:
     )
 
 
-def get(team_id: str, observation_id: str) -> Observation:
-    """One observation of a team. Raises NotFound."""
-    return _one(Observation.objects.filter(team_id=team_id, id=observation_id))
+def get(team_id: str, observation_id: str, *, project_id: str | None = None) -> Observation:
+    """One observation of a team, or of one of its projects, by its id. Raises NotFound."""
+    rows = Observation.objects.filter(team_id=team_id, id=observation_id)
+    return _one(rows.filter(project_id=project_id) if project_id else rows)
+
+
+def listed(project_id: str, filters: Filters, window: Window) -> Listed[Observation]:
+    """A page of a project's observations, or of those of one of its sessions, newest first."""
+    rows = Observation.objects.filter(project_id=project_id)
+    if filters.session_id is not None:
+        # By the session's own index, which a database that also knew the project might not take.
+        ours = Session.objects.filter(pk=filters.session_id, project_id=project_id)
+        rows = Observation.objects.filter(session_id=filters.session_id)
+        rows = rows if ours.exists() else rows.none()
+    if filters.since is not None:
+        rows = rows.filter(occurred_at__gte=filters.since)
+    if filters.until is not None:
+        rows = rows.filter(occurred_at__lt=filters.until)
+    others = _canonical(replace(filters, session_id=None, since=None, until=None), None)
+    return page(rows, OF_PROJECT, window, _fitting(rows, others))
 
 
 def session_context(project_id: str, *, budget_tokens: int = 800) -> ContextText:
@@ -161,6 +201,20 @@ def items(rows: Iterable[Observation]) -> tuple[Item, ...]:
 
 def _of(project_id: str) -> QuerySet[Observation]:
     return Observation.objects.filter(project_id=project_id)
+
+
+def _canonical(filters: Filters, platform_source: str | None) -> Filters:
+    """The filters with the platform's canonical name."""
+    named = platform_source or filters.platform_source
+    return replace(filters, platform_source=platform(named)) if named else filters
+
+
+def _fitting(rows: QuerySet[Observation], filters: Filters) -> QuerySet[Observation] | None:
+    """Those of the rows that are as the filters say; None if these say nothing."""
+    conditions = list(keyword_index().conditions(filters, Observation._meta.db_table))
+    for sql, values in conditions:
+        rows = rows.extra(where=[sql], params=list(values))  # noqa: S610 - the SQL is our own
+    return rows if conditions else None
 
 
 def _one(rows: QuerySet[Observation]) -> Observation:

@@ -86,7 +86,7 @@ def summary_text(draft: SummaryDraft) -> str:
 def summary_title(draft: SummaryDraft) -> str:
     """A summary's title: the first sentence of the request, or of what there is instead."""
     fields = (getattr(draft, name) for _, name in _SUMMARY_LABELS)
-    text = next((_line(field) for field in fields if field.strip()), "")
+    text = next((line_of(field) for field in fields if field.strip()), "")
     return _cut(re.split(r"(?<=[.!?]) (?=[A-Z])", text, maxsplit=1)[0])
 
 
@@ -128,8 +128,8 @@ def context_block(
         key=lambda each: (each.occurred_at, each.number),
         default=None,
     )
-    lines = [f"# {_tame(_line(project))}: what is remembered", ""]
-    room = budget_tokens * 4 - len(_wrapped(lines))
+    lines = [f"# {tame(line_of(project))}: what is remembered", ""]
+    room = budget_tokens * 4 - len(wrapped(lines))
     ids: list[str] = []
     for item in _summary_first(items, summary):
         text = _entry(item, now, marks, room=room // 2 if item is summary else None)
@@ -137,7 +137,7 @@ def context_block(
             lines.append(text)
             ids.append(item.id)
             room -= len(text) + 1
-    text = _wrapped(lines) if ids else ""
+    text = wrapped(lines) if ids else ""
     return ContextText(text, tuple(ids), estimate_tokens(text))
 
 
@@ -157,7 +157,7 @@ def _entry(item: Item, now: datetime | None, marks: Mapping[str, str], room: int
 
 def _body(item: Item) -> Iterator[str]:
     text = item.narrative.strip() or item.title
-    return (_tame(line) for line in text.splitlines() if line.strip())
+    return (tame(line) for line in text.splitlines() if line.strip())
 
 
 def _fitting(lines: Iterable[str], room: int) -> str:
@@ -184,12 +184,12 @@ def _moment(item: Item, marks: Mapping[str, str]) -> str:
 
 def _title(item: Item) -> str:
     words = item.title.strip() or next(iter(item.narrative.strip().splitlines()), "")
-    return _tame(_cut(_line(words))) or item.kind
+    return tame(_cut(line_of(words))) or item.kind
 
 
 def _files(item: Item) -> str:
     names = dict.fromkeys((*item.files_modified, *item.files_read))
-    new = [_tame(_line(name)) for name in names if name not in item.title]
+    new = [tame(line_of(name)) for name in names if name not in item.title]
     rest = f" +{len(new) - 3}" if len(new) > 3 else ""
     return f" [{', '.join(new[:3])}{rest}]" if new else ""
 
@@ -202,7 +202,8 @@ def _age(age: timedelta) -> str:
     return "just now"
 
 
-def _wrapped(lines: Iterable[str]) -> str:
+def wrapped(lines: Iterable[str]) -> str:
+    """The lines as a block that is recognised, and not captured, should it come back."""
     return "\n".join((OPEN, *lines, CLOSE))
 
 
@@ -214,10 +215,11 @@ def _cut(text: str) -> str:
     return text if len(text) <= TITLE else text[: TITLE - 1].rsplit(" ", 1)[0].rstrip(",;:") + "…"
 
 
-def _line(text: str) -> str:
+def line_of(text: str) -> str:
+    """`text` in one line, each run of blanks one space."""
     return " ".join(text.split())
 
 
-def _tame(text: str) -> str:
+def tame(text: str) -> str:
     """`text` in which no tag can open or close a block that readers treat as not captured."""
     return _TAG.sub("‹", text)

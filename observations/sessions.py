@@ -40,20 +40,41 @@ class NewSession:
 def start(team_id: str, new: NewSession, *, origin: Origin = BY_PROGRAM) -> tuple[Session, bool]:
     """The session that `new` names, and whether it was made now.
 
-    A session that had ended is open again: agents resume. `origin` is who asks. Raises Forbidden
-    for a project of another team.
+    A session that had ended is open again: agents resume. What is said of one that is known is
+    added to its metadata. `origin` is who asks. Raises Forbidden for a project of another team.
     """
     require_project(team_id, new.project_id)
     new = _clean(new)
     with transaction.atomic():
         session, created = found_or_made(team_id, new, direct.now(), origin)
-        if not created and session.ended_at:
-            session.ended_at, session.end_reason = None, ""
-            # Silence is counted from now.
-            session.last_event_at = direct.now()
-            session.save(update_fields=["ended_at", "end_reason", "last_event_at"])
+        changed = [] if created else [*_reopened(session), *_told(session, new.metadata)]
+        if changed:
+            session.updated_at = direct.now()
+            session.save(update_fields=[*changed, "updated_at"])
             audit.write([entries.session(entries.SESSION_WRITE, session, origin)])
     return session, created
+
+
+def _reopened(session: Session) -> list[str]:
+    """Open the session again, if it had ended; the columns that differ then."""
+    if not session.ended_at:
+        return []
+    session.ended_at, session.end_reason = None, ""
+    # Silence is counted from now.
+    session.last_event_at = direct.now()
+    return ["ended_at", "end_reason", "last_event_at"]
+
+
+def _told(session: Session, metadata: dict[str, JSON]) -> list[str]:
+    """Add to what is known of the session; the columns that differ then."""
+    if not metadata:
+        return []
+    known = Session.objects.select_for_update().values_list("metadata", flat=True)
+    before = known.get(pk=session.pk)
+    said = scrub(metadata).value
+    assert isinstance(said, dict)
+    session.metadata = {**before, **said}
+    return ["metadata"] if session.metadata != before else []
 
 
 def _clean(new: NewSession) -> NewSession:

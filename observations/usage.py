@@ -19,7 +19,7 @@ from django.db.models import QuerySet, Sum
 from observations import counters, quotas
 from observations.drafts import Tokens
 from observations.models import DailyUsage, MonthlyUsage, RateCount
-from observations.quotas import INPUT_TOKENS, OBSERVATION, OUTPUT_TOKENS, REQUEST, TOKENS
+from observations.quotas import INPUT_TOKENS, OBSERVATION, OUTPUT_TOKENS, TOKENS
 from queueing import direct, light, pauses
 from queueing.leases import Job
 
@@ -143,10 +143,8 @@ def _told(
     for each in by_day.values():
         totals.update(each)
     if project_id is None:
-        # Counted also where nothing was metered.
-        totals.update(dict.fromkeys((REQUEST, TOKENS), 0))
-        kinds = months.values_list("kind").annotate(Sum("quantity"))
-        totals |= Counter(dict(kinds))
+        # What can be capped is counted also while nothing is metered: it is no less.
+        totals |= Counter(dict(months.values_list("kind").annotate(Sum("quantity"))))
     return Usage(since, _ordered(totals), by_day, _grouped(days, "project_id"))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.db import transaction as ordinary
 
 from queueing import direct
@@ -43,10 +43,20 @@ def _hurried(database: Any, patience: float | None) -> Iterator[None]:
     """Without waiting for the disk, in a file that has a log ahead of it, which keeps it whole."""
     database.ensure_connection()
     database.patience = patience
-    database.connection.execute("PRAGMA synchronous = NORMAL")
     try:
+        _wait_for_the_disk(database, "NORMAL")
         yield
     finally:
         database.patience = None
         if database.connection is not None:
-            database.connection.execute("PRAGMA synchronous = FULL")
+            _wait_for_the_disk(database, "FULL")
+
+
+def _wait_for_the_disk(database: Any, how: str) -> None:
+    try:
+        with database.wrap_database_errors:
+            database.connection.execute(f"PRAGMA synchronous = {how}")
+    except DatabaseError:
+        # The next one begins as connections do: a capture must be on the disk.
+        database.close()
+        raise

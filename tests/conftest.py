@@ -2,7 +2,15 @@
 
 import pytest
 
+from observations import lastused
 from observations.models import Project, Team
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown() -> None:
+    """Have nothing written any more once a test has left the database."""
+    lastused.shared.finish()
+    lastused.shared._used.clear()
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ TOGETHER = {
     "test_browser.py": "stack_tests: watched",
     "test_flower.py": "stack_tests: watched",
 }
+WIRE = "test_wire_"
 # Of those that start no server.
 LONGEST = ("test_lane_protocol.py", "test_interleavings.py")
 FIXTURES = {"db", "transactional_db", "django_db_setup"}
@@ -31,6 +32,8 @@ class Files(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
         path = PurePath(file)
+        if path.name.startswith(WIRE):
+            return WIRE
         return TOGETHER.get(path.name, file) if path.parent.name == "stack_tests" else file
 
 

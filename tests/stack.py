@@ -20,7 +20,8 @@ from celery import Celery
 
 from queueing import access, addresses
 from queueing.pids import Mark
-from tests.postgres import database_of
+from tests import conformance
+from tests.postgres import database_of, on_postgresql
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,6 +30,9 @@ HOOK = "/v1/hooks/claude-code"
 PROJECT = "stack"
 OPEN = "state IN ('queued', 'processing')"
 CELERY, DATABASE = ENGINES = ("celery", "database")
+# For what must hold with each engine and each database, and where neither shows in the other: two
+# of the four pairs, or the other two. What an engine does with a database is in tests/contracts.
+STRAIGHT, CROSSED = ((CELERY,), (DATABASE,)) if on_postgresql() else ((DATABASE,), (CELERY,))
 # The one with which everything is run that says nothing of engines.
 ENGINE = os.environ.get("CLAUDE_MEM_TEST_ENGINE", CELERY)
 # The processes of a server, by its engine.
@@ -94,7 +98,8 @@ class Stack:
         self.flower = f"http://127.0.0.1:{free_port()}/flower/" if flower else ""
         self.key = ""
         self.project_id = ""
-        self.http = httpx.Client(base_url=self.url, timeout=30.0)
+        hooks = {"response": [conformance.check_response]}
+        self.http = httpx.Client(base_url=self.url, timeout=30.0, event_hooks=hooks)
         self._up: subprocess.Popen[bytes] | None = None
         self._seen: set[Mark] = set()
 

@@ -19,14 +19,27 @@ def shown(
 ) -> None:
     """Enter that the caller is about to be shown these observations."""
     ids = [row.id for row in rows]
-    told = {"resultCount": len(ids), "observationIds": ids, **details}
+    shown_ids(request, mode, ids, project_id=project_id, resource_id=resource_id, **details)
+
+
+def shown_ids(
+    request: Call,
+    mode: str,
+    ids: Sequence[str],
+    *,
+    project_id: str | None,
+    resource_id: str | None = None,
+    **details: Any,
+) -> None:
+    """Enter that the caller is about to be shown the observations with these ids."""
+    told = {"resultCount": len(ids), "observationIds": list(ids), **details}
     _record(request, mode, project_id, resource_id=resource_id, **told)
 
 
 def listed(
     request: Call, mode: str, count: int, project_id: str | None = None, **details: Any
 ) -> None:
-    """Enter that the caller is about to be shown so many jobs, of one project if it is named."""
+    """Enter that the caller is about to be shown so many jobs or entries, of a project if named."""
     project_id = project_id or request.auth.project_id
     _record(request, mode, project_id, resultCount=count, **details)
 

@@ -37,6 +37,7 @@ class Said:
     refusals: tuple[type[Exception], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     with_key: Need | None = None
+    example: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +64,19 @@ def says(
     refusals: tuple[type[Exception], ...] = (),
     headers: Mapping[str, str] | None = None,
     with_key: Need | None = None,
+    example: Any = None,
 ) -> dict[str, Any]:
     """`openapi_extra` of a route.
 
-    `takes` is the shape of its body, `query` a class whose fields are the parameters of its query
-    (a TypedDict, a dataclass or a model). `answers` has a type of `wire`, or a `Media`, by status;
-    `headers` says what each header of those below 300 tells. `refusals` are errors of the table
-    which it raises besides those that follow from the key that it needs, from its body and query,
-    and from ids in its path. `with_key`: it is open to all, and tells holders of such a key more.
+    `takes` is the shape of its body, `example` such a body, `query` a class whose fields are the
+    parameters of its query (a TypedDict, a dataclass or a model). `answers` has a type of `wire`,
+    or a `Media`, by status; `headers` says what each header of those below 300 tells. `refusals`
+    are errors of the table which it raises besides those that follow from the key that it needs,
+    from its body and query, and from ids in its path. `with_key`: it is open to all, and tells
+    holders of such a key more.
     """
-    return {_KEY: Said(takes, query, answers or {}, refusals, headers or {}, with_key)}
+    said = Said(takes, query, answers or {}, refusals, headers or {}, with_key, example)
+    return {_KEY: said}
 
 
 def routes(api: NinjaAPI) -> Iterator[Route]:

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import Resolver404, resolve
+from django.urls import Resolver404, ResolverMatch, resolve
 from django.utils.cache import patch_vary_headers
 from uuid_utils import uuid4
 
@@ -25,6 +25,7 @@ from observations.privacy import scrub_text
 
 API: Final = ("/v1/", "/api/", "/healthz", "/readyz")
 HEADERS: Final = headers.SECURITY
+_LONGEST: Final = max(map(len, API))
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9\-_]{0,63}", re.ASCII)
 
 
@@ -38,10 +39,11 @@ class Door:
         path = request.path_info
         call = cast(Call, request)
         call.request_id = request_id(request.META.get("HTTP_X_REQUEST_ID", ""))
-        if path.startswith(API) or request.method == "OPTIONS":
+        if path.startswith(API) or request.method == "OPTIONS" or _is_api(path):
             response = _called(call, path)
         else:
             response = self._browser(request)
+            response.headers.setdefault(headers.POLICY, headers.PAGES)
         for name, value in HEADERS.items():
             if name not in response.headers or isinstance(response, Answer):
                 response.headers[name] = value
@@ -92,7 +94,7 @@ def _answer(request: Call, path: str) -> HttpResponseBase:
     if "\0" in path:
         return not_found(request)  # No id has one, and not every database takes it in a query.
     try:
-        match = resolve(path.removesuffix("/"))
+        match = _resolved(path.removesuffix("/"))
     except Resolver404:
         return not_found(request)
     try:
@@ -102,3 +104,21 @@ def _answer(request: Call, path: str) -> HttpResponseBase:
     finally:
         request.method = method
     return not_found(request) if response.status_code == 405 else response
+
+
+def _is_api(path: str) -> bool:
+    """Whether it is an address of the API in other letters."""
+    return path[:_LONGEST].lower().startswith(API)
+
+
+def _resolved(path: str) -> ResolverMatch:
+    """The route, whose words may be written in any case. What stands for an id stays as it is."""
+    try:
+        return resolve(path)
+    except Resolver404:
+        if path.islower():
+            raise
+    words = resolve(path.lower()).route.split("/")
+    given = path.removeprefix("/").split("/")
+    pairs = zip(words, given, strict=True)
+    return resolve("/" + "/".join(had if word.startswith("<") else word for word, had in pairs))

@@ -2,10 +2,20 @@
 
 from datetime import datetime
 
+from django.utils.text import slugify
+
 from claudemem.api import wire
 from claudemem.api.answers import epoch, epoch_or_none, iso, iso_or_none
 from observations import keys
-from observations.models import ApiKey, Event, Observation, ObservationSource, Session
+from observations.models import (
+    ApiKey,
+    AuditEntry,
+    Event,
+    Observation,
+    ObservationSource,
+    Project,
+    Session,
+)
 from queueing import kinds, states
 from queueing.models import GenerationJob, GenerationJobEvent
 
@@ -62,6 +72,62 @@ def observation(row: Observation) -> wire.Observation:
         "metadata": row.metadata,
         "createdAtEpoch": epoch(row.created_at),
         "updatedAtEpoch": epoch(row.updated_at),
+    }
+
+
+def whole_observation(row: Observation) -> wire.WholeObservation:
+    """An observation with all that is known of it, as `/v1/observations` tells it."""
+    return {
+        "id": row.id,
+        "projectId": row.project_id,
+        "teamId": row.team_id,
+        "serverSessionId": row.session_id,
+        "kind": row.kind,
+        "content": row.content,
+        "metadata": row.metadata,
+        "number": row.number,
+        "title": row.title,
+        "subtitle": row.subtitle,
+        "narrative": row.narrative,
+        "facts": row.facts,
+        "concepts": row.concepts,
+        "filesRead": row.files_read,
+        "filesModified": row.files_modified,
+        "createdByJobId": row.created_by_job_id,
+        "occurredAtEpoch": epoch(row.occurred_at),
+        "createdAtEpoch": epoch(row.created_at),
+        "updatedAtEpoch": epoch(row.updated_at),
+    }
+
+
+def project(row: Project) -> wire.Project:
+    """A project. Once it is made, nothing of it changes here."""
+    made = epoch(row.created_at)
+    return {
+        "id": row.id,
+        "teamId": row.team_id,
+        "name": row.name,
+        "slug": slugify(row.name, allow_unicode=True),
+        "rootPath": row.root_path,
+        "metadata": row.metadata or {},
+        "createdAtEpoch": made,
+        "updatedAtEpoch": made,
+    }
+
+
+def audit_entry(row: AuditEntry) -> wire.AuditEntry:
+    """An entry of the audit."""
+    return {
+        "id": str(row.pk),
+        "teamId": row.team_id,
+        "projectId": row.project_id,
+        "actorId": row.actor_id,
+        "apiKeyId": row.api_key_id,
+        "action": row.action,
+        "resourceType": row.resource_type,
+        "resourceId": row.resource_id,
+        "details": row.details,
+        "createdAtEpoch": epoch(row.created_at),
     }
 
 

@@ -21,6 +21,7 @@ from observations.errors import (
     Forbidden,
     InvalidInput,
     NotFound,
+    Outdated,
     QuotaExceeded,
     RateLimited,
     StorageAway,
@@ -41,6 +42,10 @@ class ApiError(Exception):
 
 class Unauthorized(ApiError):
     """No key was sent."""
+
+
+class BadRequest(ApiError):
+    """The call cannot be answered as it is; the message says why, in words that clients know."""
 
 
 class TooLarge(ApiError):
@@ -87,11 +92,13 @@ TABLE: dict[type[Exception], Kind] = {
         "Missing API key (Authorization: Bearer <key> or X-Api-Key: <key>)",
         {"WWW-Authenticate": "Bearer"},
     ),
+    BadRequest: Kind(400, "BadRequest"),
     Forbidden: Kind(403, "Forbidden"),
     NotFound: Kind(404, "NotFound"),
     JobNotFound: Kind(404, "NotFound", "Generation job not found"),
     Conflict: Kind(409, "Conflict"),
     JobConflict: Kind(409, "Conflict"),
+    Outdated: Kind(412, "PreconditionFailed"),
     TooLarge: Kind(413, "PayloadTooLarge", "request entity too large"),
     TooManyFailures: Kind(
         429,

@@ -4,17 +4,33 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from ninja import Router
-from pydantic import AliasChoices, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
-from claudemem.api import audited, bodies, entities, queries, reach, waiting, wire
+from claudemem.api import (
+    asking,
+    audited,
+    bodies,
+    entities,
+    pages,
+    queries,
+    reach,
+    waiting,
+    wire,
+)
 from claudemem.api.answers import Answer, from_epoch
+from claudemem.api.asking import Filter, Filters, When
 from claudemem.api.calls import Call, Flags, Needs, flags, origin, team
 from claudemem.api.documents import says
+from claudemem.api.pages import PageQuery
 from claudemem.api.shapes import Body, Epoch, Metadata, Name, ShortName, Text
 from claudemem.api.waiting import Waited
-from observations import ingest, recall, scopes
+from observations import history, ingest, recall, scopes
 from observations.captured import Captured
+from observations.errors import NotFound
+from observations.history import EventFilters
 from observations.ingest import NewEvent, SessionRef
+from observations.listings import COUNTED, Listed, part
+from observations.models import ObservationSource
 from queueing import kinds
 
 router = Router(tags=["events"])
@@ -31,12 +47,19 @@ class EventBody(Body):
     occurred_at_epoch: Epoch
     server_session_id: Name | None = None
     content_session_id: Name | None = None
+    memory_session_id: Name | None = None
     platform_source: ShortName | None = None
-    source_event_id: Name | None = Field(
-        None, validation_alias=AliasChoices("sourceEventId", "toolUseId")
-    )
+    source_event_id: Name | None = None
+    tool_use_id: Name | None = None
     payload: Any = None
     metadata: Metadata = Field(default_factory=dict)
+
+    @property
+    def details(self) -> Metadata:
+        """The metadata, with what no column holds."""
+        if self.memory_session_id is None:
+            return self.metadata
+        return {"memorySessionId": self.memory_session_id} | self.metadata
 
     def new_event(self, flags: Flags) -> NewEvent:
         """The same for the domain."""
@@ -53,19 +76,53 @@ class EventBody(Body):
             ),
             platform_source=self.platform_source,
             source_event_id=self.source_event_id,
-            metadata=self.metadata,
+            tool_use_id=self.tool_use_id,
+            metadata=self.details,
             generate=flags.generate,
+        )
+
+
+class EventsQuery(PageQuery):
+    """Which events are listed: those of a project, or of one of its sessions."""
+
+    project_id: Filter | None = None
+    session_id: Filter | None = None
+    event_type: Filters = ()
+    source_type: Filter | None = None
+    platform_source: Filter | None = None
+    since: When | None = None
+    until: When | None = None
+
+    @property
+    def wanted(self) -> EventFilters:
+        """The filters for the domain."""
+        return EventFilters(
+            event_types=self.event_type,
+            source_adapter=self.source_type,
+            platform_source=self.platform_source,
+            since=self.since,
+            until=self.until,
         )
 
 
 ONE = TypeAdapter(EventBody)
 MANY = TypeAdapter(Annotated[list[EventBody], Field(min_length=1, max_length=MOST_EVENTS)])
+EXAMPLE = {
+    "projectId": "my-project",
+    "sourceType": "api",
+    "eventType": "tool_use",
+    "occurredAtEpoch": 1_700_000_000_123,
+    "contentSessionId": "08896821-bb12-4dd4-97b2-ba180f81edf3",
+    "payload": {"tool_name": "Bash", "tool_input": {"command": "make test"}},
+}
 
 
 @router.post(
     "/events",
     auth=Needs(scopes.WRITE_EVENTS),
-    openapi_extra=says(takes=ONE, query=queries.EventFlags, answers={201: wire.EventStored}),
+    openapi_extra=says(
+        takes=ONE, example=EXAMPLE, query=queries.EventFlags, answers={201: wire.EventStored}
+    ),
 )
 def create(request: Call) -> Answer[wire.EventStored]:
     """Store an event; 201, for one that is known already too."""
@@ -80,7 +137,9 @@ def create(request: Call) -> Answer[wire.EventStored]:
 @router.post(
     "/events/batch",
     auth=Needs(scopes.WRITE_EVENTS),
-    openapi_extra=says(takes=MANY, query=queries.EventFlags, answers={201: wire.EventsStored}),
+    openapi_extra=says(
+        takes=MANY, example=[EXAMPLE], query=queries.EventFlags, answers={201: wire.EventsStored}
+    ),
 )
 def create_batch(request: Call) -> Answer[wire.EventsStored]:
     """Store up to 500 events, all or none; the answers are in their order."""
@@ -98,6 +157,27 @@ def create_batch(request: Call) -> Answer[wire.EventsStored]:
 
 
 @router.get(
+    "/events",
+    auth=Needs(scopes.READ_MEMORY),
+    openapi_extra=says(query=EventsQuery, answers={200: wire.Events}, refusals=(NotFound,)),
+)
+def show_all(request: Call) -> Answer[wire.Events]:
+    """The events of a project or of a session, newest first."""
+    asked = asking.read(request, EventsQuery)
+    named = asked.project_id
+    if asked.session_id is not None:
+        session = reach.session(request.auth, asked.session_id)
+        named = named or session.project_id
+    project_id = reach.listed_project(request.auth, named)
+    order = history.order(asked.session_id)
+    bound_to = pages.about("events", [project_id], asked)
+    window = pages.window(asked, bound_to, order.sorts)
+    found = history.events(project_id, asked.session_id, asked.wanted, window)
+    told = [entities.event(row) for row in found.rows]
+    return Answer({"events": told, "nextCursor": pages.cursor(found.goes_on, bound_to)})
+
+
+@router.get(
     "/events/{event_id}",
     auth=Needs(scopes.READ_MEMORY),
     openapi_extra=says(answers={200: wire.OneEvent}),
@@ -110,12 +190,15 @@ def show(request: Call, event_id: str) -> Answer[wire.OneEvent]:
 @router.get(
     "/events/{event_id}/observations",
     auth=Needs(scopes.READ_MEMORY),
-    openapi_extra=says(answers={200: wire.EventObservations}),
+    openapi_extra=says(query=PageQuery, answers={200: wire.EventObservations}),
 )
 def observations(request: Call, event_id: str) -> Answer[wire.EventObservations]:
-    """What was made of an event, oldest first."""
+    """What was made of an event, oldest first; a page of it, if `limit` or `cursor` is given."""
     event = reach.event(request.auth, event_id)
-    sources = recall.of_event(event.team_id, event.id)
+    asked = asking.read(request, PageQuery)
+    bound_to = pages.about("event_observations", [event.id], asked)
+    listed = _part(recall.of_event(event.team_id, event.id), asked, bound_to)
+    sources = listed.rows
     found = [entities.sourced_observation(source.observation, source) for source in sources]
     audited.shown(
         request,
@@ -124,7 +207,17 @@ def observations(request: Call, event_id: str) -> Answer[wire.EventObservations]
         project_id=event.project_id,
         resource_id=event.id,
     )
-    return Answer({"eventId": event.id, "observations": found})
+    told: wire.EventObservations = {"eventId": event.id, "observations": found}
+    if asked.model_fields_set:
+        told["nextCursor"] = pages.cursor(listed.goes_on, bound_to)
+    return Answer(told)
+
+
+def _part(
+    rows: Sequence[ObservationSource], asked: PageQuery, bound_to: list[Any]
+) -> Listed[ObservationSource]:
+    window = pages.window(asked, bound_to, COUNTED)
+    return part(rows, window) if asked.model_fields_set else Listed(tuple(rows), None)
 
 
 def _told(captured: Sequence[Captured], asked: Flags) -> list[wire.EventStored]:

@@ -16,6 +16,14 @@ router = Router(tags=["hooks"])
 
 # Whatever the agent says of what it does; how it is read is the domain's.
 PAYLOAD = TypeAdapter(dict[str, Any])
+EXAMPLE = {
+    "hook_event_name": "PostToolUse",
+    "session_id": "08896821-bb12-4dd4-97b2-ba180f81edf3",
+    "cwd": "/home/ada/my-project",
+    "tool_name": "Bash",
+    "tool_input": {"command": "make test"},
+    "tool_response": {"stdout": "12 passed"},
+}
 HEADERS = {
     "X-Event-Id": "The event that it was stored as",
     "X-Job-Id": "The job that makes an observation of it, where there is one",
@@ -27,7 +35,9 @@ HEADERS = {
 @router.post(
     "/hooks/claude-code",
     auth=Needs(scopes.WRITE_EVENTS),
-    openapi_extra=says(takes=PAYLOAD, answers={201: wire.Nothing}, headers=HEADERS),
+    openapi_extra=says(
+        takes=PAYLOAD, example=EXAMPLE, answers={201: wire.Nothing}, headers=HEADERS
+    ),
 )
 def claude_code(request: Call) -> Answer[wire.Nothing]:
     """Take a hook payload of Claude Code.

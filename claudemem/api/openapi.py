@@ -41,6 +41,7 @@ _WORDS: Final = {
     "Forbidden": "The key is wrong or too narrow, or what is asked for is another's",
     "NotFound": "There is none, or none that the key may reach",
     "Conflict": "Its state does not allow it",
+    "PreconditionFailed": "It was changed since the caller read it",
     "ValidationError": "Something in the request is not as it must be",
     "PayloadTooLarge": "The body is larger than 5 MB, or what it inflates to is",
     "UnsupportedMediaType": "The body is compressed in a way that cannot be undone here",
@@ -167,8 +168,10 @@ class _Writer:
             ],
         }
         if said.takes:
-            schema = self._shapes.taken(said.takes)
-            told["requestBody"] = {"required": True, "content": {_JSON: {"schema": schema}}}
+            body: Json = {"schema": self._shapes.taken(said.takes)}
+            if said.example is not None:
+                body["example"] = said.example
+            told["requestBody"] = {"required": True, "content": {_JSON: body}}
         told["responses"] = self._answers(route)
         return told
 
@@ -236,10 +239,11 @@ def _security(route: Route) -> list[Json]:
 
 
 def _description(route: Route) -> str:
-    """The whole text, and which scopes are enough."""
+    """What the text says beyond its first line, and which scopes are enough."""
+    more = route.text.partition("\n")[2].strip()
     need = route.need if route.need is not None else route.said.with_key
     if not need:
-        return route.text
+        return more
     scopes = ", ".join(f"`{scope}`" for scope in sorted(need))
     words = "Needs a key with" if route.need else "May be sent a key, then with"
-    return f"{route.text}\n\n{words} any of the scopes {scopes}."
+    return f"{more}\n\n{words} any of the scopes {scopes}.".strip()

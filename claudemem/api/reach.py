@@ -1,17 +1,21 @@
 """What a caller can reach: rows of its team, and of its project where the key is bound to one."""
 
+import re
 from collections import Counter
 from typing import TypeVar
 
 from django.db.models import Count, QuerySet
 
-from observations.errors import Forbidden, NotFound
+from observations.errors import Forbidden, InvalidInput, NotFound
 from observations.keys import Principal
-from observations.models import ApiKey, Event, Project, Session
+from observations.models import ApiKey, Event, Observation, Project, Session
 from observations.sessions import require_project
 from queueing import states
 from queueing.errors import JobNotFound
 from queueing.models import GenerationJob
+
+# Ids of ours are longer, and have letters in them or dashes.
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 OTHER_PROJECT = "API key is scoped to a different project"
 
@@ -35,10 +39,42 @@ def project(principal: Principal, project_id: str) -> str:
     return project_id
 
 
+def listed_project(principal: Principal, project_id: str | None) -> str:
+    """The project of which a list is shown: the one that is named, or that of the key.
+
+    Raises InvalidInput for a team's key without a name, Forbidden.
+    """
+    named = project_id or principal.project_id
+    if named is None:
+        raise InvalidInput("a team's key names a project", ("projectId",))
+    return project(principal, named)
+
+
+def projects(principal: Principal) -> QuerySet[Project]:
+    """The caller's project, or all of its team."""
+    rows = Project.objects.filter(team_id=principal.team_id)
+    return rows.filter(pk=principal.project_id) if principal.project_id else rows
+
+
+def observation_id(principal: Principal, named: str) -> str:
+    """The id of the observation that is named by it, or by its number. Raises NotFound.
+
+    Another team's is not there, nor is another project's.
+    """
+    rows = Observation.objects.filter(team_id=principal.team_id)
+    if principal.project_id:
+        rows = rows.filter(project_id=principal.project_id)
+    number = _NUMBER.fullmatch(named)
+    rows = rows.filter(number=int(named)) if number else rows.filter(id=named)
+    found = rows.values_list("id", flat=True).first()
+    if found is None:
+        raise NotFound("Observation not found")
+    return found
+
+
 def sees_project(principal: Principal, project_id: str) -> bool:
     """Whether there is such a project among the caller's."""
-    rows = Project.objects.filter(pk=project_id, team_id=principal.team_id)
-    return principal.project_id in (None, project_id) and rows.exists()
+    return projects(principal).filter(pk=project_id).exists()
 
 
 def event(principal: Principal, event_id: str) -> Event:

@@ -3,18 +3,25 @@
 from ninja import NinjaAPI
 
 from claudemem.api import (
+    audit,
+    compat,
     errors,
     events,
+    guide,
     hooks,
     jobs,
     keys,
     memories,
+    observations,
+    operators,
+    projects,
     reference,
     search,
     sessions,
     status,
     stream,
     usage,
+    worker,
 )
 from claudemem.api.calls import Needs
 from claudemem.health import version
@@ -30,7 +37,14 @@ api = NinjaAPI(
     auth=Needs(frozenset({scopes.EVERYTHING})),
 )
 errors.install(api)
-for noun in (hooks, events, sessions, search, memories, jobs, keys, usage, stream):
+NOUNS = (
+    *(hooks, events, sessions, search, observations, memories),
+    *(jobs, projects, keys, usage, audit, stream),
+)
+for noun in NOUNS:
     api.add_router("/v1", noun.router)
-for open_to_all in (status, reference):
+api.add_router("/api/sessions", compat.router)
+api.add_router("/api", worker.router)
+api.add_router("/api/admin", operators.router)
+for open_to_all in (status, guide, reference):
     api.add_router("", open_to_all.router)

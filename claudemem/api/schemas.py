@@ -1,12 +1,16 @@
 """JSON schemas of what goes in and out, made together so that what they share has one name."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
+from claudemem.api.words import explained
+
 Json = dict[str, Any]
+
+_BOUNDS: Final = {"ge": "minimum", "le": "maximum"}
 
 
 class _Plain(GenerateJsonSchema):
@@ -27,7 +31,9 @@ class Shapes:
         self._of, shared = TypeAdapter.json_schemas(
             made, ref_template="#/components/schemas/{model}", schema_generator=_Plain
         )
-        self.shared: dict[str, Json] = shared.get("$defs", {})
+        self.shared = {
+            name: explained(_bounded(schema)) for name, schema in shared.get("$defs", {}).items()
+        }
 
     def taken(self, shape: TypeAdapter[Any]) -> Json:
         """The schema of a body."""
@@ -40,7 +46,7 @@ class Shapes:
 
 def parameters(query: Any) -> list[Json]:
     """What a query may say: the fields of a class, each as a parameter."""
-    schema = TypeAdapter(query).json_schema(schema_generator=_Plain)
+    schema = _bounded(TypeAdapter(query).json_schema(schema_generator=_Plain))
     required = schema.get("required", ())
     return [
         _parameter("query", name, field, name in required)
@@ -52,6 +58,19 @@ def path_parameter(name: str) -> Json:
     """A part of the path; there is one of which nothing is known but that it is there."""
     words = f"The {name.removesuffix('_id').replace('_', ' ')}'s id"
     return _parameter("path", name, {"type": "string", "description": words}, True)
+
+
+def _bounded(schema: Any) -> Any:
+    """The schema with the bounds of a number under their names in JSON Schema.
+
+    Where something looks at a number before its bounds are, pydantic leaves its own.
+    """
+    if isinstance(schema, list):
+        return [_bounded(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    named = _BOUNDS if schema.get("type") == "integer" else {}
+    return {named.get(name, name): _bounded(each) for name, each in schema.items()}
 
 
 def _parameter(place: str, name: str, field: Json, required: bool) -> Json:

@@ -1,14 +1,20 @@
 """Sessions: start, look at, end, clear the queue of."""
 
+from typing import Literal
+
 from ninja import Router
 from pydantic import Field, TypeAdapter
 
-from claudemem.api import bodies, entities, reach, wire
+from claudemem.api import asking, bodies, entities, pages, reach, wire
 from claudemem.api.answers import Answer
+from claudemem.api.asking import Filter, When
 from claudemem.api.calls import Call, Needs, origin, team
 from claudemem.api.documents import says
+from claudemem.api.pages import PageQuery
 from claudemem.api.shapes import Body, Metadata, Name, ShortName
-from observations import scopes, sessions
+from observations import history, scopes, sessions
+from observations.history import SessionFilters
+from observations.listings import SESSIONS
 from observations.sessions import NewSession
 from queueing import operations
 
@@ -27,13 +33,45 @@ class StartBody(Body):
     metadata: Metadata = Field(default_factory=dict)
 
 
+class SessionsQuery(PageQuery):
+    """Which sessions of a project are listed."""
+
+    project_id: Filter | None = None
+    external_session_id: Filter | None = None
+    content_session_id: Filter | None = None
+    platform_source: Filter | None = None
+    ended: Literal["true", "false"] | None = None
+    since: When | None = None
+    until: When | None = None
+
+    @property
+    def wanted(self) -> SessionFilters:
+        """The filters for the domain."""
+        return SessionFilters(
+            external_session_id=self.external_session_id,
+            content_session_id=self.content_session_id,
+            platform_source=self.platform_source,
+            ended=None if self.ended is None else self.ended == "true",
+            since=self.since,
+            until=self.until,
+        )
+
+
 START = TypeAdapter(StartBody)
+EXAMPLE = {
+    "projectId": "my-project",
+    "externalSessionId": "run-17",
+    "agentType": "reviewer",
+    "platformSource": "claude-code",
+}
 
 
 @router.post(
     "/sessions/start",
     auth=Needs(scopes.WRITE_SESSIONS),
-    openapi_extra=says(takes=START, answers={201: wire.OneSession, 200: wire.OneSession}),
+    openapi_extra=says(
+        takes=START, example=EXAMPLE, answers={201: wire.OneSession, 200: wire.OneSession}
+    ),
 )
 def start(request: Call) -> Answer[wire.OneSession]:
     """Start a session, or find the one that was started under these names: 201 or 200."""
@@ -45,6 +83,22 @@ def start(request: Call) -> Answer[wire.OneSession]:
         origin=origin(request, "http_post_v1_sessions_start"),
     )
     return Answer({"session": entities.session(session)}, status=201 if created else 200)
+
+
+@router.get(
+    "/sessions",
+    auth=Needs(scopes.READ_MEMORY),
+    openapi_extra=says(query=SessionsQuery, answers={200: wire.Sessions}),
+)
+def show_all(request: Call) -> Answer[wire.Sessions]:
+    """The sessions of a project, that which started last first."""
+    asked = asking.read(request, SessionsQuery)
+    project_id = reach.listed_project(request.auth, asked.project_id)
+    bound_to = pages.about("sessions", [project_id], asked)
+    window = pages.window(asked, bound_to, SESSIONS.sorts)
+    found = history.sessions(project_id, asked.wanted, window)
+    told = [entities.session(row) for row in found.rows]
+    return Answer({"sessions": told, "nextCursor": pages.cursor(found.goes_on, bound_to)})
 
 
 @router.get(

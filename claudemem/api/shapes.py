@@ -27,7 +27,8 @@ def _without_nul(text: str) -> str:
     return text.replace("\0", "\ufffd")
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """A name as it is given. Raises for one that the database cannot take."""
     if "\0" in text:
         raise PydanticCustomError("nul", "must not contain NUL")
     return text
@@ -37,6 +38,8 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 Epoch = Annotated[Whole, Field(ge=0, le=LAST_EPOCH)]
 # Free text is cleaned; a name that is not the same afterwards would be another's.
 Text = Annotated[str, Field(min_length=1), AfterValidator(_without_nul)]
-Name = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_storable)]
-ShortName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_storable)]
+Name = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(storable)]
+ShortName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(storable)]
+# A name that may be left empty, which older clients send for none.
+Word = Annotated[str, Field(max_length=500), AfterValidator(storable)]
 Metadata = dict[str, Any]

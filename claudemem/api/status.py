@@ -61,7 +61,7 @@ def summary(request: HttpRequest) -> Answer[vitals.Summary]:
 @router.get("/api/version", openapi_extra=says(answers={200: vitals.Version}))
 def version(request: HttpRequest) -> Answer[vitals.Version]:
     """The version of this program."""
-    return Answer({"version": health.version()})
+    return Answer({"version": health.told_version()})
 
 
 @router.get(

@@ -44,6 +44,9 @@ JobPayload = Annotated[
 TimedOut = Annotated[
     Literal[True], Field(description="What was waited for was not settled in time")
 ]
+NextCursor = Annotated[
+    str | None, Field(description="The `cursor` of the next page; null where this is the last")
+]
 Total = Annotated[int, Field(description="How many there are on all pages", ge=0)]
 Limit = Annotated[int, Field(description="How many there are on a page", ge=1)]
 Offset = Annotated[int, Field(description="How many come before this page", ge=0)]
@@ -160,6 +163,13 @@ class OneSession(TypedDict):
     session: Session
 
 
+class Sessions(TypedDict):
+    """A page of a project's sessions."""
+
+    sessions: list[Session]
+    nextCursor: NextCursor
+
+
 class SessionEnded(TypedDict):
     """A session that is at its end, and the job that summarises it."""
 
@@ -200,6 +210,13 @@ class OneEvent(TypedDict):
     """An event."""
 
     event: Event
+
+
+class Events(TypedDict):
+    """A page of events."""
+
+    events: list[Event]
+    nextCursor: NextCursor
 
 
 class EventStored(TypedDict):
@@ -270,12 +287,57 @@ class EventObservations(TypedDict):
 
     eventId: Id
     observations: list[SourcedObservation]
+    nextCursor: NotRequired[NextCursor]
+
+
+class WholeObservation(TypedDict):
+    """An observation with all that is known of it."""
+
+    id: Id
+    projectId: str
+    teamId: str
+    serverSessionId: str | None
+    kind: str
+    content: Annotated[str, Field(description="Title, subtitle, narrative and facts as one text")]
+    metadata: Metadata
+    number: Annotated[int, Field(description="Its short name, as contexts show it")]
+    title: str
+    subtitle: str
+    narrative: str
+    facts: list[str]
+    concepts: list[str]
+    filesRead: list[str]
+    filesModified: list[str]
+    createdByJobId: str | None
+    occurredAtEpoch: Epoch
+    createdAtEpoch: Epoch
+    updatedAtEpoch: Epoch
+
+
+class OneObservation(TypedDict):
+    """An observation."""
+
+    observation: WholeObservation
+
+
+class Observations(TypedDict):
+    """A page of observations."""
+
+    observations: list[WholeObservation]
+    nextCursor: NextCursor
 
 
 class OneMemory(TypedDict):
     """A memory."""
 
     memory: Observation
+
+
+class Memories(TypedDict):
+    """A page of memories."""
+
+    memories: list[Observation]
+    nextCursor: NextCursor
 
 
 class MemoryDeleted(TypedDict):
@@ -285,10 +347,17 @@ class MemoryDeleted(TypedDict):
     id: str
 
 
+class More(TypedDict, total=False):
+    """The way to the next page, for whoever asked for it."""
+
+    nextCursor: NextCursor
+
+
 class Found(TypedDict):
     """What answers a question, best first."""
 
     observations: list[Observation]
+    nextCursor: NotRequired[NextCursor]
 
 
 class Context(TypedDict):
@@ -296,6 +365,78 @@ class Context(TypedDict):
 
     observations: list[Observation]
     context: str
+    nextCursor: NotRequired[NextCursor]
+
+
+# --- projects -------------------------------------------------------------------------------------
+
+
+class Project(TypedDict):
+    """What a team works on: usually a repository."""
+
+    id: Id
+    teamId: str
+    name: str
+    slug: Annotated[str, Field(description="The name in letters, digits and dashes")]
+    rootPath: Annotated[str | None, Field(description="Where its client said that it lies")]
+    metadata: Metadata
+    createdAtEpoch: Epoch
+    updatedAtEpoch: Epoch
+
+
+class OneProject(TypedDict):
+    """A project."""
+
+    project: Project
+
+
+class Projects(TypedDict):
+    """A page of projects, by name."""
+
+    projects: list[Project]
+    nextCursor: NextCursor
+
+
+class Gone(TypedDict):
+    """How much is deleted."""
+
+    observations: Annotated[int, Field(ge=0)]
+    agentEvents: Annotated[int, Field(ge=0)]
+    sessions: Annotated[int, Field(ge=0)]
+    jobs: Annotated[int, Field(ge=0)]
+
+
+class ProjectEmptied(TypedDict):
+    """A project that remembers nothing any more."""
+
+    purged: Literal[True]
+    projectId: str
+    counts: Gone
+
+
+# --- the audit ------------------------------------------------------------------------------------
+
+
+class AuditEntry(TypedDict):
+    """Who did what to what, and when."""
+
+    id: Annotated[str, Field(description="A number that grows; its order is that of time")]
+    teamId: str | None
+    projectId: str | None
+    actorId: Annotated[str | None, Field(description="Who came without a key")]
+    apiKeyId: str | None
+    action: str
+    resourceType: str
+    resourceId: str | None
+    details: dict[str, Any]
+    createdAtEpoch: Epoch
+
+
+class Audit(TypedDict):
+    """A page of the audit, newest first."""
+
+    audit: list[AuditEntry]
+    nextCursor: NextCursor
 
 
 # --- jobs -----------------------------------------------------------------------------------------

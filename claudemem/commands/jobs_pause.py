@@ -101,7 +101,7 @@ def _instead(meant: "Subject") -> str:
             f": the pause is its own ({paused.reason}), and one job tries again in "
             f"{paused.left:.0f} s"
         )
-    names = [str(hold.subject) for hold in pauses.held()]
+    names = [str(hold.subject) for hold in pauses.held() if hold.subject.kind != "quota"]
     return f": {', '.join(names)} can be resumed" if names else ": nothing is paused"
 
 

@@ -64,7 +64,7 @@ def create(
     )
 
 
-@api_key.command("list")
+@api_key.command("list", short_help="List keys as JSON, newest first.")
 @click.option("--team", "team_id", help="Only the keys of the team with this id.")
 @click.option("--limit", type=click.IntRange(1, 500), default=100, show_default=True)
 @click.option("--offset", type=click.IntRange(0), default=0, show_default=True)
@@ -83,7 +83,7 @@ def list_keys(team_id: str | None, limit: int, offset: int, active: bool) -> Non
     show({**page, "keys": listed})
 
 
-@api_key.command
+@api_key.command(short_help="Make a key useless.")
 @click.argument("key_id", metavar="ID")
 def revoke(key_id: str) -> None:
     """Make a key useless, from the next request on."""

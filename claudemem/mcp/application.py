@@ -37,8 +37,9 @@ _SPOKEN: Final = (
     (b"accept", f"{JSON}, {EVENTS}".encode()),
     (b"content-type", JSON.encode()),
 )
-# A tool asks the database, and waits for it in one of these.
-_threads = ThreadPoolExecutor(settings.WEB_THREADS, thread_name_prefix="mcp")
+# A tool asks the database, and waits for it in one of these. They are beside the threads of the
+# API, which share a pool of connections with them.
+_threads = ThreadPoolExecutor(max(settings.WEB_THREADS // 2, 1), thread_name_prefix="mcp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,14 @@ class Reply:
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
+    stays_open: bool = False
+
+
+_STREAM: Final = Reply(
+    200,
+    headers={"Content-Type": EVENTS, "Cache-Control": "no-cache, no-transform"},
+    stays_open=True,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +89,10 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     try:
         asking = await _in_thread(partial(_recognised, scope, request))
         incoming.check_headers(request)
-        if request.method == "GET":
-            await _idle(scope, request, await _admitted(asking, writes=False), send)
-            return
-        reply = await _answer(scope, request, asking)
+        if request.method == "POST":
+            reply = await _answer(scope, request, asking)
+        else:
+            reply = replace(_STREAM, headers=_STREAM.headers | await _admitted(asking))
     except NotSpoken as error:
         reply = Reply(error.status, orjson.dumps(error.body), {"Content-Type": JSON})
     except InvalidInput as error:
@@ -91,7 +100,11 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     except Exception as error:  # noqa: BLE001  # the door: the one table of errors tells it
         reply = _told(errors.told(error))
     await request.drain()
-    await _send(send, reply)
+    with suppress(OSError):  # the caller went
+        if reply.stays_open:
+            await _hold_open(request, reply, scope.get("state", {}).get("closing"), send)
+        else:
+            await _send(send, reply)
 
 
 def _recognised(scope: Scope, request: Incoming) -> _Asking:
@@ -100,7 +113,7 @@ def _recognised(scope: Scope, request: Incoming) -> _Asking:
     return _Asking(principal, named or door.request_id(request.headers.get("x-request-id", "")))
 
 
-async def _admitted(asking: _Asking, *, writes: bool) -> dict[str, str]:
+async def _admitted(asking: _Asking, *, writes: bool = False) -> dict[str, str]:
     """What the answer of a call must carry. Raises what `admission.admit` does."""
     admit = partial(admission.admit, asking.principal, writes=writes)
     return dict((await _in_thread(admit)).headers)
@@ -149,22 +162,22 @@ def _handed_on(scope: Scope) -> list[tuple[bytes, bytes]]:
     return [*((name, value) for name, value in given if name.startswith(b"mcp-")), *_SPOKEN]
 
 
-async def _idle(scope: Scope, request: Incoming, headers: dict[str, str], send: Send) -> None:
+async def _hold_open(
+    request: Incoming, reply: Reply, closing: asyncio.Event | None, send: Send
+) -> None:
     """A stream on which nothing comes, until its reader goes or the server ends."""
-    closing = scope.get("state", {}).get("closing") or asyncio.Event()
-    ends = [asyncio.ensure_future(_gone(request)), asyncio.ensure_future(closing.wait())]
-    told = {**headers, "Content-Type": EVENTS, "Cache-Control": "no-cache, no-transform"}
-    await send(_start(Reply(200, headers=told)))
+    ends: list[asyncio.Future[Any]] = [asyncio.ensure_future(_gone(request))]
+    if closing:
+        ends.append(asyncio.ensure_future(closing.wait()))
     try:
-        more: set[asyncio.Future[Any]] = set()
-        while not more:
+        await send(_start(reply))
+        done: set[asyncio.Future[Any]] = set()
+        while not done:
             await send({"type": "http.response.body", "body": b": \n\n", "more_body": True})
-            more, _ = await asyncio.wait(
+            done, _ = await asyncio.wait(
                 ends, timeout=PING_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-    except OSError:
-        pass  # The reader went while it was told that we are here.
     finally:
         for each in ends:
             each.cancel()
@@ -199,10 +212,9 @@ def _told(answer: HttpResponse) -> Reply:
 
 
 async def _send(send: Send, reply: Reply) -> None:
-    with suppress(OSError):  # the caller went
-        length = {"Content-Length": str(len(reply.body))}
-        await send(_start(replace(reply, headers={**reply.headers, **length})))
-        await send({"type": "http.response.body", "body": reply.body, "more_body": False})
+    length = {"Content-Length": str(len(reply.body))}
+    await send(_start(replace(reply, headers={**reply.headers, **length})))
+    await send({"type": "http.response.body", "body": reply.body, "more_body": False})
 
 
 def _start(reply: Reply) -> Message:

@@ -1,6 +1,7 @@
 """A request as it comes over HTTP: whether it is for the protocol, and its messages."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,8 +23,10 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-# A sender that is silent for so long (seconds) is given up.
+# A sender that is silent for so long (seconds) is given up, and one that has not ended after the
+# other.
 SILENT_SECONDS: Final = 20.0
+WHOLE_SECONDS: Final = 300.0
 # What is left of a refused body is read so far before its sender gets the answer.
 DRAIN_BYTES: Final = 64 * 1024 * 1024
 JSON: Final = "application/json"
@@ -76,10 +79,13 @@ class Incoming:
     async def body(self) -> bytes:
         """All of the body, inflated. Raises TooLarge, UnknownEncoding, InvalidInput, NotSpoken."""
         raw = bytearray()
-        async for piece in self._pieces():
-            raw += piece
-            if len(raw) > settings.MAX_BODY_BYTES:
-                raise TooLarge
+        try:
+            async for piece in self._pieces():
+                raw += piece
+                if len(raw) > settings.MAX_BODY_BYTES:
+                    raise TooLarge
+        except TimeoutError as error:
+            raise NotSpoken(408, "The body did not arrive in time") from error
         encoding = self.headers.get("content-encoding", "").strip().lower()
         return bodies.inflate(bytes(raw), encoding)
 
@@ -91,19 +97,19 @@ class Incoming:
         if "expect" in self.headers:
             return
         left = DRAIN_BYTES
-        with suppress(InvalidInput, NotSpoken):
+        with suppress(InvalidInput, TimeoutError):
             async for piece in self._pieces():
                 left -= len(piece)
                 if left <= 0:
                     return
 
     async def _pieces(self) -> AsyncIterator[bytes]:
+        until = time.monotonic() + WHOLE_SECONDS
         while self.more:
-            try:
-                message = await asyncio.wait_for(self.receive(), SILENT_SECONDS)
-            except TimeoutError as error:
-                raise NotSpoken(408, "The body did not arrive in time") from error
+            patience = min(SILENT_SECONDS, until - time.monotonic())
+            message = await asyncio.wait_for(self.receive(), patience)
             if message["type"] != "http.request":
+                self.more = False
                 raise InvalidInput("The body ended before its Content-Length")
             self.more = message.get("more_body", False)
             yield message.get("body", b"")
@@ -144,16 +150,24 @@ def spoken(raw: bytes) -> tuple[list[Spoken], bool]:
 
 def _tool(message: Mapping[str, Any]) -> str:
     params = message.get("params")
-    called = message.get("method") == "tools/call" and isinstance(params, dict)
-    return str(params.get("name", "")) if called and isinstance(params, dict) else ""
+    if message.get("method") != "tools/call" or not isinstance(params, dict):
+        return ""
+    return str(params.get("name", ""))
 
 
 def _check_origin(origin: str) -> None:
     if not origin or crossorigin.may_read(origin, "", settings.CORS_ORIGINS):
         return
     # Whom the page is of, and not whom it calls: that may be a name that was made to lead here.
-    if not validate_host(urlsplit(origin).hostname or "", settings.ALLOWED_HOSTS):
+    if not validate_host(_host(origin), settings.ALLOWED_HOSTS):
         raise Forbidden("Pages of this origin may not call: CLAUDE_MEM_CORS_ORIGINS names others")
+
+
+def _host(origin: str) -> str:
+    try:
+        return urlsplit(origin).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _words(header: str) -> set[str]:

@@ -5,8 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from claudemem.api import entities, events
-from claudemem.api import memories as memories_api
+from claudemem.api import entities, events, observing
 from claudemem.api.calls import Flags
 from claudemem.mcp.asking import Asked
 from claudemem.mcp.reading import as_json, record
@@ -17,7 +16,7 @@ from queueing import kinds
 
 def remember(asked: Asked) -> str:
     """Keep what is told, as it is told. Raises InvalidInput, Forbidden."""
-    body = _checked(memories_api.ADD, asked.arguments.given, projectId=asked.project())
+    body = _checked(observing.ADD, asked.arguments.given, projectId=asked.project())
     memory = memories.remember(
         asked.team,
         body.project_id,

@@ -7,11 +7,11 @@ by halving, and whatever else narrows the list looks through a bounded part of i
 # Django gives these methods more than each of them needs.
 # ruff: noqa: ARG002
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from django.contrib import admin
-from django.db.models import Max, Min, QuerySet
+from django.db.models import Max, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString
 from observations import entries
 from observations.admin.filters import TeamFilter
 from observations.admin.reach import Scoped, reach
+from observations.history import first_since
 from observations.models import ApiKey, AuditEntry, Event, Observation, Project, Session, Team
 from queueing.browsing import (
     NOTHING,
@@ -58,21 +59,6 @@ class Since(Period):
         if not hours:
             return queryset
         return queryset.filter(pk__gte=first_since(timezone.now() - timedelta(hours=hours)))
-
-
-def first_since(moment: datetime) -> int:
-    """The number that no entry made at `moment` or later is below."""
-    rows = AuditEntry.objects.order_by("pk")
-    ends = rows.aggregate(first=Min("pk"), last=Max("pk"))
-    low, high = ends["first"] or 0, (ends["last"] or 0) + 1
-    while low < high:
-        middle = (low + high) // 2
-        at = rows.filter(pk__gte=middle).values_list("created_at", flat=True).first()
-        if at is not None and at < moment:
-            low = middle + 1
-        else:
-            high = middle
-    return int(low)
 
 
 class AuditAdmin(ReadOnly[AuditEntry], Scoped[AuditEntry]):

@@ -38,6 +38,6 @@ def _run(statements: tuple[str, ...], editor: BaseDatabaseSchemaEditor) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("observations", "0009_usage")]
+    dependencies = [("observations", "0010_said_of_projects")]
 
     operations = [migrations.RunPython(make, drop)]

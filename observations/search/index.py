@@ -1,21 +1,24 @@
 """What every search backend promises, and the values that go in and out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from observations.search.terms import Query
 
-# A row `o` of a platform, which is given twice; the same SQL on every database.
+# A row of a platform, which is given twice; the same SQL on every database.
 PLATFORM = """
-CASE WHEN o.session_id IS NOT NULL THEN EXISTS (
-  SELECT 1 FROM observations_session s WHERE s.id = o.session_id AND s.platform_source = %s)
+CASE WHEN {row}.session_id IS NOT NULL THEN EXISTS (
+  SELECT 1 FROM observations_session s WHERE s.id = {row}.session_id AND s.platform_source = %s)
 ELSE EXISTS (
   SELECT 1 FROM observations_observationsource l JOIN observations_event e ON e.id = l.event_id
-  WHERE l.observation_id = o.number AND e.platform_source = %s)
+  WHERE l.observation_id = {row}.number AND e.platform_source = %s)
 END
 """
+
+# A text of SQL, and what stands in it for each `%s`.
+Condition = tuple[str, Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +62,6 @@ class KeywordIndex(Protocol):
         Rows need one of the query's terms only: the rarer a term is, and the weightier the field
         that it stands in, the more it counts. No query raises.
         """
+
+    def conditions(self, filters: Filters, row: str) -> Iterator[Condition]:
+        """What the filters ask of an observation, which the statement calls `row`."""

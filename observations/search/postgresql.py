@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import connection
 
-from observations.search.index import PLATFORM, Filters, Hit
+from observations.search.index import PLATFORM, Condition, Filters, Hit
 from observations.search.terms import Query
 
 # By the labels D, C, B, A: concepts; narrative and parts; subtitle, facts and files; title. A
@@ -73,13 +73,11 @@ ORDER BY score DESC, occurred_at DESC, number DESC LIMIT %s
 
 _FILE = """
 EXISTS (
-  SELECT 1 FROM jsonb_array_elements_text(o.files_read || o.files_modified) AS path,
+  SELECT 1 FROM jsonb_array_elements_text({row}.files_read || {row}.files_modified) AS path,
     unnest(%s::text[]) AS asked
   WHERE path = asked OR right(path, length(asked) + 1) = '/' || asked
      OR right(asked, length(path) + 1) = '/' || path)
 """
-
-Condition = tuple[str, Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +115,17 @@ class PostgresqlIndex:
         """
         known = [each for each in project_ids if "\0" not in each]
         asked = _asked(query.any, known) if known and query.any else _Asked()
-        conditions = list(_conditions(query.none, filters, known))
+        conditions = [*_sought(query.none, known), *_conditions(filters, "o")]
         hits: list[Hit] = []
         for wanted in _looked_for(asked, max(ENOUGH, limit)):
             hits = _hits(asked, [wanted, *conditions], limit)
             if len(hits) == limit:
                 break
         return hits
+
+    def conditions(self, filters: Filters, row: str) -> Iterator[Condition]:
+        """What the filters ask of an observation, which the statement calls `row`."""
+        return _conditions(filters, row)
 
 
 def _asked(words: Sequence[str], project_ids: Sequence[str]) -> _Asked:
@@ -216,25 +218,26 @@ def _quoted(lexeme: str) -> str:
     return f"'{escaped}'"
 
 
-def _conditions(
-    none: Sequence[str], filters: Filters, project_ids: Sequence[str]
-) -> Iterator[Condition]:
+def _sought(none: Sequence[str], project_ids: Sequence[str]) -> Iterator[Condition]:
     # The index narrows down, the row decides.
     yield "i.words @@ %s::tsquery", [_projects(project_ids)]
     yield "o.project_id = ANY(%s)", [list(project_ids)]
     for term in none:
         yield "NOT i.words @@ phraseto_tsquery('claudemem_words', claudemem_folded(%s))", [term]
+
+
+def _conditions(filters: Filters, row: str) -> Iterator[Condition]:
     if filters.kinds:
-        yield "o.kind = ANY(%s)", [list(filters.kinds)]
+        yield f"{row}.kind = ANY(%s)", [list(filters.kinds)]
     if filters.session_id:
-        yield "o.session_id = %s", [filters.session_id]
+        yield f"{row}.session_id = %s", [filters.session_id]
     if filters.since:
-        yield "o.occurred_at >= %s", [filters.since]
+        yield f"{row}.occurred_at >= %s", [filters.since]
     if filters.until:
-        yield "o.occurred_at < %s", [filters.until]
+        yield f"{row}.occurred_at < %s", [filters.until]
     if filters.concepts:
-        yield "o.concepts ?| %s", [list(filters.concepts)]
+        yield f"{row}.concepts ?| %s", [list(filters.concepts)]
     if filters.files:
-        yield _FILE, [list(filters.files)]
+        yield _FILE.format(row=row), [list(filters.files)]
     if filters.platform_source:
-        yield PLATFORM, [filters.platform_source] * 2
+        yield PLATFORM.format(row=row), [filters.platform_source] * 2

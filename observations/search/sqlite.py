@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 from django.db import connection
 
-from observations.search.index import PLATFORM, Filters, Hit
+from observations.search.index import PLATFORM, Condition, Filters, Hit
 from observations.search.terms import Query
 
 # In the order of the index's columns. `project` only narrows the search down and scores nothing.
@@ -42,17 +41,15 @@ SELECT %s WHERE EXISTS (
   SELECT 1 FROM observation_index WHERE observation_index MATCH %s LIMIT 1 OFFSET %s)
 """
 
-_CONCEPT = "EXISTS (SELECT 1 FROM json_each(o.concepts) WHERE value IN ({marks}))"
+_CONCEPT = "EXISTS (SELECT 1 FROM json_each({row}.concepts) WHERE value IN ({marks}))"
 
 _FILE = """
 EXISTS (
-  SELECT 1 FROM (SELECT value AS path FROM json_each(o.files_read)
-                 UNION ALL SELECT value FROM json_each(o.files_modified))
+  SELECT 1 FROM (SELECT value AS path FROM json_each({row}.files_read)
+                 UNION ALL SELECT value FROM json_each({row}.files_modified))
   WHERE path = %s OR substr(path, -length(%s) - 1) = '/' || %s
      OR substr(%s, -length(path) - 1) = '/' || path)
 """
-
-Condition = tuple[str, Sequence[Any]]
 
 
 class SqliteIndex:
@@ -76,6 +73,10 @@ class SqliteIndex:
         telling = replace(query, any=_telling(query.any))
         hits = _hits(telling, filters, project_ids, limit) if telling.any else []
         return hits if hits or telling == query else _hits(query, filters, project_ids, limit)
+
+    def conditions(self, filters: Filters, row: str) -> Iterator[Condition]:
+        """What the filters ask of an observation, which the statement calls `row`."""
+        return _conditions(filters, row)
 
 
 def _telling(terms: tuple[str, ...]) -> tuple[str, ...]:
@@ -105,7 +106,8 @@ def _hits(
     limit: int,
     needed: Sequence[str] = (),
 ) -> list[Hit]:
-    conditions = list(_conditions(filters, project_ids))
+    of_projects = (f"o.project_id IN ({_marks(project_ids)})", project_ids)
+    conditions = [of_projects, *_conditions(filters, "o")]
     sql = _FIND.format(conditions=" AND ".join(condition for condition, _ in conditions))
     values = [value for _, values in conditions for value in values]
     with connection.cursor() as cursor:
@@ -136,23 +138,22 @@ def _id_words(project_id: str) -> str:
     return "".join(each if each.isalnum() else " " for each in project_id.replace("-", ""))
 
 
-def _conditions(filters: Filters, project_ids: Sequence[str]) -> Iterator[Condition]:
-    yield f"o.project_id IN ({_marks(project_ids)})", project_ids
+def _conditions(filters: Filters, row: str) -> Iterator[Condition]:
     if filters.kinds:
-        yield f"o.kind IN ({_marks(filters.kinds)})", filters.kinds
+        yield f"{row}.kind IN ({_marks(filters.kinds)})", filters.kinds
     if filters.session_id:
-        yield "o.session_id = %s", [filters.session_id]
+        yield f"{row}.session_id = %s", [filters.session_id]
     if filters.since:
-        yield "o.occurred_at >= %s", [connection.ops.adapt_datetimefield_value(filters.since)]
+        yield f"{row}.occurred_at >= %s", [connection.ops.adapt_datetimefield_value(filters.since)]
     if filters.until:
-        yield "o.occurred_at < %s", [connection.ops.adapt_datetimefield_value(filters.until)]
+        yield f"{row}.occurred_at < %s", [connection.ops.adapt_datetimefield_value(filters.until)]
     if filters.concepts:
-        yield _CONCEPT.format(marks=_marks(filters.concepts)), filters.concepts
+        yield _CONCEPT.format(row=row, marks=_marks(filters.concepts)), filters.concepts
     if filters.files:
-        each_file = " OR ".join([_FILE] * len(filters.files))
+        each_file = " OR ".join([_FILE.format(row=row)] * len(filters.files))
         yield f"({each_file})", [name for name in filters.files for _ in range(4)]
     if filters.platform_source:
-        yield PLATFORM, [filters.platform_source] * 2
+        yield PLATFORM.format(row=row), [filters.platform_source] * 2
 
 
 def _marks(values: Sequence[object]) -> str:

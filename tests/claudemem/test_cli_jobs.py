@@ -305,7 +305,10 @@ def test_the_status_of_the_server_tells_what_is_paused_and_how_it_goes_on(team: 
     assert "team:gone, since" in gone
     assert ours.startswith("paused        team team, since")
     assert ours.endswith(" by user:mia: maintenance")
+    pauses.hold_quota(team.pk, "spent")
     goes_on = status.paused(standing.held(pauses.held()))[1::2]
+    assert "goes on by itself, when the team may use more" in goes_on[0]
+    assert status.paused(standing.held(pauses.held()))[0].endswith(" by quota: spent")
     assert f"goes on with `claudemem jobs resume team:{team.pk}`" in " ".join(goes_on)
 
 

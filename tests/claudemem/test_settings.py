@@ -165,3 +165,17 @@ def test_a_team_is_named_by_its_id_alone(tmp_path: Path, name: str) -> None:
     _, said = settings(tmp_path, CLAUDE_MEM_ONLY_TEAM=name)
     assert "CLAUDE_MEM_ONLY_TEAM" in said
     assert "must be the id of a team" in said
+
+
+def test_a_limit_that_is_no_number_stops_the_start_and_is_never_off(tmp_path: Path) -> None:
+    names = ("RATE_LIMIT_PER_MIN", "MONTHLY_REQUEST_CAP", "MONTHLY_TOKEN_CAP", "USAGE_METERING")
+    _, said = settings(
+        tmp_path, CLAUDE_MEM_RATE_LIMIT_PER_MIN="-1", CLAUDE_MEM_MONTHLY_REQUEST_CAP="NaN",
+        CLAUDE_MEM_MONTHLY_TOKEN_CAP="1e6", CLAUDE_MEM_USAGE_METERING="maybe",
+    )  # fmt: skip
+    for name in names[:3]:
+        assert f"CLAUDE_MEM_{name} must be a whole number from 0" in said
+    assert "CLAUDE_MEM_USAGE_METERING must be 1 or 0" in said
+    held, said = settings(tmp_path, *names, CLAUDE_MEM_MONTHLY_TOKEN_CAP="20000000000")
+    assert said == ""
+    assert held == dict(zip(names, ("0", "0", "20000000000", "False"), strict=True))

@@ -172,7 +172,7 @@ def test_a_pause_is_late_and_no_failure() -> None:
 
 
 def hold(text: str) -> Hold:
-    return Hold(Subject.parse(text), "why is told to those who may know", datetime.now(UTC))
+    return Hold(Subject.stored(text), "why is told to those who may know", datetime.now(UTC))
 
 
 def told_of(part: str, seen: Readings) -> str:
@@ -190,6 +190,15 @@ def test_what_an_operator_paused_is_told_and_is_no_fault_however_much_waits() ->
     assert told_of("pauses", seen) == "paused by an operator: queue:event, 2 teams"
     assert told_of("lag", seen) == "nothing waits but what is paused"
     assert told_of("queues", seen) == "1000000 jobs wait or are worked; 9 lanes are paused"
+
+
+def test_teams_that_wait_for_their_quota_are_told_and_are_no_fault() -> None:
+    waits = [Heads("event", all=9, due=0, lacking=0, oldest=0, paused=9)]
+    spent = readings(table(heads=waits, holds=(hold("quota:acme"),)))
+    assert bad(spent) == {"pauses": "off"}
+    assert told_of("pauses", spent) == "waiting for a quota: 1 team"
+    both = readings(table(heads=waits, holds=(hold("quota:acme"), hold("provider"))))
+    assert told_of("pauses", both) == "paused by an operator: provider; waiting for a quota: 1 team"
 
 
 def test_a_provider_that_an_operator_paused_is_off_whatever_it_said_itself() -> None:

@@ -226,6 +226,26 @@ class ProviderContract:
     ) -> None:
         assert self.ask(mode, source(task=task)).drafts == ()
 
+    def test_a_timeout_that_has_passed_is_an_error_that_may_be_tried_again(
+        self, mode: Mode
+    ) -> None:
+        with pytest.raises(ProviderError) as raised:
+            self.provider().complete(source(*worked()), mode, timeout=0)
+        assert raised.value.retryable
+
+    def test_many_threads_can_ask_at_once(self, mode: Mode) -> None:
+        provider, asked = self.provider(), source(*worked())
+        with ThreadPoolExecutor(8) as pool:
+            answers = [
+                pool.submit(provider.complete, asked, mode, timeout=PATIENCE) for _ in range(24)
+            ]
+            for answer in answers:
+                check(answer.result(), asked, mode)
+
+
+class HostileContract(ProviderContract):
+    """The same, whatever it is asked about."""
+
     @pytest.mark.parametrize("shape", SHAPES)
     def test_hostile_payloads_raise_nothing_but_its_own_error(self, mode: Mode, shape: str) -> None:
         for name, value in HOSTILE_VALUES.items():
@@ -262,22 +282,6 @@ class ProviderContract:
         assert time.process_time() - worked < PATIENCE + 1
         # Where others want the machine too, work takes longer: this finds what hangs.
         assert time.monotonic() - started < 10 * PATIENCE
-
-    def test_a_timeout_that_has_passed_is_an_error_that_may_be_tried_again(
-        self, mode: Mode
-    ) -> None:
-        with pytest.raises(ProviderError) as raised:
-            self.provider().complete(source(*worked()), mode, timeout=0)
-        assert raised.value.retryable
-
-    def test_many_threads_can_ask_at_once(self, mode: Mode) -> None:
-        provider, asked = self.provider(), source(*worked())
-        with ThreadPoolExecutor(8) as pool:
-            answers = [
-                pool.submit(provider.complete, asked, mode, timeout=PATIENCE) for _ in range(24)
-            ]
-            for answer in answers:
-                check(answer.result(), asked, mode)
 
 
 def check(completion: Completion, asked: Source, mode: Mode) -> None:

@@ -5,12 +5,12 @@ import pytest
 from observations import providers
 from observations.modes import Mode
 from observations.providers import Provider, UnknownProvider, provider_named
-from tests.contracts.provider_suite import ProviderContract, source, worked
+from tests.contracts.provider_suite import HostileContract, source, worked
 
 pytestmark = pytest.mark.once
 
 
-class TestOfflineProvider(ProviderContract):
+class TestOfflineProvider(HostileContract):
     def provider(self) -> Provider:
         return provider_named("offline")
 

@@ -7,13 +7,13 @@ import pytest
 
 from observations.providers import Provider
 from observations.providers.openai_compatible import OpenAICompatible
-from tests.contracts.provider_suite import ProviderContract
+from tests.contracts.provider_suite import HostileContract, ProviderContract
 from tests.standin import StandIn, running
 
 pytestmark = pytest.mark.once
 
 
-class TestStructured(ProviderContract):
+class Asking(ProviderContract):
     mode_of_standin = "good"
 
     @pytest.fixture(autouse=True, scope="class")
@@ -29,5 +29,11 @@ class TestStructured(ProviderContract):
         return self.made
 
 
-class TestTags(TestStructured):
+class TestStructured(Asking, HostileContract):
+    pass
+
+
+class TestTags(Asking):
+    """Its prompts are the same: what they are made of is tried once."""
+
     mode_of_standin = "no format"

@@ -1,7 +1,6 @@
 """What the pages say of MCP is so: the tools, and the commands that connect an agent."""
 
 import json
-import shlex
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from claudemem.mcp import catalogue, tools
 from claudemem.mcp.catalogue import TOOLS
 from observations import scopes
+from tests.claude_code import added
 from tests.docs import pages
 
 pytestmark = pytest.mark.once
@@ -63,7 +63,7 @@ def test_the_reference_says_which_scopes_a_tool_needs() -> None:
 @pytest.mark.parametrize("page", [HOW_TO, pages.ROOT / "README.md"], ids=pages.name)
 def test_the_commands_that_connect_have_the_form_that_claude_code_takes(page: Path) -> None:
     commands = [
-        shlex.split(line)
+        added(line)
         for block in pages.blocks(page, "bash")
         for line in block.text.splitlines()
         if line.startswith("claude mcp add")
@@ -71,21 +71,15 @@ def test_the_commands_that_connect_have_the_form_that_claude_code_takes(page: Pa
 
     assert commands
     for command in commands:
-        check_command(command)
-
-
-def check_command(command: list[str]) -> None:
-    """Fail unless Claude Code takes it: `--header` takes all that follows, so it comes last."""
-    words = command[3:]
-    if "--" in words:
-        program = words[words.index("--") + 1 :]
-        assert program == ["claudemem", "mcp"]
-        assert words[0] == catalogue.NAME
-        return
-    transport, kind, name, url, header, said = words
-    assert (transport, kind, name, header) == ("--transport", "http", catalogue.NAME, "--header")
-    assert url.endswith("/v1/mcp")
-    assert said.startswith("Authorization: Bearer ")
+        if command.program:
+            assert (command.words, command.program) == ((catalogue.NAME,), ("claudemem", "mcp"))
+        else:
+            name, url = command.words
+            assert name == catalogue.NAME
+            assert url.endswith("/v1/mcp")
+            assert command.options["--transport"] == ("http",)
+            (header,) = command.options["--header"]
+            assert header.startswith("Authorization: Bearer ")
 
 
 def test_the_program_of_the_how_to_is_ours() -> None:

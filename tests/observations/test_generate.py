@@ -251,6 +251,8 @@ def test_what_its_events_do_not_show_is_dropped(
     work(sent)
     one = Observation.objects.get()
     assert one.facts == ["`pytest tests/test_1.py` was run"]
+    # Both tokens of the call are this one's.
+    assert one.metadata["discovery_tokens"] == 2
     assert one.files_modified == []
 
 

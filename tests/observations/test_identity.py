@@ -30,17 +30,25 @@ def _key(**given: str | None) -> str | None:
     return session_key("team-1", "project-1", **{name: given.get(name) for name in names})
 
 
-def test_session_keys_are_those_of_the_wire_contract() -> None:
-    prefix = "server_session:v1:"
-    assert _key(external="x1") == (
-        f"{prefix}5d95bbe0b473c41a510f4b0d3f0202ef512f9bffed70394a8d9b14f577776e94"
-    )
-    assert _key(content="c1") == (
-        f"{prefix}1c6aba554d2c5bcd23869590966cb65972a53d3feffc1c3e659b0be9f8bb5cd4"
-    )
-    assert _key(agent_id="a1", platform_source="codex") == (
-        f"{prefix}ea9a0af97e014a45162b1fe2b257ac723c57fbd01a7247e52768ab1ba7cbd065"
-    )
+@pytest.mark.parametrize(
+    ("named", "digest"),
+    [
+        ({"external": "x1"}, "5d95bbe0b473c41a510f4b0d3f0202ef512f9bffed70394a8d9b14f577776e94"),
+        (
+            {"external": "x1", "platform_source": "Claude Code"},
+            "10cde880d936014684d8210b1673ba81d3ec8004229dab7ad7c5b4e61e384251",
+        ),
+        ({"content": "c1"}, "1c6aba554d2c5bcd23869590966cb65972a53d3feffc1c3e659b0be9f8bb5cd4"),
+        (
+            {"agent_id": "a1", "platform_source": "codex"},
+            "ea9a0af97e014a45162b1fe2b257ac723c57fbd01a7247e52768ab1ba7cbd065",
+        ),
+    ],
+    ids=["external", "external of a platform", "content", "agent"],
+)
+def test_session_keys_are_those_of_the_wire_contract(named: dict[str, str], digest: str) -> None:
+    named = named | {"platform_source": platform(named.get("platform_source"))}
+    assert _key(**named) == f"server_session:v1:{digest}"
 
 
 def test_a_session_that_nothing_tells_apart_has_no_key() -> None:

@@ -13,7 +13,7 @@ from observations import counters, generate, ingest, keys, quotas, retention, sc
 from observations.drafts import Tokens
 from observations.models import DailyUsage, MonthlyUsage, Project, RateCount, Team
 from observations.providers.openai_compatible import OpenAICompatible
-from queueing import broker, direct, kinds, pauses, reconcile
+from queueing import broker, direct, kinds, pauses, reconcile, whereabouts
 from queueing.models import GenerationJob
 from queueing.pauses import Subject
 from tests.observations.test_generate import tool, work
@@ -168,8 +168,10 @@ def test_a_team_that_spent_its_tokens_waits_with_its_attempts_until_it_may_use_m
     assert len(standin.requests) == 2
     (hold,) = (hold for hold in pauses.held() if hold.subject.name == project.team_id)
     assert hold.reason == f"the 110 tokens of {usage.this_month():%Y-%m} are spent"
+    waiting = GenerationJob.objects.get(state="queued", team_id=project.team_id)
+    assert whereabouts.find(waiting.pk).waits_for == f"its team's quota: {hold.reason}"
     tasks.review_quotas()
-    assert reconcile.reconcile() is not None
+    reconcile.reconcile()
     work(sent)
     assert states()[1] == ("queued", 0)
     with override_settings(MONTHLY_TOKEN_CAP=1000):

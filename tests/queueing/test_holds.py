@@ -33,6 +33,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 TEAM, QUEUE, PROVIDER = Subject("team", "team"), Subject("queue", "event"), Subject("provider")
 SUBJECTS = [TEAM, QUEUE, PROVIDER]
+QUOTA = Subject("quota", "team")
 
 
 @pytest.fixture(autouse=True)
@@ -240,6 +241,7 @@ def test_messages_that_are_lost_are_counted_without_what_is_held(
         ("provider:x", "provider:x is nothing"),
         ("team:", "team: is nothing"),
         ("queue:", "queue: is nothing"),
+        ("quota:team", "is no operator's: the team goes on by itself"),
     ],
 )
 def test_what_cannot_be_paused_is_refused_with_what_can(text: str, says: str) -> None:
@@ -249,10 +251,30 @@ def test_what_cannot_be_paused_is_refused_with_what_can(text: str, says: str) ->
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=str)
 def test_a_subject_is_read_as_it_is_written(subject: Subject) -> None:
-    assert Subject.parse(str(subject)) == subject
+    assert Subject.parse(str(subject)) == Subject.stored(str(subject)) == subject
+
+
+def test_a_spent_quota_holds_its_team_alone_until_it_is_resumed(
+    enqueue: Enqueue, published: list[str]
+) -> None:
+    (job,), other = enqueue(), of_another()
+    with transaction.atomic():
+        assert pauses.hold_quota("team", "spent")
+        assert not pauses.hold_quota("team", "spent again")
+    assert [(hold.subject, hold.reason) for hold in pauses.held()] == [(QUOTA, "spent")]
+    assert leases.claim(job.id, "w") is None
+    assert leases.claim(other.id, "w")
+    assert not pauses.resume(TEAM)
+    published.clear()
+    assert pauses.resume_quota("team")
+    assert published == [job.id]
+    assert not pauses.resume_quota("team")
+    assert leases.claim(job.id, "w")
 
 
 def test_a_subject_covers_what_claims_leave_alone() -> None:
+    assert QUOTA.covers("summary", "team")
+    assert not QUOTA.covers("summary", "another")
     assert TEAM.covers("summary", "team")
     assert not TEAM.covers("summary", "another")
     assert QUEUE.covers("event", "another")

@@ -7,7 +7,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.stack import CELERY, ENGINES, HOOK, SHORT_LEASES, Stack, payloads, recording, stack
+from tests.stack import (
+    CELERY,
+    ENGINES,
+    HOOK,
+    SHORT_LEASES,
+    STRAIGHT,
+    Stack,
+    payloads,
+    recording,
+    stack,
+)
 
 # Few threads and a slow provider: a backlog then has a middle in which things can go wrong.
 SLOW = {"CLAUDE_MEM_PROVIDER_DELAY_MS": "150", "CLAUDE_MEM_WORKER_THREADS": "4"}
@@ -53,7 +63,7 @@ def _fail_a_job(running: Stack, mode: Path) -> None:
     mode.unlink()
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=STRAIGHT)
 def slow_stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     """For tests that kill its processes, one after the other, and wait until it has recovered."""
     with stack({**SLOW, **SHORT_LEASES}, engine=request.param) as running:

@@ -204,3 +204,13 @@ def test_a_key_is_made_with_the_admins_own_scripts(page: Page) -> None:
     page.get_by_role("link", name="Midnight").click()
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_label("The new API key")).to_have_value(re.compile("cmem_[0-9a-f]{48}"))
+
+
+def test_the_reference_shows_every_route_and_lets_it_be_tried(watched: Stack, page: Page) -> None:
+    page.goto(f"{watched.url}/v1/docs")
+    expect(page.locator(".opblock").first).to_be_visible()
+    route = page.locator("#operations-status-statusInfo")
+    route.locator(".opblock-summary-control").click()
+    route.get_by_role("button", name="Try it out").click()
+    route.get_by_role("button", name="Execute").click()
+    expect(route.locator(".live-responses-table")).to_contain_text("server-beta")

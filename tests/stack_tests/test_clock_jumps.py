@@ -17,7 +17,7 @@ import pytest
 from queueing.direct import moment
 from tests.backlog import in_the_middle, prove, send_batch
 from tests.nodes import Fleet, StoreNode, Worker
-from tests.stack import CELERY, ENGINES, SHORT_LEASES
+from tests.stack import CELERY, SHORT_LEASES, STRAIGHT
 from tests.stack_tests.conftest import SLOW
 from tests.waiting import until
 from tests.wall_clock import Hands
@@ -75,7 +75,7 @@ class Host:
         return moment(taken) - moment(due)
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=STRAIGHT)
 def host(request: pytest.FixtureRequest) -> Iterator[Host]:
     home = Path(tempfile.mkdtemp(prefix="claudemem-clock-"))
     with ExitStack() as ends:

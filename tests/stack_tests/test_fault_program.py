@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.postgres import VERSION, on_postgresql
-from tests.stack import CELERY, ENGINES, ROOT, environment
+from tests.stack import CELERY, ROOT, STRAIGHT, environment
 
 pytestmark = pytest.mark.stack
 
@@ -19,7 +19,7 @@ OF_THE_STORE = {"store killed", "store flushed"}
 OF_POSTGRESQL = {"database killed", "database restarted"}
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", STRAIGHT)
 def test_random_faults_lose_nothing_double_nothing_and_keep_the_order(
     engine: str, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ import httpx
 import psutil
 import pytest
 
+from claudemem.headers import POLICY, SECURITY
 from tests.stack import Stack
 from tests.waiting import until
 
@@ -56,6 +57,26 @@ def test_it_changes_nothing(watched: Stack, flower: httpx.Client) -> None:
                  "api/task/send-task/queueing.reconcile", "api/task/revoke/x"):  # fmt: skip
         answer = flower.post(deed, json={})
         assert (answer.status_code, answer.text) == (403, "Read only mode is enabled"), deed
+
+
+def test_every_answer_tells_browsers_what_they_may_do_with_it(
+    watched: Stack, flower: httpx.Client
+) -> None:
+    strangers = httpx.get(watched.flower)
+    for answer in (strangers, *map(flower.get, ADDRESSES), flower.get("healthcheck")):
+        assert {name: answer.headers[name] for name in SECURITY} == SECURITY, answer.url
+        policy = answer.headers[POLICY]
+        assert "default-src 'none'" in policy
+        assert "unsafe-eval" not in policy
+
+
+def test_a_page_of_another_origin_changes_nothing_with_the_password_of_a_browser(
+    flower: httpx.Client,
+) -> None:
+    for foreign in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
+        answer = flower.post("api/task/revoke/x", headers=foreign)
+        assert answer.status_code == 403
+        assert "Read only" not in answer.text
 
 
 def test_a_job_names_its_task_and_the_task_its_job(watched: Stack, flower: httpx.Client) -> None:

@@ -11,7 +11,7 @@ import pytest
 from queueing.direct import moment
 from tests import proofs
 from tests.stack import (
-    ENGINES,
+    CROSSED,
     HOOK,
     RECORDINGS,
     SHORT_LEASES,
@@ -31,7 +31,7 @@ CONNECTIONS = 3  # a process, at most
 IN_TRANSACTION = "datname = current_database() AND state = 'idle in transaction'"
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=CROSSED)
 def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

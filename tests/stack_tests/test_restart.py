@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests import proofs
-from tests.stack import CELERY, ENGINES, HOOK, Stack, stack
+from tests.stack import CELERY, CROSSED, HOOK, Stack, stack
 from tests.stack_tests.test_model import tool_calls
 from tests.standin import EVENT, StandIn, running
 from tests.waiting import until
@@ -26,7 +26,7 @@ def standin() -> Iterator[StandIn]:
         yield standin
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=CROSSED)
 def modelled(standin: StandIn, request: pytest.FixtureRequest) -> Iterator[Stack]:
     """A server that asks the stand-in; whatever runs in the end is stopped."""
     settings = {

@@ -4,17 +4,19 @@ import json
 import subprocess
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from tests.benchmarks import rolling
-from tests.stack import ENGINES, Stack, stack
+from tests.stack import CROSSED, ENGINES, Stack, stack
+from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=CROSSED)
 def server(request: pytest.FixtureRequest) -> Iterator[Stack]:
-    with stack(engine=request.param) as running:
+    with stack({"CLAUDE_MEM_SERVER_ADMIN": "1"}, engine=request.param) as running:
         running.http.close()  # it keeps a connection, for which each web that retires would wait
         yield running
 
@@ -44,3 +46,18 @@ def test_a_setting_that_cannot_be_is_refused_before_anything_is_replaced(server:
     del server.settings["CLAUDE_MEM_WEB_THREADS"]
     assert "CLAUDE_MEM_WEB_THREADS: a rolling restart takes what is in" in refused.value.stderr
     assert server.pids() == before
+
+
+@pytest.mark.once  # what is ordered is what the tests above show on either
+@pytest.mark.parametrize("server", ENGINES[:1], indirect=True)
+def test_an_order_to_restart_replaces_the_processes_and_ends_nothing(server: Stack) -> None:
+    before = server.pids()
+    answer = httpx.post(f"{server.url}/api/admin/restart", trust_env=False, timeout=30.0)
+    assert (answer.status_code, answer.json()) == (200, {"status": "restarting"})
+    until(lambda: not set(before.values()) & set(_replaceable(server).values()))
+    assert httpx.get(f"{server.url}/healthz", trust_env=False, timeout=30.0).status_code == 200
+
+
+def _replaceable(server: Stack) -> dict[str, int]:
+    """Of the processes those that a rolling restart replaces."""
+    return {role: pid for role, pid in server.pids().items() if role in ("web", "worker", "beat")}

@@ -12,8 +12,7 @@ from uuid import uuid4
 import pytest
 
 from queueing.direct import moment
-from tests.postgres import on_postgresql
-from tests.stack import ENGINES, HOOK, Stack, payloads, stack
+from tests.stack import HOOK, STRAIGHT, Stack, payloads, stack
 from tests.standin import StandIn, running
 from tests.waiting import until
 
@@ -29,7 +28,7 @@ def standin() -> Iterator[StandIn]:
         yield standin
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=STRAIGHT)
 def asking(request: pytest.FixtureRequest, standin: StandIn) -> Iterator[Stack]:
     """A server that asks the stand-in, and gives a call eight seconds."""
     settings = {
@@ -111,7 +110,6 @@ def test_a_job_that_kills_its_worker_is_given_up_and_nothing_else_is(
     assert back < LEASE / 2
 
 
-@pytest.mark.skipif(on_postgresql(), reason="it is about threads, and shown on SQLite")
 def test_calls_that_hang_are_left_behind_and_a_worker_with_many_is_replaced(
     asking: Stack, standin: StandIn
 ) -> None:

@@ -19,6 +19,7 @@ from django.test import Client
 from claudemem import condition, monitor
 from observations import keys
 from observations.models import Project, Team
+from tests import conformance
 from tests.postgres import database_of
 
 START_SECONDS = 30.0
@@ -28,9 +29,13 @@ RawKey = Callable[..., str]
 
 @dataclass(frozen=True)
 class Api:
-    """The API as somebody with `key` sees it; without one if it is empty."""
+    """The API as somebody with `key` sees it; without one if it is empty.
+
+    Each answer must be as it is documented, unless a test makes something go wrong within.
+    """
 
     key: str = ""
+    documented: bool = True
 
     def get(self, path: str, **headers: str) -> HttpResponse:
         return self.call("GET", path, b"", **headers)
@@ -48,6 +53,8 @@ class Api:
         answer: Any = client.generic(
             method, path, content, content_type="application/json", headers=named
         )
+        if self.documented:
+            conformance.check(method, path, answer.status_code, answer.headers, answer.content)
         return answer  # type: ignore[no-any-return]
 
 
@@ -121,7 +128,10 @@ class Server:
     data_dir: Path
 
     def client(self, **headers: str) -> httpx.Client:
-        return httpx.Client(base_url=self.url, headers=headers, timeout=30.0, trust_env=False)
+        hooks = {"response": [conformance.check_response]}
+        return httpx.Client(
+            base_url=self.url, headers=headers, timeout=30.0, trust_env=False, event_hooks=hooks
+        )
 
 
 @pytest.fixture(scope="session")
@@ -135,6 +145,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             "CLAUDE_MEM_DATA_DIR": str(data_dir),
             "CLAUDE_MEM_SERVER_PORT": str(port),
             "CLAUDE_MEM_WAIT_SECONDS": "0.3",
+            "CLAUDE_MEM_LOCAL_PROJECT": "default",
             "CLAUDE_MEM_DATABASE_TIMEOUT": "0.3",
         }
     )

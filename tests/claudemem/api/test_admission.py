@@ -1,10 +1,13 @@
 """What a key and its team may use: exactly that much passes, and who is refused is told why."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,12 +17,14 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from claudemem.api import admission
+from claudemem.api.calls import Needs
 from observations import counters, keys, quotas
 from observations.keys import Principal
 from observations.models import DailyUsage, MonthlyUsage, Project, RateCount, Team
 from queueing import direct
 from tests.claudemem.api.conftest import Api, RawKey, Server, refused, told
-from tests.postgres import database_of
+from tests.claudemem.api.test_routes import CLOSED
+from tests.postgres import database_of, on_postgresql
 
 MORNING = datetime(2026, 3, 31, 23, 59, 30, tzinfo=UTC)
 
@@ -81,7 +86,8 @@ def test_who_has_no_right_to_call_is_refused_before_anything_is_counted(
         assert caller.post("/v1/events", {}).status_code in (401, 403)
     assert not RateCount.objects.exists()
     assert in_month("request") == used("request") == 0
-    assert api.post("/v1/events", {}).status_code == 400  # its body comes after the limits
+    broken = api.post("/v1/events", {})
+    assert (broken.status_code, broken["X-RateLimit-Remaining"]) == (400, "0")
     assert refused(api.post("/v1/events", {}), 429, "rate_limited")
 
 
@@ -155,8 +161,7 @@ def test_metering_enters_each_call_by_day_project_and_key(
 
 
 def test_without_limits_a_call_asks_nothing_of_the_database_for_them(api: Api) -> None:
-    principal = keys.authenticate(api.key)
-    assert principal
+    principal = principal_of(api)
     with CaptureQueriesContext(connection) as queries, _statements() as direct_ones:
         assert admission.admit(principal, writes=True) is admission.FREELY
     assert (len(queries), direct_ones) == (0, [])
@@ -168,8 +173,7 @@ def test_without_limits_a_call_asks_nothing_of_the_database_for_them(api: Api) -
     RATE_LIMIT_PER_MIN=9, MONTHLY_REQUEST_CAP=9, MONTHLY_TOKEN_CAP=9, USAGE_METERING=True
 )
 def test_all_limits_together_are_one_statement_on_postgresql(api: Api, writes: bool) -> None:
-    principal = keys.authenticate(api.key)
-    assert principal
+    principal = principal_of(api)
     direct.now()
     with _statements() as asked:
         admission.admit(principal, writes=writes)
@@ -247,6 +251,32 @@ def test_of_many_callers_at_once_exactly_as_many_pass_as_may(limits: quotas.Limi
         assert in_month("request") == used("request") == 40
 
 
+@override_settings(RATE_LIMIT_PER_MIN=1)
+def test_no_route_that_takes_a_key_goes_past_the_limits(raw_key: RawKey) -> None:
+    for case in CLOSED:
+        method, path, operation = case.values
+        if not isinstance(operation.auth_callbacks[0], Needs):
+            continue
+        caller = Api(raw_key())
+        assert caller.call(method, path, b"{").status_code in (200, 201, 400, 404), path
+        assert caller.call(method, path, b"{").status_code == 429, path
+
+
+@pytest.mark.skipif(on_postgresql(), reason="no writer keeps others out there")
+@pytest.mark.django_db(transaction=True)
+@override_settings(RATE_LIMIT_PER_MIN=1)
+def test_a_locked_database_keeps_a_read_waiting_for_half_a_second_once(api: Api) -> None:
+    file = connection.settings_dict["NAME"]
+    told(api.get("/v1/jobs"), 200)
+    with closing(sqlite3.connect(file, uri=str(file).startswith("file:"))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        started = time.monotonic()
+        assert admission.admit(principal_of(api), writes=False) is admission.FREELY
+        assert 0.4 < time.monotonic() - started < 4
+        assert admission.admit(principal_of(api), writes=False) is admission.FREELY
+        other.rollback()
+
+
 COUNTING = """
 import threading
 import django
@@ -289,19 +319,11 @@ def test_processes_count_as_one(server: Server) -> None:
     assert sum(passed) == 60
 
 
-@pytest.mark.django_db(transaction=True)
-def test_after_counting_a_connection_waits_for_the_disk_again() -> None:
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("SET synchronous_commit = on")
-        call = counters.Call("key", "team", "", True, MORNING)
-        counters.count(call, quotas.Limits(per_minute=2))
-        if connection.vendor == "sqlite":
-            cursor.execute("PRAGMA synchronous")
-            assert cursor.fetchone() == (2,)
-        else:
-            cursor.execute("SHOW synchronous_commit")
-            assert cursor.fetchone() == ("on",)
+def principal_of(api: Api) -> Principal:
+    """Whoever holds the key."""
+    principal = keys.authenticate(api.key)
+    assert principal
+    return principal
 
 
 class _statements:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -310,6 +311,65 @@ def test_a_client_names_its_event_itself(api: Api, event: Body) -> None:
     assert by_tool["sourceEventId"] == "toolu_1"
 
 
+def test_what_a_later_delivery_says_besides_is_added(api: Api, event: Body) -> None:
+    named = event | {"sourceEventId": "mine-1", "metadata": {"a": 1, "b": 1}}
+    first = told(api.post("/v1/events", named), 201)
+    more = {"metadata": {"b": 2, "c": 3}, "platformSource": "Codex CLI", "payload": "other"}
+    again = told(api.post("/v1/events", named | more), 201)
+    merged = {"metadata": {"a": 1, "b": 2, "c": 3}, "platformSource": "codex"}
+    assert again["event"] == first["event"] | merged
+    assert again["generationJob"]["id"] == first["generationJob"]["id"]
+    assert told(api.get(f"/v1/events/{first['event']['id']}"), 200)["event"] == again["event"]
+    third = told(api.post("/v1/events", named | {"metadata": {}}), 201)["event"]
+    assert third == again["event"]
+
+
+def test_what_no_column_holds_is_kept_in_the_metadata(api: Api, event: Body) -> None:
+    known = {"memorySessionId": "m-1", "metadata": {"a": 1}}
+    stored = told(api.post("/v1/events", event | known), 201)["event"]
+    assert stored["metadata"] == {"memorySessionId": "m-1", "a": 1}
+
+
+def test_what_is_added_passes_the_door(api: Api, event: Body) -> None:
+    named = event | {"sourceEventId": "mine-1"}
+    told(api.post("/v1/events", named), 201)
+    secret = {"metadata": {"password": "correct-horse-42"}}
+    told(api.post("/v1/events", named | secret), 201)
+    assert "correct-horse" not in repr(Event.objects.values().get())
+
+
+@pytest.mark.parametrize("named", [{"sourceEventId": None, "toolUseId": "t"}, {"toolUseId": "t"}])
+def test_a_tools_use_is_told_from_another_by_its_session(
+    api: Api, project: Project, event: Body, named: Body
+) -> None:
+    def sent(**more: Any) -> str:
+        event_id: str = told(api.post("/v1/events", event | named | more), 201)["event"]["id"]
+        return event_id
+
+    in_one = {"contentSessionId": "one"}
+    first = sent(payload=1, **in_one)
+    assert sent(payload=2, **in_one) == first
+    assert sent(payload=1, contentSessionId="two") != first
+    # Without a session two agents may mean different things by one number.
+    alone = sent(payload=1)
+    assert sent(payload=1, occurredAtEpoch=1_700_000_099_000) == alone
+    assert sent(payload=2) not in (alone, first)
+    assert {row.source_event_id for row in Event.objects.all()} == {"t"}
+
+
+def test_a_session_by_either_of_its_names_is_the_same(
+    api: Api, project: Project, event: Body
+) -> None:
+    start = {"projectId": project.id, "contentSessionId": "c1"}
+    session = told(api.post("/v1/sessions/start", start), 201)["session"]
+    for named in ({"sourceEventId": "mine"}, {"payload": "without a name"}):
+        by_content = told(api.post("/v1/events", event | named | {"contentSessionId": "c1"}), 201)
+        by_id = told(
+            api.post("/v1/events", event | named | {"serverSessionId": session["id"]}), 201
+        )
+        assert by_id["event"] == by_content["event"]
+
+
 def test_an_absent_platform_links_to_any_session_and_a_null_one_to_none_but_its_own(
     api: Api, project: Project, event: Body
 ) -> None:
@@ -431,6 +491,7 @@ def test_a_defect_is_500_and_tells_nothing_of_itself(
         raise RuntimeError("secret detail")
 
     monkeypatch.setattr("observations.ingest.capture", broken)
+    api = replace(api, documented=False)
     assert "secret" not in refused(api.post("/v1/events", event), 500, "InternalError")
 
 

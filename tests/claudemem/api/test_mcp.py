@@ -20,6 +20,7 @@ from mcp_types import CallToolResult, TextContent
 from mcp_types.version import LATEST_MODERN_VERSION
 
 from claudemem.mcp import catalogue, tools
+from tests.claude_code import added
 from tests.claudemem.api.conftest import Server
 
 Talk = Callable[[ClientSession], Awaitable[None]]
@@ -136,6 +137,30 @@ def test_a_client_of_the_newest_protocol_is_served_as_well(server: Server) -> No
             assert text(await client.call_tool("projects", {}))
 
     anyio.run(talked)
+
+
+def test_the_command_that_the_server_prints_connects(server: Server) -> None:
+    with server.client(Authorization=f"Bearer {server.key}") as client:
+        printed = [
+            client.post("/v1/keys", json={}).json()["connectCommand"],
+            client.get("/v1/connect")
+            .json()["connectCommand"]
+            .replace("<YOUR_API_KEY>", server.key),
+        ]
+    listed: list[int] = []
+
+    async def talking(session: ClientSession) -> None:
+        listed.append(len((await session.list_tools()).tools))
+
+    for command in map(added, printed):
+        (name, url), (header,) = command.words, command.options["--header"]
+        assert (name, url) == (catalogue.NAME, f"{server.url}/v1/mcp")
+        assert command.options["--transport"] == ("http",)
+        key = header.removeprefix("Authorization: Bearer ")
+        talk(replace(server, url=url.removesuffix("/v1/mcp"), key=key), over_http, talking)
+
+    # A key that is handed on may only read.
+    assert listed == [len(catalogue.listed(writes=False)), len(catalogue.TOOLS)]
 
 
 def test_nobody_connects_without_a_key(server: Server) -> None:

@@ -190,3 +190,22 @@ def _hook(text: str) -> dict[str, Any]:
         "tool_use_id": str(len(text)),
         "tool_response": {"stdout": text},
     }
+
+
+def test_a_program_of_this_machine_gets_its_page_without_a_key_and_a_proxy_does_not(
+    server: Server,
+) -> None:
+    with server.client() as client:
+        page = client.get("/api/context/inject?projects=default")
+        assert (page.status_code, page.headers["Content-Type"]) == (
+            200,
+            "text/plain; charset=utf-8",
+        )
+        assert page.text.startswith("<claude-mem-context>\n# [default] ")
+        told = client.post("/api/sessions/init", json={"contentSessionId": "s-1", "prompt": "go"})
+        assert (told.status_code, told.json()["promptNumber"]) == (200, 1)
+        for sent in ({"X-Forwarded-For": "10.0.0.1"}, {"Host": "memory.example"}):
+            refused = client.get("/api/context/inject?projects=default", headers=sent)
+            assert refused.status_code == 401
+        assert client.post("/api/admin/shutdown").status_code == 403
+        assert client.get("/healthz").status_code == 200

@@ -15,8 +15,11 @@ from tests.claudemem.api.conftest import Api, RawKey, refused, told
 
 PUBLIC = {
     "/healthz", "/readyz", "/api/health", "/api/readiness", "/api/version",
-    "/api/processing-status", "/v1/info", "/v1/health", "/v1/openapi.json",
+    "/api/processing-status", "/v1/info", "/v1/health", "/v1/openapi.json", "/v1/docs",
+    "/api/instructions",
 }  # fmt: skip
+# Whoever is on the server's own machine needs no key for these.
+OF_THE_MACHINE = {"/api/admin/restart", "/api/admin/shutdown", "/api/admin/doctor"}
 
 
 def _routes() -> list[tuple[str, str, Operation]]:
@@ -31,7 +34,9 @@ def _routes() -> list[tuple[str, str, Operation]]:
 
 ROUTES = _routes()
 CLOSED = [
-    pytest.param(*route, id=" ".join(route[:2])) for route in ROUTES if route[1] not in PUBLIC
+    pytest.param(*route, id=" ".join(route[:2]))
+    for route in ROUTES
+    if route[1] not in PUBLIC | OF_THE_MACHINE
 ]
 JUNK = [b"", b"{", b"[" * 100_000, b"x" * (6 * 1024 * 1024)]
 
@@ -47,19 +52,36 @@ def test_the_routes_are_those_of_the_contract() -> None:
         "GET /api/version",
         "GET /v1/info",
         "GET /v1/openapi.json",
+        "GET /v1/docs",
         "POST /v1/hooks/claude-code",
         "POST /v1/sessions/start",
+        "GET /v1/sessions",
         "GET /v1/sessions/some-id",
         "POST /v1/sessions/some-id/end",
         "POST /v1/sessions/some-id/clear-queue",
         "POST /v1/events",
         "POST /v1/events/batch",
+        "GET /v1/events",
         "GET /v1/events/some-id",
         "GET /v1/events/some-id/observations",
         "POST /v1/search",
         "POST /v1/context",
-        "POST /v1/memories",
-        "DELETE /v1/memories/some-id",
+        *(
+            f"{call} /v1/{noun}{named}"
+            for noun in ("observations", "memories")
+            for call, named in (
+                ("POST", ""),
+                ("GET", ""),
+                ("GET", "/some-id"),
+                ("PATCH", "/some-id"),
+                ("DELETE", "/some-id"),
+            )
+        ),
+        "GET /v1/projects",
+        "POST /v1/projects",
+        "GET /v1/projects/some-id",
+        "DELETE /v1/projects/some-id/memory",
+        "GET /v1/audit",
         "GET /v1/jobs",
         "GET /v1/teams/some-id/jobs",
         "GET /v1/projects/some-id/jobs",
@@ -73,6 +95,20 @@ def test_the_routes_are_those_of_the_contract() -> None:
         "DELETE /v1/keys/some-id",
         "GET /v1/connect",
         "GET /v1/usage",
+        "POST /api/sessions/init",
+        "POST /api/sessions/observations",
+        "POST /api/sessions/summarize",
+        "GET /api/context/inject",
+        "POST /api/context/semantic",
+        "GET /api/observations",
+        "GET /api/observations/by-file",
+        "POST /api/observations/batch",
+        "GET /api/search",
+        "GET /api/timeline",
+        "GET /api/instructions",
+        "POST /api/admin/restart",
+        "POST /api/admin/shutdown",
+        "GET /api/admin/doctor",
         "GET /v1/stream",
     }
 
@@ -149,7 +185,9 @@ def test_a_revoked_key_is_refused_at_the_next_request(api: Api) -> None:
     ("method", "path"),
     [
         ("GET", "/v1/nothing"),
-        ("GET", "/v1/projects"),
+        ("PUT", "/v1/projects"),
+        ("GET", "/V1/Nothing"),
+        ("PUT", "/V1/Projects/Some-Id/jobs"),
         ("PUT", "/v1/events"),
         ("GET", "/v1/events/batch/x"),
         ("DELETE", "/v1/jobs/some-id"),
@@ -166,6 +204,17 @@ def test_an_unknown_route_is_named_with_its_method(method: str, path: str, db: N
 def test_a_trailing_slash_is_accepted(api: Api) -> None:
     told(api.get("/v1/jobs/"), 200)
     told(api.get("/healthz/"), 200)
+
+
+def test_the_words_of_a_path_may_be_in_any_case_and_ids_may_not(api: Api, event: Any) -> None:
+    for path in ("/V1/JOBS/", "/HealthZ", "/v1/Jobs", "/API/version"):
+        assert api.get(path).status_code == 200
+        assert api.get(path)["X-Request-Id"]
+    stored = told(api.post("/V1/Events", event), 201)["event"]
+    told(api.get(f"/V1/EVENTS/{stored['id']}/Observations"), 200)
+    told(api.get(f"/v1/events/{stored['id'].upper()}"), 404)
+    assert api.call("OPTIONS", "/V1/events", b"").status_code == 204
+    told(Api().get("/V1/jobs"), 401)
 
 
 def test_head_is_answered_like_get_without_the_body(api: Api) -> None:
@@ -223,9 +272,7 @@ def test_local_pages_may_call_and_foreign_ones_are_not_told_so(api: Api, db: Non
     assert "Authorization" in preflight["Access-Control-Allow-Headers"]
 
 
-def test_the_root_leads_to_the_admin(db: None) -> None:
-    answer = Api().get("/")
-    assert (answer.status_code, answer["Location"]) == (302, "/admin/")
+def test_the_admin_asks_who_comes(db: None) -> None:
     assert Api().get("/admin/")["Location"].startswith("/admin/login/")
 
 

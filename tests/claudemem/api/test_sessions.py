@@ -49,6 +49,20 @@ def test_a_session_is_made_once_and_found_again(api: Api, body: dict[str, Any]) 
     assert told(api.get(f"/v1/sessions/{made['id']}"), 200) == {"session": made}
 
 
+def test_what_a_later_start_says_is_added(api: Api, body: dict[str, Any]) -> None:
+    body |= {"metadata": {"a": 1, "b": 1}}
+    first = told(api.post("/v1/sessions/start", body), 201)["session"]
+    more = body | {"metadata": {"b": 2, "password": "correct-horse-42"}}
+    again = told(api.post("/v1/sessions/start", more), 200)["session"]
+    assert (again["metadata"]["a"], again["metadata"]["b"]) == (1, 2)
+    assert "correct-horse" not in str(again)
+    assert told(api.get(f"/v1/sessions/{first['id']}"), 200)["session"] == again
+    silent = told(api.post("/v1/sessions/start", body | {"metadata": {}}), 200)["session"]
+    assert silent == again
+    written = AuditEntry.objects.filter(action="session.write", resource_id=first["id"])
+    assert written.count() == 2
+
+
 def test_a_session_may_lack_an_external_id(api: Api, project: Project) -> None:
     body = {"projectId": project.id, "externalSessionId": None, "contentSessionId": "c-1"}
     made = told(api.post(START, body), 201)["session"]

@@ -3,21 +3,26 @@
 import asyncio
 import gzip
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
 import hypothesis
 import pytest
 from django.conf import settings
+from django.test import override_settings
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
+from claudemem.api import admission
 from claudemem.mcp import incoming
 from claudemem.mcp.application import application
-from observations import keys, scopes
-from observations.models import AuditEntry, Project, Team
+from observations import keys, lastused, scopes
+from observations.models import AuditEntry, MonthlyUsage, Project, Team
+from queueing import direct
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 BOTH = "application/json, text/event-stream"
@@ -55,11 +60,12 @@ class Door:
 
 
 @pytest.fixture
-def raw(transactional_db: None) -> str:
+def raw(transactional_db: None) -> Iterator[str]:
     """A key of a project, for requests whose threads see what is committed alone."""
     team = Team.objects.create(name="team")
     project = Project.objects.create(team=team, name="procrastinate")
-    return keys.create("test", [scopes.MEMORIES_READ], team=team, project=project).raw
+    yield keys.create("test", [scopes.MEMORIES_READ], team=team, project=project).raw
+    lastused.shared.finish()
 
 
 @pytest.fixture
@@ -208,13 +214,38 @@ def test_a_body_may_be_compressed_and_has_a_limit(door: Door) -> None:
 
 
 def test_a_page_of_another_host_may_not_call(door: Door) -> None:
-    for origin in ("https://evil.example", "http://127.0.0.1.evil.example", "null"):
+    for origin in ("https://evil.example", "http://127.0.0.1.evil.example", "null", "http://["):
         assert door.post(Origin=origin).status_code == 403
 
 
 def test_a_page_of_this_machine_may(door: Door) -> None:
     for origin in ("http://localhost:5173", "http://127.0.0.1:37877"):
         assert door.post(Origin=origin).status_code == 200
+
+
+@override_settings(RATE_LIMIT_PER_MIN=3)
+def test_each_message_counts_as_a_call(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = datetime(2026, 3, 31, 23, 59, 30, tzinfo=UTC)
+    monkeypatch.setattr(admission.direct, "now", lambda: moment)
+
+    first, batch = door.post(), door.post([PING] * 3)
+
+    assert first.headers["X-RateLimit-Remaining"] == "2"
+    assert batch.status_code == 429
+    assert batch.json()["error"] == "rate_limited"
+    assert batch.headers["Retry-After"] == "30"
+
+
+@override_settings(MONTHLY_TOKEN_CAP=1)
+def test_who_has_used_up_a_cap_reads_on_and_writes_no_more(door: Door) -> None:
+    team, month = Team.objects.get(), direct.now().date().replace(day=1)
+    MonthlyUsage.objects.create(team_id=team.id, month=month, kind="tokens", quantity=1)
+    writer = Door(keys.create("writer", ["*"], team=team, project=Project.objects.get()).raw)
+
+    refused = writer.post(called("remember", content="x"))
+
+    assert (refused.status_code, refused.json()["error"]) == (402, "quota_exceeded")
+    assert writer.post(called("recent")).status_code == 200
 
 
 def test_a_stream_is_had_by_those_alone_who_take_one(door: Door) -> None:

@@ -92,6 +92,24 @@ def test_a_providers_own_pause_is_not_resumed_but_tried(browser: Client) -> None
     assert held() == [PROVIDER]
 
 
+def test_a_quota_is_seen_by_its_team_and_resumed_by_nobody(
+    client: Client, browser: Client, team: Team
+) -> None:
+    strangers = Team.objects.create(name="strangers")
+    pauses.hold_quota(team.pk, "ours are spent")
+    pauses.hold_quota(strangers.pk, "none of your business")
+    listed = browser.get(PAGE).content.decode()
+    assert f"quota of team {team.name}" in listed
+    assert "none of your business" in listed
+    assert "goes on by itself when it may use more" in resume(browser, Subject("quota", team.pk))
+    assert len(held()) == 2
+    member(client, team, "admin")
+    for page in (PAGE, "/admin/"):
+        body = client.get(page).content.decode()
+        assert "ours are spent" in body
+        assert "none of your business" not in body
+
+
 def test_who_pauses_again_gives_another_reason(browser: Client) -> None:
     pause(browser, QUEUE)
     pause(browser, QUEUE, "another reason")

@@ -1,0 +1,75 @@
+"""Who may call what claude-mem's worker answered: a key, or a program of this machine without."""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from claudemem.api import admission, peers
+from claudemem.api.calls import Call, Caller, Needs, team
+from claudemem.api.errors import BadRequest
+from observations import scopes, tenants
+from observations.briefing import Place, place
+from observations.errors import InvalidInput
+from observations.keys import Principal
+
+_OF_WORKER = frozenset({scopes.MEMORIES_READ, scopes.MEMORIES_WRITE})
+
+
+class Here(Needs):
+    """As `Needs`; and where a project is configured for it, programs of this machine need no key.
+
+    They act in that project alone, within the limits of its team. No page of a browser may come
+    that way, unless it is one of this server. Raises what `Needs` does, and NotFound where there is
+    no such project.
+    """
+
+    def __call__(self, request: HttpRequest) -> Principal:
+        caller = Caller.of_environ(request.META)
+        keyless = settings.LOCAL_PROJECT and caller.raw is None
+        if keyless and peers.local(caller) and not peers.foreign(caller):
+            principal = _of_worker(settings.LOCAL_PROJECT)
+            admitted = admission.admit(principal, writes=scopes.writes(self.need))
+            request.admitted = admitted  # type: ignore[attr-defined]  # it is a Call from here on
+            return principal
+        return super().__call__(request)
+
+
+def _of_worker(named: str) -> Principal:
+    project = tenants.tenant(None, named).project
+    assert project is not None
+    return Principal(None, project.team_id, project.id, _OF_WORKER)
+
+
+def own_project(request: Call, route: str) -> str:
+    """The project that the caller is bound to. Raises BadRequest for one that is bound to none."""
+    if request.auth.project_id is None:
+        raise BadRequest(f"Legacy {route} requires a project-scoped API key")
+    return request.auth.project_id
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Where a caller wants to read: a place, and the name that its page gives it."""
+
+    place: Place
+    title: str
+
+
+def asked(request: Call, names: list[str]) -> Asked:
+    """What the caller finds under these names.
+
+    Raises BadRequest where there are none, InvalidInput for a query that no database takes.
+    """
+    for name, values in request.GET.lists():
+        if any("\0" in value for value in (name, *values)):
+            raise InvalidInput("must not contain NUL", (name.replace("\0", ""),))
+    if not names:
+        raise BadRequest("Name at least one project: projects=<name>,<name>")
+    return Asked(place(team(request), request.auth.project_id, names), names[-1])
+
+
+def names(request: HttpRequest) -> list[str]:
+    """The names in `projects` or `project`, each once, in their order."""
+    given = request.GET.get("projects", "") or request.GET.get("project", "")
+    return list(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
