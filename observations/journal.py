@@ -19,10 +19,10 @@ import orjson
 from observations import entries
 from queueing import direct
 
-UPDATED, PURGED = "observation.updated", "project.memory_purged"
 FOLLOWED = (
     entries.EVENT_RECEIVED, entries.BATCH_RECEIVED, entries.MEMORY_WRITE,
-    entries.OBSERVATION_CREATED, entries.OBSERVATION_DELETED, UPDATED, PURGED,
+    entries.OBSERVATION_CREATED, entries.OBSERVATION_DELETED,
+    entries.OBSERVATION_UPDATED, entries.MEMORY_PURGED,
     entries.JOB_PROCESSING,
     entries.JOB_COMPLETED, entries.JOB_STALLED, entries.JOB_FAILED, entries.JOB_RETRIED,
     entries.JOB_CANCELLED,

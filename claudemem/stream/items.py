@@ -26,7 +26,7 @@ _DEFERRED = ("payload", "metadata", "removed")
 
 
 # What is gone, one by one or with all that its project remembered.
-_ENDS: Final = {entries.OBSERVATION_DELETED: "deleted", journal.PURGED: "purged"}
+_ENDS: Final = {entries.OBSERVATION_DELETED: "deleted", entries.MEMORY_PURGED: "purged"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def _told(
         yield _Told(OBSERVATION, line.project_id, gone)
     elif row := observations.get(line.resource_id or ""):
         sort = SUMMARY if row.kind == "summary" else OBSERVATION
-        change = "changed" if line.action == journal.UPDATED else "created"
+        change = "changed" if line.action == entries.OBSERVATION_UPDATED else "created"
         yield _Told(sort, row.project_id, {"change": change, **entities.observation(row)})
 
 
@@ -118,7 +118,7 @@ def _events(lines: Sequence[Line]) -> dict[str, Event]:
 
 
 def _observations(lines: Sequence[Line]) -> dict[str, Observation]:
-    made = (entries.MEMORY_WRITE, entries.OBSERVATION_CREATED, journal.UPDATED)
+    made = (entries.MEMORY_WRITE, entries.OBSERVATION_CREATED, entries.OBSERVATION_UPDATED)
     ids = [line.resource_id for line in lines if line.action in made and line.resource_id]
     return {row.id: row for row in Observation.objects.filter(id__in=ids)} if ids else {}
 

@@ -30,10 +30,10 @@ def enter(project: Project, action: str, kind: str, resource_id: str) -> None:
 
 def test_an_observation_is_told_as_made_changed_and_gone(project: Project) -> None:
     kept = memories.remember(project.team_id, project.id, content="kept")
-    enter(project, journal.UPDATED, entries.OBSERVATION, kept.id)
+    enter(project, entries.OBSERVATION_UPDATED, entries.OBSERVATION, kept.id)
     enter(project, entries.OBSERVATION_DELETED, entries.OBSERVATION, "gone")
     enter(project, entries.MEMORY_WRITE, entries.OBSERVATION, "gone")
-    enter(project, journal.PURGED, "project", project.id)
+    enter(project, entries.MEMORY_PURGED, "project", project.id)
     assert [(each["change"], each["id"]) for each in told(project, "observation")] == [
         ("created", kept.id), ("changed", kept.id), ("deleted", "gone"), ("purged", project.id),
     ]  # fmt: skip
