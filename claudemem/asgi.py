@@ -50,7 +50,7 @@ class Applications:
 
     def take(self, scope: Scope, proto: Any) -> bool:
         """Whether a request of granian's is for one of them, which answers it then."""
-        mounted = ASYNC.get(scope["path"].removesuffix("/"))
+        mounted = ASYNC.get(scope["path"].removesuffix("/").lower())
         if mounted is None or scope["method"] not in mounted.methods:
             return False
         loop = self._begun()
