@@ -3,8 +3,9 @@
 from pydantic import TypeAdapter
 
 from claudemem.api import wire
-from claudemem.api.documents import Route, Said
+from claudemem.api.documents import Media, Route, Said
 from observations import scopes
+from observations.errors import NotFound
 
 _MCP = Said(
     takes=TypeAdapter(wire.McpMessage | list[wire.McpMessage]),
@@ -12,11 +13,15 @@ _MCP = Said(
         200: wire.McpAnswer | list[wire.McpAnswer],
         202: None,
         400: wire.McpAnswer,
-        404: wire.McpAnswer,
+        404: wire.McpAnswer | wire.Problem,
         406: wire.McpAnswer,
         408: wire.McpAnswer,
         415: wire.McpAnswer,
     },
+)
+_OPEN = Said(
+    answers={200: Media("text/event-stream", ": \n\n"), 406: wire.McpAnswer},
+    refusals=(NotFound,),
 )
 
 ROUTES: tuple[Route, ...] = (
@@ -27,9 +32,18 @@ ROUTES: tuple[Route, ...] = (
         ("mcp",),
         "Speak the Model Context Protocol.\n\nA message of JSON-RPC, or a batch of at most 50. "
         "`Accept` must have `application/json` and `text/event-stream`. No session is kept, and "
-        "`initialize` is not needed. A tool that fails says so in its result. GET opens a stream "
-        "on which nothing comes, for clients that ask for one.",
+        "`initialize` is not needed. A tool that fails says so in its result.",
         scopes.READ_MEMORY,
         _MCP,
+    ),
+    Route(
+        "GET",
+        "/v1/mcp",
+        "mcpOpen",
+        ("mcp",),
+        "Open a stream on which nothing comes.\n\nIt is for clients of older revisions of the "
+        "Model Context Protocol, which ask for one. `Accept` must have `text/event-stream`.",
+        scopes.READ_MEMORY,
+        _OPEN,
     ),
 )
