@@ -2,10 +2,10 @@
 
 from pydantic import TypeAdapter
 
-from claudemem.api import queries, wire
+from claudemem.api import wire
 from claudemem.api.documents import Media, Route, Said
-from claudemem.api.errors import TooManyListeners
 from observations import scopes
+from observations.errors import NotFound
 
 _MCP = Said(
     takes=TypeAdapter(wire.McpMessage | list[wire.McpMessage]),
@@ -13,25 +13,19 @@ _MCP = Said(
         200: wire.McpAnswer | list[wire.McpAnswer],
         202: None,
         400: wire.McpAnswer,
-        404: wire.McpAnswer,
+        404: wire.McpAnswer | wire.Problem,
         406: wire.McpAnswer,
         408: wire.McpAnswer,
         415: wire.McpAnswer,
     },
 )
-
-_STREAM = Said(
-    query=queries.Listening,
-    answers={200: Media("text/event-stream", "retry: 2000\n\n")},
-    refusals=(TooManyListeners,),
-)
-
-_MCP_STREAM = Said(
+_OPEN = Said(
     answers={
-        200: Media("text/event-stream", ": nothing comes here\n\n"),
+        200: Media("text/event-stream", ": \n\n"),
         400: wire.McpAnswer,
         406: wire.McpAnswer,
-    }
+    },
+    refusals=(NotFound,),
 )
 
 ROUTES: tuple[Route, ...] = (
@@ -49,20 +43,11 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         "/v1/mcp",
-        "mcpListen",
+        "mcpOpen",
         ("mcp",),
-        "Open a stream on which nothing comes, for clients that ask for one.",
+        "Open a stream on which nothing comes.\n\nIt is for clients of older revisions of the "
+        "Model Context Protocol, which ask for one. `Accept` must have `text/event-stream`.",
         scopes.READ_MEMORY,
-        _MCP_STREAM,
-    ),
-    Route(
-        "GET",
-        "/v1/stream",
-        "streamListen",
-        ("stream",),
-        "Listen to what happens, as it happens.\n\nServer-sent events. One that comes back with "
-        "the id of the last one that it got, in `Last-Event-ID`, misses and repeats nothing.",
-        scopes.READ_MEMORY,
-        _STREAM,
+        _OPEN,
     ),
 )

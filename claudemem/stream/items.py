@@ -9,7 +9,7 @@ import orjson
 from claudemem.api import entities
 from claudemem.api.answers import epoch
 from claudemem.api.stream import EVENT, JOB, OBSERVATION, SUMMARY, Cursor
-from observations import entries, journal
+from observations import entries
 from observations.journal import Line
 from observations.models import Event, Observation
 from queueing.models import GenerationJob
