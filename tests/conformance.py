@@ -53,10 +53,12 @@ def _document() -> dict[str, Any]:
 
 @cache
 def _template(method: str, path: str) -> tuple[str, str] | None:
-    """The route that has this path; one without parameters before one with them."""
+    """The route that has this path, in any case; one without parameters before one with them."""
     for template in sorted(_document()["paths"], key=lambda each: each.count("{")):
         shape = re.sub(r"\\{[^}]+\\}", "[^/]+", re.escape(template))
-        if method.lower() in _document()["paths"][template] and re.fullmatch(shape, path):
+        if method.lower() in _document()["paths"][template] and re.fullmatch(
+            shape, path, re.IGNORECASE
+        ):
             return method.lower(), template
     return None
 
