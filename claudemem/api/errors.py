@@ -131,6 +131,8 @@ TABLE: dict[type[Exception], Kind] = {
 }
 
 INVALID: Final = Kind(400, "ValidationError", shape=wire.Invalid)
+# The server tells it before there is anything that could raise it.
+TOO_SLOW: Final = Kind(408, "RequestTimeout")
 
 
 def told(error: Exception) -> Answer:

@@ -111,7 +111,9 @@ def revoke(request: Call, key_id: str) -> Answer[wire.KeyRevoked]:
 
 
 @router.get(
-    "/connect", auth=Needs(scopes.READ_MEMORY), openapi_extra=says(answers={200: wire.Connect})
+    "/connect",
+    auth=Needs(scopes.READ_MEMORY),
+    openapi_extra=says(answers={200: wire.Connect}, refusals=(InvalidInput,)),
 )
 def connect(request: Call) -> Answer[wire.Connect]:
     """How an agent's MCP client is connected with this server, but for the key."""

@@ -7,9 +7,17 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from claudemem.api.documents import Media, Route
-from claudemem.api.errors import INVALID, TABLE, Kind, TooLarge, Unauthorized, UnknownEncoding
+from claudemem.api.errors import (
+    INVALID,
+    TABLE,
+    TOO_SLOW,
+    Kind,
+    TooLarge,
+    Unauthorized,
+    UnknownEncoding,
+)
 from claudemem.api.schemas import Json, Shapes, parameters, path_parameter
-from observations.errors import Forbidden, NotFound, StorageAway
+from observations.errors import Forbidden, InvalidInput, NotFound, StorageAway
 
 _JSON: Final = "application/json"
 _SCHEMES: Final = {
@@ -45,6 +53,7 @@ _WORDS: Final = {
     "ValidationError": "Something in the request is not as it must be",
     "PayloadTooLarge": "The body is larger than 5 MB, or what it inflates to is",
     "UnsupportedMediaType": "The body is compressed in a way that cannot be undone here",
+    "RequestTimeout": "The body did not arrive in time",
     "BadRequest": "This cannot be done with this key",
     "quota_exceeded": "The team has used up what it may use in this month",
     "rate_limited": "There were too many requests in this minute: by the key, or from one place "
@@ -109,9 +118,12 @@ def refusals(route: Route) -> list[Kind]:
         raised += [NotFound]
     if route.said.takes:
         raised += [TooLarge, UnknownEncoding]
-    found = [TABLE[each] for each in (*raised, *route.said.refusals)]
+    errors = (*raised, *route.said.refusals)
+    found = [INVALID if each is InvalidInput else TABLE[each] for each in errors]
     if route.said.takes or route.said.query:
         found.append(INVALID)
+    if route.said.takes:
+        found.append(TOO_SLOW)
     return sorted({each.error: each for each in found}.values(), key=lambda each: each.status)
 
 

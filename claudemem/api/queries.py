@@ -78,3 +78,13 @@ class Usage(TypedDict, total=False):
             examples=["2026-01"],
         ),
     ]
+
+
+class Listening(TypedDict, total=False):
+    """What to be told of the stream, and from where on."""
+
+    projectId: Annotated[str, Field(description="Only what happens in this project")]
+    types: Annotated[str, Field(description="Only these types of items, with commas between them")]
+    cursor: Annotated[
+        str, Field(description="Where to go on; `Last-Event-ID` is the same, and wins over it")
+    ]

@@ -1,4 +1,7 @@
-"""Requests that nobody thought of: made of the document, and of JSON at its worst."""
+"""Requests that nobody thought of: made of the document, and of JSON at its worst.
+
+CLAUDE_MEM_TEST_FUZZ=50 makes fifty times as many.
+"""
 
 import json
 import os
