@@ -74,8 +74,8 @@ _TAGS: Final = {
     "usage": "How much of what it may use a team has used",
     "stream": "What happens, as it happens",
     "mcp": "The tools of agents, by the Model Context Protocol",
-    "compat": "Addresses that older clients know",
-    "admin": "For whoever runs the server, from its own machine",
+    "claude-mem": "Addresses that older clients know; those of its worker on this machine alone",
+    "operators": "For whoever runs the server, on its own machine alone",
     "status": "How the server is; no key is needed",
 }
 _ABOUT: Final = """The memory of coding agents: events in, observations out.

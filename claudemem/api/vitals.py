@@ -107,7 +107,7 @@ class Provider(TypedDict):
     lastInteraction: dict[str, Any] | None
 
 
-class Part(TypedDict):
+class PartNeeded(TypedDict):
     """What the server depends on, and how that is."""
 
     name: str
@@ -115,11 +115,11 @@ class Part(TypedDict):
     message: str
 
 
-class Dependencies(TypedDict):
+class Needed(TypedDict):
     """What the server depends on."""
 
     degraded: bool
-    statuses: list[Part]
+    statuses: list[PartNeeded]
 
 
 class Summary(TypedDict):
@@ -137,7 +137,7 @@ class Summary(TypedDict):
     initialized: bool
     mcpReady: bool
     ai: Provider
-    dependencies: Dependencies
+    dependencies: Needed
     rateLimits: dict[str, Any]
     queue: Queue
 

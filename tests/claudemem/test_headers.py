@@ -42,7 +42,8 @@ def test_the_digest_of_a_script_is_as_browsers_count_it() -> None:
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        ("/", 302),
+        ("/", 200),
+        ("/admin", 301),
         ("/admin/", 200),
         ("/admin/queueing/generationjob/", 200),
         ("/admin/auth/user/add/", 200),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +37,8 @@ MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
 def operations() -> Iterator[Any]:
     """Every operation of the document that the application answers itself."""
     elsewhere = {route.path for route in beside.ROUTES}
-    schema = schemathesis.openapi.from_dict(reference.made())
+    # It writes into what it is given.
+    schema = schemathesis.openapi.from_dict(deepcopy(reference.made()))
     for result in schema.get_all_operations():
         if result.ok().path not in elsewhere:
             yield result.ok()
