@@ -3,7 +3,7 @@
 A batch is the normal case, one event is a list of one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -295,6 +295,14 @@ def _tool_use_id(payload: JSON) -> str | None:
     return None
 
 
+def _newest_first(team_id: str, contents: set[str]) -> Iterable[Session]:
+    """The sessions of these content ids; of one, as most events ask, by a bare statement."""
+    if len(contents) == 1:
+        return sessions.of_content(team_id, *contents)
+    found = Session.objects.filter(team_id=team_id, content_session_id__in=contents)
+    return found.order_by("-started_at") if contents else ()
+
+
 class _Links:
     """Finds the sessions that events name; all of a batch are asked for at once."""
 
@@ -302,11 +310,10 @@ class _Links:
         ours = Session.objects.filter(team_id=team_id)
         refs = [new.session for new in news]
         ids = {ref.server_session_id for ref in refs} - {None}
-        names = {ref.content_session_id for ref in refs if not ref.server_session_id} - {None}
+        names = {ref.content_session_id or "" for ref in refs if not ref.server_session_id} - {""}
         self._by_id = ours.in_bulk(list(ids)) if ids else {}
         self._by_name: dict[tuple[str, str | None], list[Session]] = {}
-        newest_first = ours.filter(content_session_id__in=names).order_by("-started_at")
-        for session in newest_first if names else ():
+        for session in _newest_first(team_id, names):
             place = session.project_id, session.content_session_id
             self._by_name.setdefault(place, []).append(session)
 

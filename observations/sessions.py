@@ -1,5 +1,6 @@
 """Sessions: started, ended, closed when idle. The one place that decides when a summary is due."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from observations import audit, entries, identity
 from observations.drafts import JSON
 from observations.entries import BY_PROGRAM, Origin
 from observations.errors import Forbidden, NotFound
-from observations.models import Project, Session
+from observations.models import Session
 from observations.privacy import scrub, scrub_name
 from queueing import direct, kinds, outbox
 from queueing.models import GenerationJob
@@ -52,6 +53,8 @@ def start(team_id: str, new: NewSession, *, origin: Origin = BY_PROGRAM) -> tupl
             session.updated_at = direct.now()
             session.save(update_fields=[*changed, "updated_at"])
             audit.write([entries.session(entries.SESSION_WRITE, session, origin)])
+        if session.get_deferred_fields():
+            session = Session.objects.get(pk=session.pk)  # whoever asked is told all of it
     return session, created
 
 
@@ -93,9 +96,13 @@ def clean_name(value: str | None) -> str | None:
     return None if value is None else scrub_name(value)
 
 
+# By `project_id` and `team_id`: every event asks this.
+_OURS = "SELECT 1 FROM observations_project WHERE id = %s AND team_id = %s"
+
+
 def require_project(team_id: str, project_id: str) -> None:
     """Raise Forbidden unless the project is the team's."""
-    if not Project.objects.filter(pk=project_id, team_id=team_id).exists():
+    if not direct.fetch(_OURS, [project_id, team_id]):
         raise Forbidden(OTHER_PROJECT)
 
 
@@ -124,6 +131,14 @@ _KNOWN = (
     "ended_at", "end_reason",
 )  # fmt: skip
 _FIND = f"SELECT {', '.join(_KNOWN)} FROM observations_session WHERE identity_key = %s"  # noqa: S608
+# In the order of the model's fields, as `from_db` wants them.
+_LINKED = (
+    "id", "team_id", "project_id", "identity_key", "lane_key", "content_session_id",
+    "platform_source", "last_number", "news_number", "summarised_number", "ended_at", "end_reason",
+)  # fmt: skip
+_OF_CONTENT = f"""
+    SELECT {", ".join(_LINKED)} FROM observations_session
+    WHERE team_id = %s AND content_session_id = %s ORDER BY started_at DESC"""  # noqa: S608
 
 
 def known(team_id: str, new: NewSession) -> Session | None:
@@ -150,10 +165,21 @@ def _found(key: str) -> Session | None:
 
     Every capture asks this, and a bare statement costs a tenth of what the ORM's would.
     """
-    for *values, ended_at, end_reason in direct.fetch(_FIND, [key]):
-        ended = direct.moment(ended_at) if ended_at else None
-        return Session.from_db("default", _KNOWN, [*values, ended, end_reason])
+    for row in direct.fetch(_FIND, [key]):
+        return _read(_KNOWN, *row)
     return None
+
+
+def of_content(team_id: str, content_session_id: str) -> list[Session]:
+    """The team's sessions with that content id, newest first; the rest of each loads when asked."""
+    rows = direct.fetch(_OF_CONTENT, [team_id, content_session_id])
+    return [_read(_LINKED, *row) for row in rows]
+
+
+def _read(names: Sequence[str], *row: Any) -> Session:
+    *values, ended_at, end_reason = row
+    ended = direct.moment(ended_at) if ended_at else None
+    return Session.from_db("default", names, [*values, ended, end_reason])
 
 
 def _made(team_id: str, new: NewSession, key: str | None, at: datetime) -> Session:

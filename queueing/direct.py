@@ -163,4 +163,7 @@ def moment(value: str | datetime) -> datetime:
 
 def stored(value: datetime) -> object:
     """`value` as a parameter of a statement."""
+    if value.tzinfo is UTC and vendor() == "sqlite":
+        # What Django makes of it, without what it looks up for that.
+        return str(value.replace(tzinfo=None))
     return connection.ops.adapt_datetimefield_value(value)

@@ -72,9 +72,39 @@ def batches(port: int, key: str, project: str, size: int) -> Iterator[bytes]:
         yield _head("POST", "/v1/events/batch", port, key, len(body)) + body
 
 
+def events(port: int, key: str, project: str) -> Iterator[bytes]:
+    """Requests with one event each, spread over the sessions."""
+    for request in batches(port, key, project, 1):
+        _, _, body = request.partition(_CRLF2)
+        one = body[1:-1]
+        yield _head("POST", "/v1/events", port, key, len(one)) + one
+
+
+def starts(port: int, key: str, project: str) -> Iterator[bytes]:
+    """Requests that start a session each, as a hook client does at each prompt."""
+    run = uuid4().hex
+    for number in count():
+        name = f"{run}-{number % SESSIONS}"
+        yield post(port, key, "/v1/sessions/start", {
+            "projectId": project, "externalSessionId": name, "contentSessionId": name,
+            "platformSource": "claude", "metadata": {"prompt": "Please go on"},
+        })  # fmt: skip
+
+
 def empty(port: int, key: str) -> Iterator[bytes]:
     """Requests of the route that does nothing."""
-    return cycle([_head("GET", "/healthz", port, key, 0)])
+    return gets(port, key, "/healthz")
+
+
+def gets(port: int, key: str, path: str) -> Iterator[bytes]:
+    """Requests that read one address."""
+    return cycle([_head("GET", path, port, key, 0)])
+
+
+def post(port: int, key: str, path: str, body: object) -> bytes:
+    """A request with this body."""
+    content = json.dumps(body).encode()
+    return _head("POST", path, port, key, len(content)) + content
 
 
 def _head(method: str, path: str, port: int, key: str, length: int) -> bytes:
@@ -83,6 +113,7 @@ def _head(method: str, path: str, port: int, key: str, length: int) -> bytes:
         f"Host: 127.0.0.1:{port}",
         f"Authorization: Bearer {key}",
         "Content-Type: application/json",
+        "Accept: application/json, text/event-stream",
         f"Content-Length: {length}",
         "\r\n",
     ]
@@ -150,7 +181,11 @@ def drive(
 def main() -> None:
     """Print an Outcome as JSON. The first line that is printed says that it has begun."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("hooks", "batches", "empty"))
+    parser.add_argument(
+        "what", choices=("hooks", "events", "batches", "starts", "empty", "get", "post")
+    )
+    parser.add_argument("--path", default="/healthz", help="of get and post")
+    parser.add_argument("--body", type=json.loads, default={}, help="of post")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--key", required=True)
     parser.add_argument("--project", default="")
@@ -162,7 +197,11 @@ def main() -> None:
     requests = {
         "hooks": lambda: hooks(given.port, given.key),
         "batches": lambda: batches(given.port, given.key, given.project, given.batch),
+        "events": lambda: events(given.port, given.key, given.project),
+        "starts": lambda: starts(given.port, given.key, given.project),
         "empty": lambda: empty(given.port, given.key),
+        "get": lambda: gets(given.port, given.key, given.path),
+        "post": lambda: cycle([post(given.port, given.key, given.path, given.body)]),
     }[given.what]()
     until = time.perf_counter() + given.seconds
     outcome = drive(

@@ -4,23 +4,18 @@ The routes are those of the router and of the table of asynchronous applications
 answered follows from what a route needs and whose the thing is that it names.
 """
 
-import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
-from ninja.operation import Operation
 
-from claudemem.api.calls import Needs
-from claudemem.api.routes import api
 from claudemem.asgi import ASYNC
 from observations import scopes
-from observations.scopes import Need
 from tests.contracts.conftest import Wire
+from tests.contracts.wire_routes import ROUTES, Route
 from tests.contracts.wire_world import HOOK_SCOPES, READ_ONLY
 from tests.stack import OPEN
 from tests.waiting import until
@@ -33,58 +28,26 @@ NARROW = {"reader": READ_ONLY, "hooks": HOOK_SCOPES}
 SIBLINGS, STRANGERS = ("two",), ("far", "away")
 # Of another team nothing is there; of another project of one's team these are told to be there.
 TOLD_TO_SIBLINGS = {"session_id", "event_id"}
+# A key that is bound to a project is told so at once where another's memory is to be emptied.
+PURGE = "/projects/{project_id}/memory"
 # What goes on by itself, and what is kept of calls that were refused.
 RESTLESS = re.compile(r"queueing_canary|queueing_pruning|queueing_lane|sqlite_|django_|.*_idx.*")
 KEEPING = {"last_used_at"}
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A method at an address. `need` is None where no key is asked for; `body` names a project."""
-
-    method: str
-    path: str
-    need: Need | None
-    local: bool = False
-    body: bool = False
-
-    @property
-    def names(self) -> list[str]:
-        """What its address names."""
-        return re.findall(r"{(\w+)}", self.path)
-
-    def refusal(self, key: str) -> int:
-        """How a key of another project or team is refused; 0 where only its own is meant."""
-        stranger = key in STRANGERS
-        if self.names and stranger:
-            return 404
-        if self.names and self.names != ["team_id"]:
-            return 403 if TOLD_TO_SIBLINGS & set(self.names) else 404
-        return 403 if self.body else 0
-
-
-def _routes() -> Iterator[Route]:
-    for mount in api._get_bound_routers():
-        for path, view in mount.path_operations.items():
-            for operation in view.operations:
-                for method in operation.methods:
-                    yield _route(method, f"{mount.prefix}{path}", operation)
-    for path, mounted in ASYNC.items():
-        for method in mounted.methods:
-            yield Route(method, path, scopes.READ_MEMORY)
-
-
-def _route(method: str, path: str, operation: Operation) -> Route:
-    asked = [each for each in operation.auth_callbacks if each]
-    need = next((each.need for each in asked if isinstance(each, Needs)), None)
-    takes = getattr((operation.openapi_extra or {}).get("said"), "takes", None)
-    body = takes is not None and "projectId" in json.dumps(takes.json_schema())
-    path = re.sub(r"{[^}:]+:", "{", path)
-    return Route(method, path, need, local=bool(asked) and need is None, body=body)
-
-
-ROUTES = sorted(_routes(), key=lambda route: (route.path, route.method))
 KEYED = [pytest.param(each, id=f"{each.method} {each.path}") for each in ROUTES if each.need]
+
+
+def refusal(route: Route, key: str) -> int:
+    """How a key of another project or team is refused; 0 where only its own is meant."""
+    stranger = key in STRANGERS
+    if route.path.endswith(PURGE):
+        return 404 if key == "away" else 403
+    if route.names and stranger:
+        return 404
+    if route.names and route.names != ["team_id"]:
+        return 403 if TOLD_TO_SIBLINGS & set(route.names) else 404
+    return 403 if route.body else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +108,11 @@ def test_no_key_that_does_not_work_or_is_too_narrow_changes_anything(
 
 @pytest.mark.parametrize("route", KEYED)
 def test_no_key_of_elsewhere_reaches_or_changes_what_is_ours(ours: Ours, route: Route) -> None:
-    keys = [key for key in (*SIBLINGS, *STRANGERS) if route.refusal(key)]
+    keys = [key for key in (*SIBLINGS, *STRANGERS) if refusal(route, key)]
     before = ours.rows()
     answers = {key: ours.call(route, key) for key in keys}
     assert {key: answer.status_code for key, answer in answers.items()} == {
-        key: route.refusal(key) for key in keys
+        key: refusal(route, key) for key in keys
     }
     assert ours.rows() == before
 

@@ -1,0 +1,132 @@
+"""What the statements of a capture cost the process that runs them, in seconds of CPU (`share`).
+
+    python -m tests.benchmarks.statements --captures 1000
+
+captures so many hook payloads in this process alone, one after the other, in the database that
+settings name. The time is that of the calling thread within the database's driver and its server's
+library, commits included; what Python does around them is not in it.
+"""
+
+import argparse
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+from tests.benchmarks.load import SESSIONS, tool_calls
+
+
+class Timed:
+    """The thread's CPU time in everything that is wrapped by this."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._inside = threading.local()
+
+    def wrap(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """`call`, measured; calls within it are part of it."""
+
+        def measured(*args: Any, **kwargs: Any) -> Any:
+            if getattr(self._inside, "yes", False):
+                return call(*args, **kwargs)
+            self._inside.yes, began = True, time.thread_time()
+            try:
+                return call(*args, **kwargs)
+            finally:
+                self.seconds += time.thread_time() - began
+                self._inside.yes = False
+
+        return measured
+
+
+def main() -> None:
+    """Print the CPU seconds of a capture as JSON: all of it, and in statements."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--captures", type=int, default=1000)
+    given = parser.parse_args()
+    import django
+
+    django.setup()
+    timed = Timed()
+    _meter(timed)
+    capture = _captures()
+    for _ in range(SESSIONS * 4):
+        capture()
+    timed.seconds, began = 0.0, time.thread_time()
+    for _ in range(given.captures):
+        capture()
+    whole = time.thread_time() - began
+    print(json.dumps({"whole": whole / given.captures, "share": timed.seconds / given.captures}))
+
+
+def _meter(timed: Timed) -> None:
+    from django.db import connection
+
+    connection.ensure_connection()
+    if connection.vendor == "sqlite":
+        connection.connection = _SQLite(connection.connection, timed)
+    else:
+        import psycopg
+
+        psycopg.Cursor.execute = timed.wrap(psycopg.Cursor.execute)  # type: ignore[method-assign]
+        for name in ("execute", "commit", "rollback"):
+            setattr(psycopg.Connection, name, timed.wrap(getattr(psycopg.Connection, name)))
+
+
+class _SQLite:
+    """A connection of SQLite's whose statements are timed."""
+
+    def __init__(self, connection: Any, timed: Timed) -> None:
+        self._connection, self._timed = connection, timed
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._connection, name)
+        if name in ("execute", "executemany", "commit", "rollback"):
+            found = self._timed.wrap(found)
+        elif name == "cursor":
+            return lambda *args, **kwargs: _Cursor(found(*args, **kwargs), self._timed)
+        return found
+
+
+class _Cursor:
+    def __init__(self, cursor: Any, timed: Timed) -> None:
+        self._cursor, self._timed = cursor, timed
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._cursor, name)
+        return self._timed.wrap(found) if name.startswith(("execute", "fetch")) else found
+
+    def __iter__(self) -> Any:
+        return iter(self._cursor)
+
+
+def _captures() -> Callable[[], None]:
+    from django.test import Client
+
+    from observations import keys
+    from observations.models import Project, Team
+
+    team = Team.objects.create(name=uuid4().hex)
+    project = Project.objects.create(team=team, name="bench")
+    key = keys.create("bench", ["memories:write"], team=team, project=project).raw
+    client, calls, run = Client(), tool_calls(), uuid4().hex
+    numbers = iter(range(10**9))
+
+    def capture() -> None:
+        number = next(numbers)
+        call = calls[number % len(calls)] | {
+            "session_id": f"{run}-{number % SESSIONS}", "tool_use_id": f"{run}-{number}",
+        }  # fmt: skip
+        answer = client.post(
+            "/v1/hooks/claude-code", json.dumps(call), content_type="application/json",
+            headers={"Authorization": f"Bearer {key}"},
+        )  # fmt: skip
+        assert answer.status_code == 201
+
+    return capture
+
+
+if __name__ == "__main__":
+    main()
