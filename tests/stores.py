@@ -68,7 +68,7 @@ class House:
 
 
 class Disk:
-    """A disk of one megabyte."""
+    """A disk of a megabyte, or a few."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -89,14 +89,14 @@ class Disk:
 
 
 @contextmanager
-def mounted(folder: Path) -> Iterator[Disk]:
-    """A disk of its own at `folder`; where none may be mounted, the test is skipped.
+def mounted(folder: Path, megabytes: int = 1) -> Iterator[Disk]:
+    """A disk of its own, of that size, at `folder`; where none may be mounted, the test is skipped.
 
     It cannot be taken away again while a server holds a file on it.
     """
     folder.mkdir()
     told = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder],
+        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if told.returncode:

@@ -15,7 +15,7 @@ import pytest
 from claudemem.asgi import ASYNC
 from observations import scopes
 from tests.contracts.conftest import Wire
-from tests.contracts.wire_routes import ROUTES, Route
+from tests.contracts.wire_routes import ROUTES, Route, written
 from tests.contracts.wire_world import HOOK_SCOPES, READ_ONLY
 from tests.stack import OPEN
 from tests.waiting import until
@@ -61,7 +61,7 @@ class Ours:
     def call(self, route: Route, key: str, **headers: str) -> httpx.Response:
         """A call of this route about what is project one's."""
         path = route.path.format(**self.ids)
-        body: Any = self.wire.event(query="a", content="b", name="c", externalSessionId="d")
+        body: Any = written(self.wire.project, uuid4().hex)
         body = [body] if path.endswith("/batch") else body
         caller = self.wire.as_(key)
         return caller.http.request(

@@ -51,3 +51,26 @@ def _route(method: str, path: str, operation: Operation) -> Route:
 
 
 ROUTES = sorted(_routes(), key=lambda route: (route.path, route.method))
+
+
+def written(project: str, name: str) -> dict[str, object]:
+    """A body that every route with one understands: what a route does not know it drops."""
+    return {
+        "projectId": project,
+        "sourceType": "api",
+        "eventType": "note",
+        "occurredAtEpoch": 1_700_000_000_000,
+        "payload": {"text": name},
+        "externalSessionId": name,
+        "contentSessionId": name,
+        "query": "a",
+        "content": name,
+        "name": name,
+        # A hook's.
+        "session_id": name,
+        "hook_event_name": "PostToolUse",
+        "cwd": "/home/dev/shop",
+        "tool_name": "Bash",
+        "tool_use_id": name,
+        "tool_input": {"command": name},
+    }

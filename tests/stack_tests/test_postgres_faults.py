@@ -1,6 +1,7 @@
 """A PostgreSQL that is killed, stands still, hangs up or is full, under a running server."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ import pytest
 
 from tests import proofs
 from tests.backlog import in_the_middle, send_batch, tool_calls
+from tests.contracts.wire_routes import ROUTES, written
 from tests.postgres import Server, on_postgresql
 from tests.stack import ENGINES, HOOK, ROOT, SHORT_LEASES, Stack, environment, free_port, stack
 from tests.stack_tests.conftest import SLOW
@@ -134,6 +136,31 @@ def test_a_killed_server_loses_nothing_that_was_accepted(server: Server, running
         server.start()
         clients.await_status(201)
         assert until(lambda: running.get("/api/readiness").is_success)
+
+
+def test_while_it_is_down_every_route_is_503_within_a_second(
+    server: Server, running: Stack
+) -> None:
+    running.wait_settled()
+    server.kill()
+    try:
+        until(lambda: running.get("/api/readiness").status_code == 503)
+        for route in ROUTES:
+            if route.need is None:
+                continue
+            path = re.sub(r"{\w+}", "some", route.path)
+            body = written(running.project_id, "some")
+            given = None if route.method == "GET" else [body] if "batch" in path else body
+            answer = running.http.request(route.method, path, json=given)
+            assert answer.status_code == 503, (route, answer.text)
+            assert answer.headers["Retry-After"]
+            # And one more for a machine that has much else to do.
+            assert answer.elapsed.total_seconds() < 2, route
+        assert running.get("/v1/health").json()["status"] != "ok"
+    finally:
+        server.start()
+    until(lambda: running.get("/api/readiness").is_success)
+    until(lambda: running.get("/v1/jobs").is_success)
 
 
 def _database_problem(running: Stack) -> str:
