@@ -20,8 +20,9 @@ from claudemem.postgresql.pulse import Address
 SLOW: Final = 2.0
 # So long (seconds) it has to answer: a machine under load may take a while.
 PULSE: Final = 3.0
-# A server that takes no connection, perhaps because it is being restarted, has so long (seconds).
-RESTART: Final = 2.0
+# A server that takes no connection, perhaps because it is being restarted, has so long (seconds):
+# who asks meanwhile is to be answered within a second, whatever the answer.
+RESTART: Final = 0.8
 # While the server was away when last seen, nobody waits longer than this for a connection.
 IMPATIENT: Final = 0.5
 

@@ -25,11 +25,12 @@ SOON = 2.0
 WRITES = [route for route in ROUTES if route.need and route.method != "GET"]
 # What stores nothing has nothing to be refused, and a job that is done stays as it is.
 _CLEAR = "/v1/sessions/{session_id}/clear-queue"  # of a session whose jobs are done
-STORES_NOTHING = {"/v1/search": 200, "/v1/context": 200, "/v1/mcp": 200, _CLEAR: 200}
+STORES_NOTHING = {"/v1/search": 200, "/v1/context": 200, "/v1/mcp": 400, _CLEAR: 200}
 SETTLED = {"job_id": 409, "key_id": 404}
 
 
 def test_without_the_queue_store_every_write_is_taken_within_a_second(wire: Wire) -> None:
+    wire.one.post("/v1/mcp")  # what it needs is brought by the first who comes
     with wire.stack.frozen("store"):
         for route in WRITES:
             if "project_id" in route.names:
@@ -63,6 +64,7 @@ def test_on_a_full_disk_every_write_is_503_within_a_second_and_goes_on_afterward
         running.start()
         running.make_key()
         ids = _made(running)
+        running.post("/v1/mcp", {})
         disk.fill()
         until(lambda: _hook(running).status_code == 503)
         for route in WRITES:
