@@ -26,8 +26,8 @@ SOON = 2.0
 WRITES = [
     route for route in ROUTES if route.need and scopes.writes(route.need) and route.method != "GET"
 ]
-# What changes nothing has nothing to be refused: here all jobs are done.
-NOTHING_TO_DO = {"/v1/sessions/{session_id}/clear-queue": 200}
+# What changes nothing has no disk to ask: all jobs are done, and a project's key makes no project.
+NOTHING_TO_DO = {"/v1/sessions/{session_id}/clear-queue": 200, "/v1/projects": 403}
 SETTLED = {"job_id": 409, "key_id": 404}
 
 
