@@ -107,7 +107,7 @@ class Provider(TypedDict):
     lastInteraction: dict[str, Any] | None
 
 
-class PartNeeded(TypedDict):
+class Part(TypedDict):
     """What the server depends on, and how that is."""
 
     name: str
@@ -115,11 +115,11 @@ class PartNeeded(TypedDict):
     message: str
 
 
-class Needed(TypedDict):
+class Dependencies(TypedDict):
     """What the server depends on."""
 
     degraded: bool
-    statuses: list[PartNeeded]
+    statuses: list[Part]
 
 
 class Summary(TypedDict):
@@ -137,7 +137,7 @@ class Summary(TypedDict):
     initialized: bool
     mcpReady: bool
     ai: Provider
-    dependencies: Needed
+    dependencies: Dependencies
     rateLimits: dict[str, Any]
     queue: Queue
 
