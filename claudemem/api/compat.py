@@ -19,7 +19,7 @@ from observations.errors import NotFound
 from observations.identity import platform
 from observations.worker_hooks import Caller, Run
 
-router = Router(tags=["compat"])
+router = Router(tags=["claude-mem"])
 
 # A number that JavaScript takes for an integer.
 _SAFE_BITS = 53

@@ -23,7 +23,7 @@ from observations.modes import Mode
 from observations.search import Filters
 from queueing import pauses
 
-router = Router(tags=["compat"])
+router = Router(tags=["claude-mem"])
 
 MOST_SEMANTIC, USUAL_SEMANTIC = 20, 5
 PAGE = Media("text/plain; charset=utf-8")

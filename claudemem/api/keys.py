@@ -129,7 +129,7 @@ def revoke(request: Call, key_id: str) -> Answer[wire.KeyRevoked]:
     auth=Needs(scopes.READ_MEMORY),
     openapi_extra=says(answers={200: wire.Connect}, refusals=(InvalidInput,)),
 )
-def connect(request: Call) -> Answer[wire.Connect | wire.Invalid]:
+def connect(request: Call) -> Answer[wire.Connect]:
     """How an agent's MCP client is connected with this server, but for the key."""
     url = _mcp_url(request)
     told: wire.Connect = {"mcpUrl": url, "connectCommand": _command(url, _YOURS), "hint": _HINT}

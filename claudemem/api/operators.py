@@ -23,7 +23,7 @@ SWITCHED_OFF = (
     "CLAUDE_MEM_SERVER_ADMIN=1 where it is started"
 )
 
-router = Router(tags=["admin"])
+router = Router(tags=["operators"])
 
 
 class Operates(Loopback):

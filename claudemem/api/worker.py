@@ -23,7 +23,7 @@ from observations import briefing, context_page, recall
 from observations.models import Observation
 from observations.search import Filters
 
-router = Router(tags=["compat"])
+router = Router(tags=["claude-mem"])
 
 
 MOST, USUAL = 100, 20
