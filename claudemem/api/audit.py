@@ -42,9 +42,9 @@ class AuditQuery(PageQuery):
 @router.get(
     "/audit",
     auth=Needs(scopes.READ_AUDIT),
-    openapi_extra=says(query=AuditQuery, answers={200: wire.Audit}),
+    openapi_extra=says(query=AuditQuery, answers={200: wire.audit.Audit}),
 )
-def show_all(request: Call) -> Answer[wire.Audit]:
+def show_all(request: Call) -> Answer[wire.audit.Audit]:
     """The audit of the caller's team, or of the project that its key is bound to; newest first."""
     asked = asking.read(request, AuditQuery)
     named = asked.project_id or request.auth.project_id

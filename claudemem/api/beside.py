@@ -8,22 +8,22 @@ from observations import scopes
 from observations.errors import NotFound
 
 _MCP = Said(
-    takes=TypeAdapter(wire.McpMessage | list[wire.McpMessage]),
+    takes=TypeAdapter(wire.mcp.McpMessage | list[wire.mcp.McpMessage]),
     answers={
-        200: wire.McpAnswer | list[wire.McpAnswer],
+        200: wire.mcp.McpAnswer | list[wire.mcp.McpAnswer],
         202: None,
-        400: wire.McpAnswer,
-        404: wire.McpAnswer | wire.Problem,
-        406: wire.McpAnswer,
-        408: wire.McpAnswer,
-        415: wire.McpAnswer,
+        400: wire.mcp.McpAnswer,
+        404: wire.mcp.McpAnswer | wire.problems.Problem,
+        406: wire.mcp.McpAnswer,
+        408: wire.mcp.McpAnswer,
+        415: wire.mcp.McpAnswer,
     },
 )
 _OPEN = Said(
     answers={
         200: Media("text/event-stream", ": \n\n"),
-        400: wire.McpAnswer,
-        406: wire.McpAnswer,
+        400: wire.mcp.McpAnswer,
+        406: wire.mcp.McpAnswer,
     },
     refusals=(NotFound,),
 )

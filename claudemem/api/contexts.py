@@ -11,12 +11,12 @@ from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from claudemem.api import audited, bodies, here
-from claudemem.api import worker_wire as wire
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call
 from claudemem.api.documents import Media, says
 from claudemem.api.here import NAMELESS, READ, Names
 from claudemem.api.shapes import Body, Whole, Word
+from claudemem.api.wire import worker as wire
 from observations import briefing, context_page, modes, recall
 from observations.context_page import Briefing, Layout
 from observations.modes import Mode

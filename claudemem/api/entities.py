@@ -20,7 +20,7 @@ from queueing import kinds, states
 from queueing.models import GenerationJob, GenerationJobEvent
 
 
-def session(row: Session) -> wire.Session:
+def session(row: Session) -> wire.sessions.Session:
     """A session."""
     return {
         "id": row.id,
@@ -41,7 +41,7 @@ def session(row: Session) -> wire.Session:
     }
 
 
-def event(row: Event) -> wire.Event:
+def event(row: Event) -> wire.events.Event:
     """An event, as it was stored: after scrubbing."""
     return {
         "id": row.id,
@@ -60,7 +60,7 @@ def event(row: Event) -> wire.Event:
     }
 
 
-def observation(row: Observation) -> wire.Observation:
+def observation(row: Observation) -> wire.observations.Observation:
     """An observation; on `/v1/memories` it is called a memory."""
     return {
         "id": row.id,
@@ -75,7 +75,7 @@ def observation(row: Observation) -> wire.Observation:
     }
 
 
-def whole_observation(row: Observation) -> wire.WholeObservation:
+def whole_observation(row: Observation) -> wire.observations.WholeObservation:
     """An observation with all that is known of it, as `/v1/observations` tells it."""
     return {
         "id": row.id,
@@ -100,7 +100,7 @@ def whole_observation(row: Observation) -> wire.WholeObservation:
     }
 
 
-def project(row: Project) -> wire.Project:
+def project(row: Project) -> wire.projects.Project:
     """A project. Once it is made, nothing of it changes here."""
     made = epoch(row.created_at)
     return {
@@ -115,7 +115,7 @@ def project(row: Project) -> wire.Project:
     }
 
 
-def audit_entry(row: AuditEntry) -> wire.AuditEntry:
+def audit_entry(row: AuditEntry) -> wire.audit.AuditEntry:
     """An entry of the audit."""
     return {
         "id": str(row.pk),
@@ -131,7 +131,9 @@ def audit_entry(row: AuditEntry) -> wire.AuditEntry:
     }
 
 
-def sourced_observation(row: Observation, source: ObservationSource) -> wire.SourcedObservation:
+def sourced_observation(
+    row: Observation, source: ObservationSource
+) -> wire.observations.SourcedObservation:
     """An observation with one of its sources."""
     return {
         "id": row.id,
@@ -155,7 +157,7 @@ def sourced_observation(row: Observation, source: ObservationSource) -> wire.Sou
     }
 
 
-def job_descriptor(row: GenerationJob, transport: str) -> wire.JobDescriptor:
+def job_descriptor(row: GenerationJob, transport: str) -> wire.jobs.JobDescriptor:
     """A job as told to whoever caused it."""
     return {
         "id": row.id,
@@ -169,7 +171,7 @@ def job_descriptor(row: GenerationJob, transport: str) -> wire.JobDescriptor:
     }
 
 
-def waited_job(row: GenerationJob, transport: str) -> wire.WaitedJob:
+def waited_job(row: GenerationJob, transport: str) -> wire.jobs.WaitedJob:
     """A job as told to whoever waited for it."""
     return {
         "id": row.id,
@@ -185,7 +187,7 @@ def waited_job(row: GenerationJob, transport: str) -> wire.WaitedJob:
     }
 
 
-def job_status(row: GenerationJob) -> wire.Job:
+def job_status(row: GenerationJob) -> wire.jobs.Job:
     """A job in full."""
     return {
         "id": row.id,
@@ -210,7 +212,7 @@ def job_status(row: GenerationJob) -> wire.Job:
     }
 
 
-def job_entry(row: GenerationJob) -> wire.JobEntry:
+def job_entry(row: GenerationJob) -> wire.jobs.JobEntry:
     """A job in a list."""
     return {
         "id": row.id,
@@ -228,7 +230,7 @@ def job_entry(row: GenerationJob) -> wire.JobEntry:
     }
 
 
-def job_entry_with_payload(row: GenerationJob) -> wire.JobEntry:
+def job_entry_with_payload(row: GenerationJob) -> wire.jobs.JobEntry:
     """A job in an administrator's list: also what it works on, and who asked for it."""
     return {
         **job_entry(row),
@@ -250,7 +252,7 @@ def job_entry_with_payload(row: GenerationJob) -> wire.JobEntry:
 _OF_WORKERS = ("worker", "task")
 
 
-def job_event(row: GenerationJobEvent, in_full: bool) -> wire.JobEvent:
+def job_event(row: GenerationJobEvent, in_full: bool) -> wire.jobs.JobEvent:
     """A line of a job's history; which worker it was is told `in_full` alone."""
     details = row.details if in_full else {
         name: value for name, value in row.details.items() if name not in _OF_WORKERS
@@ -275,7 +277,7 @@ def _awaits_retry(row: GenerationJob) -> bool:
     return row.state == states.QUEUED and row.attempts > 0
 
 
-def _last_error(row: GenerationJob) -> wire.LastError | None:
+def _last_error(row: GenerationJob) -> wire.jobs.LastError | None:
     if not row.last_error:
         return None
     return {
@@ -284,7 +286,7 @@ def _last_error(row: GenerationJob) -> wire.LastError | None:
     }
 
 
-def key(row: ApiKey, now: datetime) -> wire.Key:
+def key(row: ApiKey, now: datetime) -> wire.keys.Key:
     """A key, as it is `now`; never its hash."""
     return {
         "id": row.id,

@@ -79,7 +79,7 @@ class Kind:
     error: str
     message: str = ""
     headers: dict[str, str] | None = None
-    shape: Any = wire.Problem
+    shape: Any = wire.problems.Problem
     # What the one that happened adds: to the body, and to the headers.
     details: Callable[[Any], dict[str, Any]] = lambda _: {}
     tells: Callable[[Any], dict[str, str]] = lambda _: {}
@@ -110,7 +110,7 @@ TABLE: dict[type[Exception], Kind] = {
     QuotaExceeded: Kind(
         402,
         "quota_exceeded",
-        shape=wire.Spent,
+        shape=wire.problems.Spent,
         details=lambda error: {"used": error.used, "cap": error.cap},
         tells=lambda error: headers_of(error.rate),
     ),
@@ -130,7 +130,7 @@ TABLE: dict[type[Exception], Kind] = {
     Exception: Kind(500, "InternalError", "Something went wrong here; see the server's log"),
 }
 
-INVALID: Final = Kind(400, "ValidationError", shape=wire.Invalid)
+INVALID: Final = Kind(400, "ValidationError", shape=wire.problems.Invalid)
 # The server tells it before there is anything that could raise it.
 TOO_SLOW: Final = Kind(408, "RequestTimeout")
 

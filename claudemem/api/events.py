@@ -121,10 +121,10 @@ EXAMPLE = {
     "/events",
     auth=Needs(scopes.WRITE_EVENTS),
     openapi_extra=says(
-        takes=ONE, example=EXAMPLE, query=queries.EventFlags, answers={201: wire.EventStored}
+        takes=ONE, example=EXAMPLE, query=queries.EventFlags, answers={201: wire.events.EventStored}
     ),
 )
-def create(request: Call) -> Answer[wire.EventStored]:
+def create(request: Call) -> Answer[wire.events.EventStored]:
     """Store an event; 201, for one that is known already too."""
     asked = flags(request)
     new = bodies.read(request, ONE).new_event(asked)
@@ -138,10 +138,13 @@ def create(request: Call) -> Answer[wire.EventStored]:
     "/events/batch",
     auth=Needs(scopes.WRITE_EVENTS),
     openapi_extra=says(
-        takes=MANY, example=[EXAMPLE], query=queries.EventFlags, answers={201: wire.EventsStored}
+        takes=MANY,
+        example=[EXAMPLE],
+        query=queries.EventFlags,
+        answers={201: wire.events.EventsStored},
     ),
 )
-def create_batch(request: Call) -> Answer[wire.EventsStored]:
+def create_batch(request: Call) -> Answer[wire.events.EventsStored]:
     """Store up to 500 events, all or none; the answers are in their order."""
     asked = flags(request)
     new = [each.new_event(asked) for each in bodies.read(request, MANY)]
@@ -150,7 +153,7 @@ def create_batch(request: Call) -> Answer[wire.EventsStored]:
     source = origin(request, "http_post_v1_events_batch")
     captured = ingest.capture(team(request), new, origin=source, kind=kinds.EVENT_BATCH)
     told = _told(captured, asked)
-    stored: wire.EventsStored = {"events": told}
+    stored: wire.events.EventsStored = {"events": told}
     if any("waitTimedOut" in each for each in told):
         stored["waitTimedOut"] = True
     return Answer(stored, status=201)
@@ -159,9 +162,9 @@ def create_batch(request: Call) -> Answer[wire.EventsStored]:
 @router.get(
     "/events",
     auth=Needs(scopes.READ_MEMORY),
-    openapi_extra=says(query=EventsQuery, answers={200: wire.Events}, refusals=(NotFound,)),
+    openapi_extra=says(query=EventsQuery, answers={200: wire.events.Events}, refusals=(NotFound,)),
 )
-def show_all(request: Call) -> Answer[wire.Events]:
+def show_all(request: Call) -> Answer[wire.events.Events]:
     """The events of a project or of a session, newest first."""
     asked = asking.read(request, EventsQuery)
     named = asked.project_id
@@ -180,9 +183,9 @@ def show_all(request: Call) -> Answer[wire.Events]:
 @router.get(
     "/events/{event_id}",
     auth=Needs(scopes.READ_MEMORY),
-    openapi_extra=says(answers={200: wire.OneEvent}),
+    openapi_extra=says(answers={200: wire.events.OneEvent}),
 )
-def show(request: Call, event_id: str) -> Answer[wire.OneEvent]:
+def show(request: Call, event_id: str) -> Answer[wire.events.OneEvent]:
     """One event."""
     return Answer({"event": entities.event(reach.event(request.auth, event_id))})
 
@@ -190,9 +193,9 @@ def show(request: Call, event_id: str) -> Answer[wire.OneEvent]:
 @router.get(
     "/events/{event_id}/observations",
     auth=Needs(scopes.READ_MEMORY),
-    openapi_extra=says(query=PageQuery, answers={200: wire.EventObservations}),
+    openapi_extra=says(query=PageQuery, answers={200: wire.observations.EventObservations}),
 )
-def observations(request: Call, event_id: str) -> Answer[wire.EventObservations]:
+def observations(request: Call, event_id: str) -> Answer[wire.observations.EventObservations]:
     """What was made of an event, oldest first; a page of it, if `limit` or `cursor` is given."""
     event = reach.event(request.auth, event_id)
     asked = asking.read(request, PageQuery)
@@ -207,7 +210,7 @@ def observations(request: Call, event_id: str) -> Answer[wire.EventObservations]
         project_id=event.project_id,
         resource_id=event.id,
     )
-    told: wire.EventObservations = {"eventId": event.id, "observations": found}
+    told: wire.observations.EventObservations = {"eventId": event.id, "observations": found}
     if asked.model_fields_set:
         told["nextCursor"] = pages.cursor(listed.goes_on, bound_to)
     return Answer(told)
@@ -220,30 +223,30 @@ def _part(
     return part(rows, window) if asked.model_fields_set else Listed(tuple(rows), None)
 
 
-def _told(captured: Sequence[Captured], asked: Flags) -> list[wire.EventStored]:
+def _told(captured: Sequence[Captured], asked: Flags) -> list[wire.events.EventStored]:
     if not asked.generate:
         return [_stored(one, waited=asked.wait) for one in captured]
     return _waited(captured) if asked.wait else [_described(one) for one in captured]
 
 
-def _stored(one: Captured, *, waited: bool) -> wire.EventStored:
+def _stored(one: Captured, *, waited: bool) -> wire.events.EventStored:
     event = entities.event(one.event)
     return {"event": event, "generationJob": None} if waited else {"event": event}
 
 
-def _described(one: Captured) -> wire.EventStored:
+def _described(one: Captured) -> wire.events.EventStored:
     told = _stored(one, waited=False)
     if job := one.job:
         told["generationJob"] = entities.job_descriptor(job, one.transport)
     return told
 
 
-def _waited(captured: Sequence[Captured]) -> list[wire.EventStored]:
+def _waited(captured: Sequence[Captured]) -> list[wire.events.EventStored]:
     waited = waiting.wait({one.job_id for one in captured if one.job_id})
     return [_with_outcome(one, waited) for one in captured]
 
 
-def _with_outcome(one: Captured, waited: Waited) -> wire.EventStored:
+def _with_outcome(one: Captured, waited: Waited) -> wire.events.EventStored:
     told = _stored(one, waited=True)
     if job := one.job:
         job = waited.jobs.get(job.id, job)

@@ -5,9 +5,9 @@ from ninja import Router
 from pydantic import BaseModel, Field
 
 from claudemem import instructions
-from claudemem.api import worker_wire as wire
 from claudemem.api.answers import Answer
 from claudemem.api.documents import says
+from claudemem.api.wire import worker as wire
 
 router = Router(tags=["status"], auth=None)
 

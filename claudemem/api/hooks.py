@@ -36,10 +36,10 @@ HEADERS = {
     "/hooks/claude-code",
     auth=Needs(scopes.WRITE_EVENTS),
     openapi_extra=says(
-        takes=PAYLOAD, example=EXAMPLE, answers={201: wire.Nothing}, headers=HEADERS
+        takes=PAYLOAD, example=EXAMPLE, answers={201: wire.events.Nothing}, headers=HEADERS
     ),
 )
-def claude_code(request: Call) -> Answer[wire.Nothing]:
+def claude_code(request: Call) -> Answer[wire.events.Nothing]:
     """Take a hook payload of Claude Code.
 
     Claude Code reads the answer's body as instructions, so it is an empty object; what became of

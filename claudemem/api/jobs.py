@@ -31,9 +31,9 @@ _NUMBER = re.compile(r"\s*([+-]?\d{1,18})", re.ASCII)
 @router.get(
     "/jobs",
     auth=Needs(scopes.READ_JOBS),
-    openapi_extra=says(query=queries.Jobs, answers={200: wire.RequestedJobsPage}),
+    openapi_extra=says(query=queries.Jobs, answers={200: wire.jobs.RequestedJobsPage}),
 )
-def show_all(request: Call) -> Answer[wire.RequestedJobsPage]:
+def show_all(request: Call) -> Answer[wire.jobs.RequestedJobsPage]:
     """The caller's jobs, newest first. A filter that is not understood is ignored."""
     entry = _entry(request)
     rows = reach.jobs(request.auth).filter(**_filters(request))
@@ -44,9 +44,9 @@ def show_all(request: Call) -> Answer[wire.RequestedJobsPage]:
 @router.get(
     "/teams/{team_id}/jobs",
     auth=Needs(scopes.READ_JOBS),
-    openapi_extra=says(query=queries.JobsOfState, answers={200: wire.JobsPage}),
+    openapi_extra=says(query=queries.JobsOfState, answers={200: wire.jobs.JobsPage}),
 )
-def show_of_team(request: Call, team_id: str) -> Answer[wire.JobsPage]:
+def show_of_team(request: Call, team_id: str) -> Answer[wire.jobs.JobsPage]:
     """The jobs of the caller's team; of a project alone, where the key is bound to one."""
     if team_id != request.auth.team_id:
         raise NotFound("Team not found")
@@ -56,9 +56,9 @@ def show_of_team(request: Call, team_id: str) -> Answer[wire.JobsPage]:
 @router.get(
     "/projects/{project_id}/jobs",
     auth=Needs(scopes.READ_JOBS),
-    openapi_extra=says(query=queries.JobsOfState, answers={200: wire.JobsPage}),
+    openapi_extra=says(query=queries.JobsOfState, answers={200: wire.jobs.JobsPage}),
 )
-def show_of_project(request: Call, project_id: str) -> Answer[wire.JobsPage]:
+def show_of_project(request: Call, project_id: str) -> Answer[wire.jobs.JobsPage]:
     """The jobs of a project within the caller's reach."""
     if not reach.sees_project(request.auth, project_id):
         raise NotFound("Project not found")
@@ -69,9 +69,9 @@ def show_of_project(request: Call, project_id: str) -> Answer[wire.JobsPage]:
 @router.get(
     "/jobs/{job_id}",
     auth=Needs(scopes.READ_JOBS),
-    openapi_extra=says(query=queries.JobFlags, answers={200: wire.OneJob}),
+    openapi_extra=says(query=queries.JobFlags, answers={200: wire.jobs.OneJob}),
 )
-def show(request: Call, job_id: str) -> Answer[wire.OneJob]:
+def show(request: Call, job_id: str) -> Answer[wire.jobs.OneJob]:
     """One job; with `wait=true` once it is settled, or when that takes too long."""
     waits = flags(request).wait
     return Answer(_told(reach.job(request.auth, job_id), waits))
@@ -80,9 +80,9 @@ def show(request: Call, job_id: str) -> Answer[wire.OneJob]:
 @router.get(
     "/jobs/{job_id}/events",
     auth=Needs(scopes.READ_JOBS),
-    openapi_extra=says(query=queries.Window, answers={200: wire.JobHistory}),
+    openapi_extra=says(query=queries.Window, answers={200: wire.jobs.JobHistory}),
 )
-def history(request: Call, job_id: str) -> Answer[wire.JobHistory]:
+def history(request: Call, job_id: str) -> Answer[wire.jobs.JobHistory]:
     """What became of a job, transition by transition, oldest first."""
     rows = reach.job(request.auth, job_id).history.order_by("id")
     in_full = scopes.allows(request.auth.scopes, scopes.READ_PAYLOADS)
@@ -102,10 +102,10 @@ def history(request: Call, job_id: str) -> Answer[wire.JobHistory]:
     "/jobs/{job_id}/retry",
     auth=Needs(scopes.WRITE_MEMORY),
     openapi_extra=says(
-        query=queries.JobFlags, answers={200: wire.JobRetried}, refusals=(JobConflict,)
+        query=queries.JobFlags, answers={200: wire.jobs.JobRetried}, refusals=(JobConflict,)
     ),
 )
-def retry(request: Call, job_id: str) -> Answer[wire.JobRetried]:
+def retry(request: Call, job_id: str) -> Answer[wire.jobs.JobRetried]:
     """Queue a failed, cancelled or stalled job again; one that waits already is only nudged."""
     waits = flags(request).wait
     by = origin(request, "operator_retry")
@@ -123,9 +123,9 @@ def retry(request: Call, job_id: str) -> Answer[wire.JobRetried]:
 @router.post(
     "/jobs/{job_id}/cancel",
     auth=Needs(scopes.WRITE_MEMORY),
-    openapi_extra=says(answers={200: wire.JobCancelled}, refusals=(JobConflict,)),
+    openapi_extra=says(answers={200: wire.jobs.JobCancelled}, refusals=(JobConflict,)),
 )
-def cancel(request: Call, job_id: str) -> Answer[wire.JobCancelled]:
+def cancel(request: Call, job_id: str) -> Answer[wire.jobs.JobCancelled]:
     """Cancel a job that is not completed."""
     by = origin(request, "operator_cancel")
     cancelled = operations.cancel(reach.job(request.auth, job_id).id, by)
@@ -138,11 +138,11 @@ def cancel(request: Call, job_id: str) -> Answer[wire.JobCancelled]:
     )
 
 
-def _told(job: GenerationJob, waits: bool) -> wire.OneJob:
+def _told(job: GenerationJob, waits: bool) -> wire.jobs.OneJob:
     if not waits:
         return {"generationJob": entities.job_status(job)}
     waited = waiting.wait({job.id})
-    told: wire.OneJob = {"generationJob": entities.job_status(waited.jobs.get(job.id, job))}
+    told: wire.jobs.OneJob = {"generationJob": entities.job_status(waited.jobs.get(job.id, job))}
     if job.id in waited.late:
         told["waitTimedOut"] = True
     return told
@@ -152,9 +152,9 @@ def _listed(
     request: Call,
     mode: str,
     rows: QuerySet[GenerationJob],
-    entry: Callable[[GenerationJob], wire.JobEntry] = entities.job_entry,
+    entry: Callable[[GenerationJob], wire.jobs.JobEntry] = entities.job_entry,
     about: str | None = None,
-) -> wire.JobsPage:
+) -> wire.jobs.JobsPage:
     """A page of these jobs, newest first, once that it is shown is entered in the audit."""
     limit, offset = _window(request)
     jobs = [entry(row) for row in rows.order_by("-id")[offset : offset + limit]]
@@ -169,7 +169,7 @@ def _window(request: HttpRequest) -> tuple[int, int]:
     return limit, min(max(_number(request, "offset", 0), 0), _FARTHEST)
 
 
-def _entry(request: Call) -> Callable[[GenerationJob], wire.JobEntry]:
+def _entry(request: Call) -> Callable[[GenerationJob], wire.jobs.JobEntry]:
     if "payload" not in re.split(r"[\s,]+", request.GET.get("include", "")):
         return entities.job_entry
     if not scopes.allows(request.auth.scopes, scopes.READ_PAYLOADS):

@@ -63,9 +63,9 @@ MINT = TypeAdapter(KeyBody)
 @router.post(
     "/keys",
     auth=Needs(scopes.MANAGE_KEYS),
-    openapi_extra=says(takes=MINT, answers={201: wire.KeyMade}),
+    openapi_extra=says(takes=MINT, answers={201: wire.keys.KeyMade}),
 )
-def mint(request: Call) -> Answer[wire.KeyMade]:
+def mint(request: Call) -> Answer[wire.keys.KeyMade]:
     """Make a key that reads what the caller's key reaches. It is shown here and never again.
 
     It ends with the caller's key at the latest. Not with a key that may not read itself.
@@ -75,7 +75,7 @@ def mint(request: Call) -> Answer[wire.KeyMade]:
     name = (body.label or "").strip() or UNNAMED
     asked = origin(request, "http_post_v1_keys")
     made = keys.link(request.auth, name, expires_at=body.ends, origin=asked)
-    told: wire.KeyMade = {
+    told: wire.keys.KeyMade = {
         "id": made.key.id,
         "apiKey": made.raw,
         "scopes": made.key.scopes,
@@ -89,9 +89,9 @@ def mint(request: Call) -> Answer[wire.KeyMade]:
 @router.get(
     "/keys",
     auth=Needs(scopes.MANAGE_KEYS),
-    openapi_extra=says(query=KeysQuery, answers={200: wire.KeysPage}),
+    openapi_extra=says(query=KeysQuery, answers={200: wire.keys.KeysPage}),
 )
-def show_all(request: Call) -> Answer[wire.KeysPage]:
+def show_all(request: Call) -> Answer[wire.keys.KeysPage]:
     """The keys of the caller's team, or of the project that its key is bound to; newest first."""
     asked, now = asking.read(request, KeysQuery), timezone.now()
     bound_to = pages.about("keys", [team(request), request.auth.project_id], asked)
@@ -105,9 +105,9 @@ def show_all(request: Call) -> Answer[wire.KeysPage]:
 @router.get(
     "/keys/{key_id}",
     auth=Needs(scopes.MANAGE_KEYS),
-    openapi_extra=says(answers={200: wire.OneKey}),
+    openapi_extra=says(answers={200: wire.keys.OneKey}),
 )
-def show(request: Call, key_id: str) -> Answer[wire.OneKey]:
+def show(request: Call, key_id: str) -> Answer[wire.keys.OneKey]:
     """One key."""
     return Answer({"key": entities.key(_found(request, key_id), timezone.now())})
 
@@ -115,9 +115,9 @@ def show(request: Call, key_id: str) -> Answer[wire.OneKey]:
 @router.delete(
     "/keys/{key_id}",
     auth=Needs(scopes.MANAGE_KEYS),
-    openapi_extra=says(answers={200: wire.KeyRevoked}),
+    openapi_extra=says(answers={200: wire.keys.KeyRevoked}),
 )
-def revoke(request: Call, key_id: str) -> Answer[wire.KeyRevoked]:
+def revoke(request: Call, key_id: str) -> Answer[wire.keys.KeyRevoked]:
     """Make a key useless, from the next request on. Not one that may do more than the caller's."""
     key = _found(request, key_id)
     keys.withdraw(request.auth, key, origin=origin(request, "http_delete_v1_keys"))
@@ -127,12 +127,16 @@ def revoke(request: Call, key_id: str) -> Answer[wire.KeyRevoked]:
 @router.get(
     "/connect",
     auth=Needs(scopes.READ_MEMORY),
-    openapi_extra=says(answers={200: wire.Connect}, refusals=(InvalidInput,)),
+    openapi_extra=says(answers={200: wire.keys.Connect}, refusals=(InvalidInput,)),
 )
-def connect(request: Call) -> Answer[wire.Connect]:
+def connect(request: Call) -> Answer[wire.keys.Connect]:
     """How an agent's MCP client is connected with this server, but for the key."""
     url = _mcp_url(request)
-    told: wire.Connect = {"mcpUrl": url, "connectCommand": _command(url, _YOURS), "hint": _HINT}
+    told: wire.keys.Connect = {
+        "mcpUrl": url,
+        "connectCommand": _command(url, _YOURS),
+        "hint": _HINT,
+    }
     return Answer(told, headers=UNKEPT)
 
 

@@ -19,9 +19,11 @@ MEMORY = Noun("memory", "memories", entities.observation, "http_{}_v1_memories")
 @router.post(
     "/memories",
     auth=Needs(scopes.WRITE_MEMORY),
-    openapi_extra=says(takes=ADD, example=EXAMPLE, answers={201: wire.OneMemory}, headers=TAGGED),
+    openapi_extra=says(
+        takes=ADD, example=EXAMPLE, answers={201: wire.observations.OneMemory}, headers=TAGGED
+    ),
 )
-def add(request: Call) -> Answer[wire.OneMemory]:
+def add(request: Call) -> Answer[wire.observations.OneMemory]:
     """Store a memory as it is told; nothing is generated."""
     return observing.add(request, MEMORY)
 
@@ -29,9 +31,9 @@ def add(request: Call) -> Answer[wire.OneMemory]:
 @router.get(
     "/memories",
     auth=Needs(scopes.READ_MEMORY),
-    openapi_extra=says(query=ListQuery, answers={200: wire.Memories}),
+    openapi_extra=says(query=ListQuery, answers={200: wire.observations.Memories}),
 )
-def show_all(request: Call) -> Answer[wire.Memories]:
+def show_all(request: Call) -> Answer[wire.observations.Memories]:
     """The memories of a project, newest first; with `q` those that answer it best."""
     return observing.show_all(request, MEMORY)
 
@@ -39,7 +41,7 @@ def show_all(request: Call) -> Answer[wire.Memories]:
 @router.get(
     "/memories/{memory_id}",
     auth=Needs(scopes.READ_MEMORY),
-    openapi_extra=says(answers={200: wire.OneMemory, 304: UNCHANGED}, headers=TAGGED),
+    openapi_extra=says(answers={200: wire.observations.OneMemory, 304: UNCHANGED}, headers=TAGGED),
 )
 def show(request: Call, memory_id: str) -> HttpResponse:
     """One memory, by its id or its number."""
@@ -50,10 +52,13 @@ def show(request: Call, memory_id: str) -> HttpResponse:
     "/memories/{memory_id}",
     auth=Needs(scopes.WRITE_MEMORY),
     openapi_extra=says(
-        takes=CHANGE, answers={200: wire.OneMemory}, refusals=(Outdated,), headers=TAGGED
+        takes=CHANGE,
+        answers={200: wire.observations.OneMemory},
+        refusals=(Outdated,),
+        headers=TAGGED,
     ),
 )
-def change(request: Call, memory_id: str) -> Answer[wire.OneMemory]:
+def change(request: Call, memory_id: str) -> Answer[wire.observations.OneMemory]:
     """Change a memory; with `If-Match` only as it was when it was read."""
     return observing.change(request, MEMORY, memory_id)
 
@@ -61,9 +66,11 @@ def change(request: Call, memory_id: str) -> Answer[wire.OneMemory]:
 @router.delete(
     "/memories/{memory_id}",
     auth=Needs(scopes.WRITE_MEMORY),
-    openapi_extra=says(answers={200: wire.MemoryDeleted, 404: wire.NotThere}),
+    openapi_extra=says(answers={200: wire.observations.MemoryDeleted, 404: wire.problems.NotThere}),
 )
-def delete(request: Call, memory_id: str) -> Answer[wire.MemoryDeleted | wire.NotThere]:
+def delete(
+    request: Call, memory_id: str
+) -> Answer[wire.observations.MemoryDeleted | wire.problems.NotThere]:
     """Delete a memory and its links; 404 where there is none in the caller's reach."""
     try:
         return observing.delete(request, MEMORY, memory_id)

@@ -22,10 +22,10 @@ OBSERVATION = Noun(
     "/observations",
     auth=Needs(scopes.WRITE_MEMORY),
     openapi_extra=says(
-        takes=ADD, example=EXAMPLE, answers={201: wire.OneObservation}, headers=TAGGED
+        takes=ADD, example=EXAMPLE, answers={201: wire.observations.OneObservation}, headers=TAGGED
     ),
 )
-def add(request: Call) -> Answer[wire.OneObservation]:
+def add(request: Call) -> Answer[wire.observations.OneObservation]:
     """Store an observation as it is told; nothing is generated."""
     return observing.add(request, OBSERVATION)
 
@@ -33,9 +33,9 @@ def add(request: Call) -> Answer[wire.OneObservation]:
 @router.get(
     "/observations",
     auth=Needs(scopes.READ_MEMORY),
-    openapi_extra=says(query=ListQuery, answers={200: wire.Observations}),
+    openapi_extra=says(query=ListQuery, answers={200: wire.observations.Observations}),
 )
-def show_all(request: Call) -> Answer[wire.Observations]:
+def show_all(request: Call) -> Answer[wire.observations.Observations]:
     """The observations of a project, newest first; with `q` those that answer it best."""
     return observing.show_all(request, OBSERVATION)
 
@@ -43,7 +43,9 @@ def show_all(request: Call) -> Answer[wire.Observations]:
 @router.get(
     "/observations/{observation_id}",
     auth=Needs(scopes.READ_MEMORY),
-    openapi_extra=says(answers={200: wire.OneObservation, 304: UNCHANGED}, headers=TAGGED),
+    openapi_extra=says(
+        answers={200: wire.observations.OneObservation, 304: UNCHANGED}, headers=TAGGED
+    ),
 )
 def show(request: Call, observation_id: str) -> HttpResponse:
     """One observation, by its id or its number."""
@@ -54,10 +56,13 @@ def show(request: Call, observation_id: str) -> HttpResponse:
     "/observations/{observation_id}",
     auth=Needs(scopes.WRITE_MEMORY),
     openapi_extra=says(
-        takes=CHANGE, answers={200: wire.OneObservation}, refusals=(Outdated,), headers=TAGGED
+        takes=CHANGE,
+        answers={200: wire.observations.OneObservation},
+        refusals=(Outdated,),
+        headers=TAGGED,
     ),
 )
-def change(request: Call, observation_id: str) -> Answer[wire.OneObservation]:
+def change(request: Call, observation_id: str) -> Answer[wire.observations.OneObservation]:
     """Change an observation; with `If-Match` only as it was when it was read."""
     return observing.change(request, OBSERVATION, observation_id)
 
@@ -65,8 +70,8 @@ def change(request: Call, observation_id: str) -> Answer[wire.OneObservation]:
 @router.delete(
     "/observations/{observation_id}",
     auth=Needs(scopes.WRITE_MEMORY),
-    openapi_extra=says(answers={200: wire.MemoryDeleted}),
+    openapi_extra=says(answers={200: wire.observations.MemoryDeleted}),
 )
-def delete(request: Call, observation_id: str) -> Answer[wire.MemoryDeleted]:
+def delete(request: Call, observation_id: str) -> Answer[wire.observations.MemoryDeleted]:
     """Delete an observation and its links."""
     return observing.delete(request, OBSERVATION, observation_id)

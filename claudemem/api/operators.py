@@ -11,10 +11,10 @@ from django.http import HttpRequest
 from ninja import Router
 
 from claudemem import operating
-from claudemem.api import worker_wire as wire
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Loopback
 from claudemem.api.documents import says
+from claudemem.api.wire import worker as wire
 from observations.errors import Conflict, Forbidden
 
 ONLY_HERE = "Admin endpoints are only accessible from localhost"

@@ -38,9 +38,9 @@ MAKE = TypeAdapter(ProjectBody)
 @router.get(
     "/projects",
     auth=Needs(scopes.READ_MEMORY),
-    openapi_extra=says(query=ProjectsQuery, answers={200: wire.Projects}),
+    openapi_extra=says(query=ProjectsQuery, answers={200: wire.projects.Projects}),
 )
-def show_all(request: Call) -> Answer[wire.Projects]:
+def show_all(request: Call) -> Answer[wire.projects.Projects]:
     """The projects of the caller's team, or the one that its key is bound to; by name."""
     asked = asking.read(request, ProjectsQuery)
     bound_to = pages.about("projects", [team(request), request.auth.project_id], asked)
@@ -54,9 +54,9 @@ def show_all(request: Call) -> Answer[wire.Projects]:
 @router.post(
     "/projects",
     auth=Needs(scopes.WRITE_PROJECTS),
-    openapi_extra=says(takes=MAKE, answers={201: wire.OneProject}, refusals=(Conflict,)),
+    openapi_extra=says(takes=MAKE, answers={201: wire.projects.OneProject}, refusals=(Conflict,)),
 )
-def make(request: Call) -> Answer[wire.OneProject]:
+def make(request: Call) -> Answer[wire.projects.OneProject]:
     """Make a project. Not with a key that is bound to one: it would not reach the other."""
     body = bodies.read(request, MAKE)
     if request.auth.project_id is not None:
@@ -69,9 +69,9 @@ def make(request: Call) -> Answer[wire.OneProject]:
 @router.get(
     "/projects/{project_id}",
     auth=Needs(scopes.READ_MEMORY),
-    openapi_extra=says(answers={200: wire.OneProject}),
+    openapi_extra=says(answers={200: wire.projects.OneProject}),
 )
-def show(request: Call, project_id: str) -> Answer[wire.OneProject]:
+def show(request: Call, project_id: str) -> Answer[wire.projects.OneProject]:
     """One project."""
     project = reach.projects(request.auth).filter(pk=project_id).first()
     if project is None:
@@ -83,10 +83,13 @@ def show(request: Call, project_id: str) -> Answer[wire.OneProject]:
     "/projects/{project_id}/memory",
     auth=Needs(scopes.WRITE_MEMORY),
     openapi_extra=says(
-        answers={200: wire.ProjectEmptied, 404: wire.NotThere}, refusals=(Conflict,)
+        answers={200: wire.projects.ProjectEmptied, 404: wire.problems.NotThere},
+        refusals=(Conflict,),
     ),
 )
-def empty(request: Call, project_id: str) -> Answer[wire.ProjectEmptied | wire.NotThere]:
+def empty(
+    request: Call, project_id: str
+) -> Answer[wire.projects.ProjectEmptied | wire.problems.NotThere]:
     """Delete all events, sessions, observations and jobs of a project; the project stays."""
     reach.check_project(request.auth, project_id)
     asked = origin(request, "http_delete_v1_projects_memory")
@@ -94,7 +97,7 @@ def empty(request: Call, project_id: str) -> Answer[wire.ProjectEmptied | wire.N
         counts = emptying.empty(team(request), project_id, origin=asked)
     except NotFound:
         return Answer({"error": "not_found"}, status=404)
-    told: wire.Gone = {
+    told: wire.projects.Gone = {
         "observations": counts.observations,
         "agentEvents": counts.events,
         "sessions": counts.sessions,

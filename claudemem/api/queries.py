@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from claudemem.api.wire import State, one_of
+from claudemem.api.wire.fields import State, one_of
 
 Waits = Annotated[
     bool,

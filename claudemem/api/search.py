@@ -69,9 +69,9 @@ EXAMPLE = {"projectId": "my-project", "query": "why do retries wait so long", "l
 @router.post(
     "/search",
     auth=Needs(scopes.READ_MEMORY),
-    openapi_extra=says(takes=SEARCH, example=EXAMPLE, answers={200: wire.Found}),
+    openapi_extra=says(takes=SEARCH, example=EXAMPLE, answers={200: wire.observations.Found}),
 )
-def search(request: Call) -> Answer[wire.Found]:
+def search(request: Call) -> Answer[wire.observations.Found]:
     """What answers the question best, best first."""
     found, more = _found(request, "search", SEARCH)
     return Answer({"observations": _observations(found), **more})
@@ -80,9 +80,9 @@ def search(request: Call) -> Answer[wire.Found]:
 @router.post(
     "/context",
     auth=Needs(scopes.READ_MEMORY),
-    openapi_extra=says(takes=CONTEXT, example=EXAMPLE, answers={200: wire.Context}),
+    openapi_extra=says(takes=CONTEXT, example=EXAMPLE, answers={200: wire.observations.Context}),
 )
-def context(request: Call) -> Answer[wire.Context]:
+def context(request: Call) -> Answer[wire.observations.Context]:
     """The same, and as one text."""
     found, more = _found(request, "context", CONTEXT)
     text = recall.as_text(found.rows)
@@ -91,7 +91,7 @@ def context(request: Call) -> Answer[wire.Context]:
 
 def _found(
     request: Call, mode: str, shape: TypeAdapter[Any]
-) -> tuple[Listed[Observation], wire.More]:
+) -> tuple[Listed[Observation], wire.observations.More]:
     """What answers the question, and the cursor to more, where one was asked for."""
     body: SearchBody = bodies.read(request, shape)
     project_id = reach.project(request.auth, body.project_id)
@@ -104,5 +104,5 @@ def _found(
     return found, {"nextCursor": pages.cursor(found.goes_on, bound_to)} if asked else {}
 
 
-def _observations(found: Listed[Observation]) -> list[wire.Observation]:
+def _observations(found: Listed[Observation]) -> list[wire.observations.Observation]:
     return [entities.observation(row) for row in found.rows]

@@ -70,10 +70,12 @@ EXAMPLE = {
     "/sessions/start",
     auth=Needs(scopes.WRITE_SESSIONS),
     openapi_extra=says(
-        takes=START, example=EXAMPLE, answers={201: wire.OneSession, 200: wire.OneSession}
+        takes=START,
+        example=EXAMPLE,
+        answers={201: wire.sessions.OneSession, 200: wire.sessions.OneSession},
     ),
 )
-def start(request: Call) -> Answer[wire.OneSession]:
+def start(request: Call) -> Answer[wire.sessions.OneSession]:
     """Start a session, or find the one that was started under these names: 201 or 200."""
     body = bodies.read(request, START)
     reach.check_project(request.auth, body.project_id)
@@ -88,9 +90,9 @@ def start(request: Call) -> Answer[wire.OneSession]:
 @router.get(
     "/sessions",
     auth=Needs(scopes.READ_MEMORY),
-    openapi_extra=says(query=SessionsQuery, answers={200: wire.Sessions}),
+    openapi_extra=says(query=SessionsQuery, answers={200: wire.sessions.Sessions}),
 )
-def show_all(request: Call) -> Answer[wire.Sessions]:
+def show_all(request: Call) -> Answer[wire.sessions.Sessions]:
     """The sessions of a project, that which started last first."""
     asked = asking.read(request, SessionsQuery)
     project_id = reach.listed_project(request.auth, asked.project_id)
@@ -104,9 +106,9 @@ def show_all(request: Call) -> Answer[wire.Sessions]:
 @router.get(
     "/sessions/{session_id}",
     auth=Needs(scopes.READ_MEMORY),
-    openapi_extra=says(answers={200: wire.OneSession}),
+    openapi_extra=says(answers={200: wire.sessions.OneSession}),
 )
-def show(request: Call, session_id: str) -> Answer[wire.OneSession]:
+def show(request: Call, session_id: str) -> Answer[wire.sessions.OneSession]:
     """One session."""
     session = reach.session(request.auth, session_id)
     return Answer({"session": entities.session(session)})
@@ -115,9 +117,9 @@ def show(request: Call, session_id: str) -> Answer[wire.OneSession]:
 @router.post(
     "/sessions/{session_id}/end",
     auth=Needs(scopes.WRITE_SESSIONS),
-    openapi_extra=says(answers={200: wire.SessionEnded}),
+    openapi_extra=says(answers={200: wire.sessions.SessionEnded}),
 )
-def end(request: Call, session_id: str) -> Answer[wire.SessionEnded]:
+def end(request: Call, session_id: str) -> Answer[wire.sessions.SessionEnded]:
     """End a session and have it summarised. The body is ignored."""
     session, job, transport = sessions.end(
         team(request),
@@ -132,9 +134,9 @@ def end(request: Call, session_id: str) -> Answer[wire.SessionEnded]:
 @router.post(
     "/sessions/{session_id}/clear-queue",
     auth=Needs(scopes.WRITE_MEMORY),
-    openapi_extra=says(answers={200: wire.QueueCleared}),
+    openapi_extra=says(answers={200: wire.sessions.QueueCleared}),
 )
-def clear_queue(request: Call, session_id: str) -> Answer[wire.QueueCleared]:
+def clear_queue(request: Call, session_id: str) -> Answer[wire.sessions.QueueCleared]:
     """Cancel all jobs of a session that wait or are worked. The body is ignored."""
     session = reach.session(request.auth, session_id)
     by = origin(request, "operator_clear_queue")

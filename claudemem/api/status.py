@@ -7,9 +7,10 @@ from django.http import HttpRequest
 from ninja import Router
 
 from claudemem import condition, health, leaving, monitor
-from claudemem.api import calls, reach, vitals
+from claudemem.api import calls, reach
 from claudemem.api.answers import Answer
 from claudemem.api.documents import says
+from claudemem.api.wire import vitals
 from observations import scopes
 from queueing import depths, kinds, states
 
@@ -25,7 +26,8 @@ def alive(request: HttpRequest) -> Answer[vitals.Alive]:
 
 
 @router.get(
-    "/readyz", openapi_extra=says(answers={200: vitals.Accepting, 503: vitals.NotAccepting})
+    "/readyz",
+    openapi_extra=says(answers={200: vitals.Accepting, 503: vitals.NotAccepting}),
 )
 def accepting(request: HttpRequest) -> Answer[vitals.Accepting | vitals.NotAccepting]:
     """Events can be accepted: the database answers, is migrated and takes writes; else 503.
@@ -41,7 +43,8 @@ def accepting(request: HttpRequest) -> Answer[vitals.Accepting | vitals.NotAccep
 
 
 @router.get(
-    "/api/readiness", openapi_extra=says(answers={200: vitals.Ready, 503: vitals.Initializing})
+    "/api/readiness",
+    openapi_extra=says(answers={200: vitals.Ready, 503: vitals.Initializing}),
 )
 def ready(request: HttpRequest) -> Answer[vitals.Ready | vitals.Initializing]:
     """Events can be accepted: the database answers and is migrated. 503 where not."""

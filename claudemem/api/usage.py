@@ -16,9 +16,9 @@ router = Router(tags=["usage"])
 @router.get(
     "/usage",
     auth=Needs(scopes.READ_MEMORY),
-    openapi_extra=says(query=queries.Usage, answers={200: wire.Used}),
+    openapi_extra=says(query=queries.Usage, answers={200: wire.usage.Used}),
 )
-def show(request: Call) -> Answer[wire.Used]:
+def show(request: Call) -> Answer[wire.usage.Used]:
     """What the caller's team used in this month in UTC, or in `month`, and what it may use.
 
     By kind, by day and by project. A key that is bound to a project sees no other project.
@@ -28,7 +28,7 @@ def show(request: Call) -> Answer[wire.Used]:
     return Answer(_told(request, usage.of_team(team(request), since), counters.in_force()))
 
 
-def _told(request: Call, used: Usage, limits: Limits) -> wire.Used:
+def _told(request: Call, used: Usage, limits: Limits) -> wire.usage.Used:
     ours = request.auth.project_id
     return {
         "since": _moment(used.since.isoformat()),
@@ -46,7 +46,7 @@ def _told(request: Call, used: Usage, limits: Limits) -> wire.Used:
     }
 
 
-def _cap(kind: str, used: Usage, limits: Limits) -> wire.Cap | None:
+def _cap(kind: str, used: Usage, limits: Limits) -> wire.usage.Cap | None:
     cap, spent = limits.cap(kind), used.totals.get(kind, 0)
     return {"cap": cap, "used": spent, "left": max(0, cap - spent)} if cap else None
 

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from claudemem.api.vitals import Dependencies
-from claudemem.api.wire import Epoch, Id, Transport
+from claudemem.api.wire.fields import Epoch, Id, Transport
+from claudemem.api.wire.vitals import Dependencies
 
 Count = Annotated[int, Field(ge=0, description="How many there are in the answer")]
 Become = "What became of the call"

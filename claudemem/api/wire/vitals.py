@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from claudemem.api.wire import Epoch, KindName
+from claudemem.api.wire.fields import Epoch, KindName
 
 Verdict = Literal["ok", "late", "failed", "unknown", "off"]
 Count = Annotated[int, Field(ge=0)]
