@@ -4,17 +4,13 @@ from ninja import NinjaAPI
 
 from claudemem.api import (
     audit,
-    compat,
-    contexts,
     errors,
     events,
-    guide,
     hooks,
     jobs,
     keys,
     memories,
     observations,
-    operators,
     projects,
     reference,
     search,
@@ -22,9 +18,9 @@ from claudemem.api import (
     status,
     stream,
     usage,
-    worker,
 )
 from claudemem.api.calls import Needs
+from claudemem.api.plugin import compat, contexts, guide, operators, worker
 from claudemem.health import version
 from observations import scopes
 

@@ -11,12 +11,12 @@ from claudemem.api.wire import (
     keys,
     mcp,
     observations,
+    plugin,
     problems,
     projects,
     sessions,
     usage,
     vitals,
-    worker,
 )
 
 __all__ = [
@@ -27,10 +27,10 @@ __all__ = [
     "keys",
     "mcp",
     "observations",
+    "plugin",
     "problems",
     "projects",
     "sessions",
     "usage",
     "vitals",
-    "worker",
 ]

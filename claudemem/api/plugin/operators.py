@@ -14,7 +14,7 @@ from claudemem import operating
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Loopback
 from claudemem.api.documents import says
-from claudemem.api.wire import worker as wire
+from claudemem.api.wire import plugin as wire
 from observations.errors import Conflict, Forbidden
 
 ONLY_HERE = "Admin endpoints are only accessible from localhost"

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from claudemem import instructions
 from claudemem.api.answers import Answer
 from claudemem.api.documents import says
-from claudemem.api.wire import worker as wire
+from claudemem.api.wire import plugin as wire
 
 router = Router(tags=["status"], auth=None)
 

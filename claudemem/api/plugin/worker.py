@@ -11,14 +11,15 @@ from ninja import Router
 from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
-from claudemem.api import audited, bodies, contexts, here, rows
+from claudemem.api import audited, bodies
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call
 from claudemem.api.documents import says
 from claudemem.api.errors import BadRequest
-from claudemem.api.here import NAMELESS, READ, Asked, Names
+from claudemem.api.plugin import contexts, here, rows
+from claudemem.api.plugin.here import NAMELESS, READ, Asked, Names
 from claudemem.api.shapes import Body, Whole
-from claudemem.api.wire import worker as wire
+from claudemem.api.wire import plugin as wire
 from observations import briefing, context_page, recall
 from observations.models import Observation
 from observations.search import Filters

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from claudemem.api.answers import epoch
-from claudemem.api.wire.worker import Row
+from claudemem.api.wire.plugin import Row
 from observations import briefing
 from observations.models import Observation
 

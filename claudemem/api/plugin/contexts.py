@@ -10,13 +10,14 @@ from ninja import Router
 from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
-from claudemem.api import audited, bodies, here
+from claudemem.api import audited, bodies
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call
 from claudemem.api.documents import Media, says
-from claudemem.api.here import NAMELESS, READ, Names
+from claudemem.api.plugin import here
+from claudemem.api.plugin.here import NAMELESS, READ, Names
 from claudemem.api.shapes import Body, Whole, Word
-from claudemem.api.wire import worker as wire
+from claudemem.api.wire import plugin as wire
 from observations import briefing, context_page, modes, recall
 from observations.context_page import Briefing, Layout
 from observations.modes import Mode

@@ -8,11 +8,11 @@ import pytest
 from django.conf import LazySettings
 
 from claudemem import operating
-from claudemem.api.operators import ONLY_HERE, SWITCHED_OFF
+from claudemem.api.plugin.operators import ONLY_HERE, SWITCHED_OFF
 from claudemem.interrupts import ROLL
 from queueing.pids import Mark, mark
 from tests.claudemem.api.conftest import Api, refused, told
-from tests.claudemem.api.test_worker import Here
+from tests.claudemem.api.plugin.test_worker import Here
 
 RESTART, SHUTDOWN, DOCTOR = (f"/api/admin/{name}" for name in ("restart", "shutdown", "doctor"))
 

@@ -6,14 +6,15 @@ from uuid import UUID
 from ninja import Router
 from pydantic import AliasChoices, Field, TypeAdapter
 
-from claudemem.api import bodies, here
+from claudemem.api import bodies
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call, origin, team
 from claudemem.api.documents import says
 from claudemem.api.errors import BadRequest
-from claudemem.api.here import Here
+from claudemem.api.plugin import here
+from claudemem.api.plugin.here import Here
 from claudemem.api.shapes import Body, Name, Text, Word
-from claudemem.api.wire import worker as wire
+from claudemem.api.wire import plugin as wire
 from observations import scopes, worker_hooks
 from observations.errors import NotFound
 from observations.identity import platform

@@ -8,7 +8,7 @@ from django.conf import LazySettings
 from observations.models import AuditEntry, Event, Project, Session
 from queueing.models import GenerationJob
 from tests.claudemem.api.conftest import Api, RawKey, refused, told
-from tests.claudemem.api.test_worker import Here
+from tests.claudemem.api.plugin.test_worker import Here
 
 INIT, OBSERVE, SUMMARIZE = (
     f"/api/sessions/{name}" for name in ("init", "observations", "summarize")

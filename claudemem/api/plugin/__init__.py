@@ -1,0 +1,1 @@
+"""What claude-mem's plugin asks of a worker: its hooks, its tools, and whoever keeps it running."""
