@@ -34,6 +34,8 @@ pytestmark = pytest.mark.stack
 
 # What goes on by itself while a drill is held.
 RESTLESS = {"queueing_canary", "queueing_pruning", "django_session", "sqlite_sequence"}
+# When a key was last used is written by itself, a while later.
+SAYS = {"observations_apikey": "id, name, team_id, project_id, scopes, expires_at, revoked_at"}
 INDEX = "observation_index_"
 SCRATCH = "name LIKE 'drill-%'"
 
@@ -86,7 +88,7 @@ def everything(server: Stack) -> dict[str, list[str]]:
     )
     names = {name for (name,) in server.sql(ask)} - RESTLESS
     found = {
-        name: sorted(map(str, server.sql(f"SELECT * FROM {name}")))
+        name: sorted(map(str, server.sql(f"SELECT {SAYS.get(name, '*')} FROM {name}")))
         for name in names
         if not name.startswith(INDEX)
     }

@@ -1,13 +1,18 @@
 """What a user marked as private, and what is a secret, is nowhere once it was sent."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import orjson
 import pytest
 
-from tests.stack import CELERY, Stack, recording
+from observations import journal
+from tests.sse import Ear
+from tests.stack import CELERY, PROJECT, Stack, recording
 from tests.stack_tests.conftest import Replayed
+from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 
@@ -29,23 +34,41 @@ def files(stack: Stack) -> Iterator[Path]:
     yield from (path for path in stack.data.rglob("*") if path.is_file())
 
 
+# What a route must be asked besides what its address names.
+ASKED = {
+    "/api/context/inject": "?projects=stack&full=true",
+    "/api/observations/by-file": "?path=procrastinate/retry.py",
+    "/api/search": "?query=retry&format=json",
+    "/api/timeline": "?query=retry",
+}
+# It never ends, and is asked apart.
+STREAM = "/v1/stream"
+
+
 def reading(stack: Stack) -> Iterator[str]:
     """Every route that only reads, for every row that it can be asked about."""
     ids = {
-        "event_id": [row[0] for row in stack.sql("SELECT id FROM observations_event")],
-        "session_id": [row[0] for row in stack.sql("SELECT id FROM observations_session")],
-        "team_id": [row[0] for row in stack.sql("SELECT id FROM observations_team")],
         "project_id": [
             row[0] for row in stack.sql("SELECT DISTINCT project_id FROM queueing_generationjob")
         ],
         "job_id": [row[0] for row in stack.sql("SELECT id FROM queueing_generationjob")],
-    }
+        "key_id": [row[0] for row in stack.sql(
+            f"SELECT id FROM observations_apikey WHERE project_id = '{stack.project_id}'"
+        )],
+        **{
+            f"{noun}_id": [row[0] for row in stack.sql(f"SELECT id FROM observations_{noun}")]
+            for noun in ("event", "session", "team", "observation")
+        },
+    }  # fmt: skip
+    ids["memory_id"] = ids["observation_id"]
     paths = stack.get("/v1/openapi.json").json()["paths"]
     for path in (path for path, methods in paths.items() if "get" in methods):
         names = re.findall(r"{(\w+)}", path)
         assert len(names) < 2, f"{path}: teach this test to ask it"
         for value in ids[names[0]] if names else [""]:
-            yield path.replace(f"{{{names[0]}}}", value) if names else path
+            asked = path.replace(f"{{{names[0]}}}", value) if names else path
+            if path not in (STREAM, "/v1/mcp", "/api/admin/doctor"):
+                yield asked + ASKED.get(path, "")
 
 
 def test_the_recording_holds_all_of_it() -> None:
@@ -73,14 +96,34 @@ def test_no_row_holds_what_was_private(replayed: Replayed) -> None:
     assert found_in(seen) == []
 
 
-def test_no_answer_holds_what_was_private(replayed: Replayed) -> None:
+@pytest.fixture
+def key(replayed: Replayed) -> str:
+    """A key that may do everything in the project."""
+    asked = ("--name", "all", "--scope", "*", "--project", PROJECT)
+    return str(json.loads(replayed.stack.cli("api-key", "create", *asked))["key"])
+
+
+def test_no_answer_holds_what_was_private(replayed: Replayed, key: str) -> None:
     stack, seen = replayed.stack, b""
     for path in reading(stack):
-        answer = stack.get(path)
+        answer = stack.http.get(path, headers={"Authorization": f"Bearer {key}"})
         assert answer.status_code == 200, (path, answer.text)
         seen += answer.content
         assert found_in(answer.content) == [], path
     assert PUBLIC in seen
+
+
+def test_the_stream_holds_nothing_of_what_was_private(replayed: Replayed, key: str) -> None:
+    ((number, at),) = replayed.stack.sql(
+        "SELECT id, created_at FROM observations_auditentry ORDER BY id LIMIT 1"
+    )
+    jobs = replayed.stack.jobs("state = 'completed'")
+    ear = Ear(replayed.stack.url, key, cursor=f"{number}-{journal.micros(at)}")
+    until(lambda: sum(each.data.get("change") == "completed" for each in ear.items()) >= jobs)
+    ear.stop()
+    told = b"".join(orjson.dumps(each.data) for each in ear.heard)
+    assert found_in(told) == []
+    assert PUBLIC in told
 
 
 @pytest.mark.parametrize("path", ["/v1/search", "/v1/context"])
