@@ -71,15 +71,17 @@ class Order:
         return None if found is None else self._told(found)
 
     def _told(self, values: tuple[Any, ...]) -> Place:
-        return tuple(
-            (value - _EPOCH) // _MICROSECOND if isinstance(value, datetime) else value
-            for value in values
-        )
+        return tuple(micros(value) if isinstance(value, datetime) else value for value in values)
 
     def _values(self, place: Place) -> list[tuple[str, Any]]:
         given = zip(self.columns.items(), place, strict=True)
         return [(name, _moment(value) if sort is datetime else value)
                 for (name, sort), value in given]  # fmt: skip
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970."""
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def _moment(microseconds: int | str) -> datetime:

@@ -13,7 +13,6 @@ T = TypeVar("T", default=Any)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class Answer(HttpResponse, Generic[T]):
@@ -47,11 +46,6 @@ def iso(moment: datetime) -> str:
 def iso_or_none(moment: datetime | None) -> str | None:
     """The same, if there is a moment."""
     return None if moment is None else iso(moment)
-
-
-def micros(moment: datetime) -> int:
-    """Microseconds since 1970."""
-    return (moment - _EPOCH) // _MICROSECOND
 
 
 def from_epoch(milliseconds: int) -> datetime:

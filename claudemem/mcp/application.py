@@ -24,7 +24,6 @@ from claudemem.mcp import catalogue, incoming, protocol, tools
 from claudemem.mcp.answers import Answer
 from claudemem.mcp.incoming import EVENTS, JSON, Incoming, Message, NotSpoken, Receive, Scope, Send
 from observations import scopes
-from observations.errors import InvalidInput
 from observations.keys import Principal
 
 T = TypeVar("T")
@@ -95,8 +94,6 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             reply = replace(_STREAM, headers=_STREAM.headers | await _admitted(asking))
     except NotSpoken as error:
         reply = Reply(error.status, orjson.dumps(error.body), {"Content-Type": JSON})
-    except InvalidInput as error:
-        reply = _told(errors.invalid([{"path": list(error.path), "message": error.message}]))
     except Exception as error:  # noqa: BLE001  # the door: the one table of errors tells it
         reply = _told(errors.told(error))
     await request.drain()

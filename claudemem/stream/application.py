@@ -16,7 +16,6 @@ from claudemem.stream import items, looking
 from claudemem.stream.hub import Hub
 from claudemem.stream.listening import Listener, covers
 from observations import journal, scopes
-from observations.errors import InvalidInput
 from observations.journal import Place
 
 Scope = MutableMapping[str, Any]
@@ -34,8 +33,6 @@ async def application(scope: Scope, receive: Any, send: Any) -> None:
         if hub.is_full:
             raise errors.TooManyListeners
         asked = await hub.ask(_asked, scope)
-    except InvalidInput as error:
-        await _refuse(send, errors.invalid([{"path": list(error.path), "message": error.message}]))
     except Exception as error:  # noqa: BLE001 - the door: the table says how each error is told
         await _refuse(send, errors.told(error))
     else:
