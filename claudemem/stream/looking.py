@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.db import InterfaceError, InternalError, OperationalError, close_old_connections
+from django.db import close_old_connections
 from django.db.models import Count
 
 from claudemem.stream import items
@@ -14,10 +14,10 @@ from observations import journal, keys
 from observations.errors import StorageAway
 from observations.journal import Horizon, Line, Place
 from observations.models import ApiKey
-from queueing import states
+from queueing import direct, states
 from queueing.models import GenerationJob
 
-AWAY: Final = (OperationalError, InterfaceError, InternalError, StorageAway)
+AWAY: Final = (*direct.AWAY, StorageAway)
 # So many entries are read at once.
 PAGE: Final = 200
 # A batch is one entry, and may hold 500 events.
