@@ -1,5 +1,6 @@
-"""What goes out: JSON answers, and the moment as the wire counts it."""
+"""What goes out: JSON answers, headers, and the moment as the wire counts it."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic
 
@@ -26,6 +27,11 @@ class Answer(HttpResponse, Generic[T]):
         self.headers["Content-Length"] = str(len(content))
         for name, value in (headers or {}).items():
             self.headers[name] = value
+
+
+def encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Headers as an ASGI application tells them."""
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
 def epoch(moment: datetime) -> int:

@@ -19,6 +19,7 @@ from django.http import HttpResponse
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 from claudemem.api import admission, calls, door, errors
+from claudemem.api.answers import encoded
 from claudemem.api.calls import Caller
 from claudemem.mcp import catalogue, incoming, protocol, tools
 from claudemem.mcp.answers import Answer
@@ -215,5 +216,5 @@ async def _send(send: Send, reply: Reply) -> None:
 
 
 def _start(reply: Reply) -> Message:
-    headers = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in reply.headers.items()]
-    return {"type": "http.response.start", "status": reply.status, "headers": headers}
+    told = encoded(reply.headers)
+    return {"type": "http.response.start", "status": reply.status, "headers": told}
