@@ -13,6 +13,9 @@ _LOOK_SECONDS: Final = 2.0
 # What is longer than the first (bytes) counts, and so much of that may be on its way at once.
 SMALL: Final = 64 * 1024
 ROOM: Final = 64 * 1024 * 1024
+# What is left of a refused body is read so far before its sender gets the answer: one that still
+# sends when its connection is closed sees a broken connection in place of the answer.
+DRAIN_BYTES: Final = 64 * 1024 * 1024
 
 
 class Gone(Exception):

@@ -15,13 +15,10 @@ from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
 
-from claudemem.arrivals import ROOM, SMALL, Arrival, Room, TooSlow
+from claudemem.arrivals import DRAIN_BYTES, ROOM, SMALL, Arrival, Room, TooSlow
 
 log = logging.getLogger(__name__)
 
-# What is left of a refused body is read so far before its sender gets the answer: one that still
-# sends when its connection is closed sees a broken connection in place of the answer.
-DRAIN_BYTES: Final = 64 * 1024 * 1024
 _TOO_SLOW: Final = (
     408,
     [(b"content-type", b"application/json"), (b"connection", b"close")],

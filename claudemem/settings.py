@@ -49,8 +49,7 @@ PUBLIC_URL = env.url("CLAUDE_MEM_PUBLIC_URL", schemes=("https", "http")).rstrip(
 ALLOWED_HOSTS = env.words(
     "CLAUDE_MEM_ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"], check=deployment.wrong_host
 ) + [host for host in [deployment.host(PUBLIC_URL)] if host]
-# Pages of these origins may call the API: those of this machine, unless others are named. A
-# browser sends no key by itself: a page has to know one.
+# Pages of these origins may call the API. A browser sends no key by itself: a page has to know it.
 CORS_ORIGINS = frozenset(
     env.words(
         "CLAUDE_MEM_CORS_ORIGINS",

@@ -78,9 +78,7 @@ def events(
     """A page of a project's events, or of those of one of its sessions, newest first."""
     rows = Event.objects.filter(project_id=project_id)
     if session_id:
-        # By the session's own index, which a database that also knew the project might not take.
-        ours = Session.objects.filter(pk=session_id, project_id=project_id)
-        rows = Event.objects.filter(session_id=session_id) if ours.exists() else rows.none()
+        rows = listings.of_session(Event.objects.all(), session_id, project_id)
     among: dict[str, object] = _given(
         source_adapter=filters.source_adapter, platform_source=platform(filters.platform_source)
     )

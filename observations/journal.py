@@ -11,12 +11,12 @@ SQLite has one writer: there whatever is seen is settled.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
 from observations import entries
+from observations.listings import micros
 from queueing import direct
 
 FOLLOWED = (
@@ -38,7 +38,6 @@ _LOOK = {
 }
 _OLDEST = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 _FIND = "SELECT created_at FROM observations_auditentry WHERE id = %s"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +83,14 @@ class Horizon:
         return place
 
 
+def _micros(at: Any) -> int:
+    """The moment `at`, as the database told it, in microseconds since 1970."""
+    return micros(direct.moment(at))
+
+
 def _noted() -> tuple[Place, int]:
     for number, at, transaction in direct.fetch(_LOOK[direct.vendor()], []):
-        return (Place() if number is None else Place(number, micros(at))), transaction
+        return (Place() if number is None else Place(number, _micros(at))), transaction
     return Place(), 0
 
 
@@ -95,17 +99,11 @@ def _oldest() -> int:
     return int(transaction)
 
 
-def micros(at: Any) -> int:
-    """The moment `at`, as the database told it, in microseconds since the epoch."""
-    passed = direct.moment(at) - _EPOCH
-    return (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds
-
-
 def holds(place: Place) -> bool:
     """Whether that entry is there still, and is the one that was meant."""
     if place.number == 0:
         return True
-    return any(micros(at) == place.moment for (at,) in direct.fetch(_FIND, [place.number]))
+    return any(_micros(at) == place.moment for (at,) in direct.fetch(_FIND, [place.number]))
 
 
 def read(
@@ -135,4 +133,4 @@ def _line(
     details: Any,
 ) -> Line:  # fmt: skip
     told = orjson.loads(details) if isinstance(details, str | bytes) else details
-    return Line(Place(number, micros(at)), action, resource, team, project, told)
+    return Line(Place(number, _micros(at)), action, resource, team, project, told)

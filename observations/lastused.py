@@ -10,13 +10,13 @@ import threading
 import time
 from datetime import timedelta
 
-from django.db import InterfaceError, InternalError, OperationalError, close_old_connections
+from django.db import close_old_connections
 from django.db import connection as database
 
 from observations import commits
 from observations.errors import StorageAway
 from queueing import direct
-from queueing.direct import stored
+from queueing.direct import AWAY, stored
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +34,7 @@ MOST_KEYS = 50_000
 _WRITE = """
     UPDATE observations_apikey SET last_used_at = %s
     WHERE id = %s AND (last_used_at IS NULL OR last_used_at < %s)"""
-# Of the database and of no key: locked, full, read-only or away.
-_AWAY = (OperationalError, InterfaceError, InternalError, StorageAway)
+_AWAY = (*AWAY, StorageAway)
 
 
 class LastUsed:

@@ -11,13 +11,14 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
-from django.db import InterfaceError, InternalError, OperationalError, close_old_connections
+from django.db import close_old_connections
 from django.db import connection as database
 
 from observations import audit, commits
 from observations.audit import Row
 from observations.entries import Entry
 from observations.errors import StorageAway
+from queueing.direct import AWAY
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,7 @@ PAUSE = 1.0
 # So long (seconds) a process that ends waits for what could not be written before.
 LAST_PATIENCE = 3.0
 
-# Of the database and of no entry: locked, full, read-only or away.
-_AWAY = (OperationalError, InterfaceError, InternalError, StorageAway)
+_AWAY = (*AWAY, StorageAway)
 
 
 @dataclass(slots=True)

@@ -11,8 +11,8 @@ from django.db.models.functions import Cast
 
 from observations.errors import NotFound
 from observations.identity import platform
-from observations.listings import OF_PROJECT, Listed, Window, page, part, reached
-from observations.models import Observation, ObservationSource, Project, Session
+from observations.listings import OF_PROJECT, Listed, Window, of_session, page, part, reached
+from observations.models import Observation, ObservationSource, Project
 from observations.rendering import ContextText, Item, context_block
 from observations.search import Filters, keyword_index
 from observations.search.terms import query_terms
@@ -147,10 +147,7 @@ def listed(project_id: str, filters: Filters, window: Window) -> Listed[Observat
     """A page of a project's observations, or of those of one of its sessions, newest first."""
     rows = Observation.objects.filter(project_id=project_id)
     if filters.session_id is not None:
-        # By the session's own index, which a database that also knew the project might not take.
-        ours = Session.objects.filter(pk=filters.session_id, project_id=project_id)
-        rows = Observation.objects.filter(session_id=filters.session_id)
-        rows = rows if ours.exists() else rows.none()
+        rows = of_session(Observation.objects.all(), filters.session_id, project_id)
     if filters.since is not None:
         rows = rows.filter(occurred_at__gte=filters.since)
     if filters.until is not None:

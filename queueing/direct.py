@@ -11,9 +11,19 @@ from functools import cache, lru_cache
 from itertools import accumulate
 from typing import Any, TypeAlias
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    connection,
+    connections,
+)
 
 from queueing.clock import clock, since_boot
+
+# The database's fault and no statement's: it is locked, full, read-only or away.
+AWAY = (OperationalError, InterfaceError, InternalError)
 
 # What a statement takes is what its column does; the driver checks it.
 Params: TypeAlias = Sequence[Any]

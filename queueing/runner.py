@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from django.conf import settings
-from django.db import InterfaceError, InternalError, OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 
 from queueing import direct, identity, leases, outbox, pauses, retry, shares, stopping
 from queueing.calls import Hung, calls
@@ -263,7 +263,7 @@ def _accounted(lease: Lease, outcome: Any, account: Account) -> None:
     """A database that cannot take it now must not have the work done, and paid, again."""
     try:
         account(lease.jobs, outcome)
-    except (OperationalError, InterfaceError, InternalError) as error:
+    except direct.AWAY as error:
         log.warning("what was paid for job %s was not written down: %s", lease.head.id, error)
         close_old_connections()
 

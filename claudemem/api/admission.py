@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Final
 
-from django.db import InterfaceError, InternalError, OperationalError, close_old_connections
+from django.db import close_old_connections
 
 from observations import counters, quotas
 from observations.counters import Call
@@ -67,7 +67,7 @@ def admit(principal: Principal, *, writes: bool) -> Admitted:
         return FREELY
     try:
         return _counted(principal, limits, writes)
-    except (OperationalError, InterfaceError, InternalError) as error:
+    except direct.AWAY as error:
         _Respite.until = time.monotonic() + RESPITE
         log.warning("calls are let through uncounted for %g s: %s", RESPITE, error)
         close_old_connections()

@@ -1,5 +1,6 @@
-"""What goes out: JSON answers, and the moment as the wire counts it."""
+"""What goes out: JSON answers, headers, and the moment as the wire counts it."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic
 
@@ -13,7 +14,6 @@ T = TypeVar("T", default=Any)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class Answer(HttpResponse, Generic[T]):
@@ -27,6 +27,11 @@ class Answer(HttpResponse, Generic[T]):
         self.headers["Content-Length"] = str(len(content))
         for name, value in (headers or {}).items():
             self.headers[name] = value
+
+
+def encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Headers as an ASGI application tells them."""
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
 def epoch(moment: datetime) -> int:
@@ -47,11 +52,6 @@ def iso(moment: datetime) -> str:
 def iso_or_none(moment: datetime | None) -> str | None:
     """The same, if there is a moment."""
     return None if moment is None else iso(moment)
-
-
-def micros(moment: datetime) -> int:
-    """Microseconds since 1970."""
-    return (moment - _EPOCH) // _MICROSECOND
 
 
 def from_epoch(milliseconds: int) -> datetime:

@@ -63,6 +63,13 @@ def _moment(value: Any) -> Any:
         raise ValueError("lies too far away") from None
 
 
+def _flag(value: Any) -> Any:
+    if value not in ("true", "false"):
+        raise ValueError("expected true or false")
+    return value == "true"
+
+
+Flag = Annotated[bool, BeforeValidator(_flag)]
 Filter = Annotated[str, Field(max_length=500), AfterValidator(storable)]
 Filters = Annotated[tuple[Filter, ...], Field(max_length=MOST_VALUES)]
 When = Annotated[

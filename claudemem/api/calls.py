@@ -66,14 +66,10 @@ class Loopback:
         return caller
 
 
-def admitted(caller: Caller, need: Need) -> Principal:
-    """Who calls, if the caller may do what needs `need`, now. Raises what `let_in` does."""
-    return let_in(caller, need)[0]
-
-
 def let_in(caller: Caller, need: Need) -> tuple[Principal, Admitted]:
-    """The same, with what its answer must carry: all checks that need no body, in their order.
+    """Who calls, if that may do what needs `need` now, and what the answer must carry.
 
+    These are all checks that need no body, in their order.
     Raises what `recognised` and `admission.admit` do.
     """
     principal = recognised(caller, need)
@@ -115,7 +111,7 @@ def _count_failure(caller: Caller) -> None:
         raise TooManyFailures(seconds)
 
 
-def caller(request: HttpRequest, need: Need) -> Principal | None:
+def holder(request: HttpRequest, need: Need) -> Principal | None:
     """Who calls a route that needs no key: None without one. Raises Forbidden for a wrong one."""
     return Needs(need)(request) if Caller.of_environ(request.META).raw else None
 

@@ -136,7 +136,9 @@ TOO_SLOW: Final = Kind(408, "RequestTimeout")
 
 
 def told(error: Exception) -> Answer:
-    """The answer for `error`, by the nearest class in the table."""
+    """The answer for `error`: what is wrong with the request, or else by the table."""
+    if isinstance(error, InvalidInput):
+        return invalid([{"path": list(error.path), "message": error.message}])
     kind, message = explained(error)
     body = {"error": kind.error, "message": message, **kind.details(error)}
     return Answer(body, status=kind.status, headers={**(kind.headers or {}), **kind.tells(error)})
@@ -169,9 +171,8 @@ def invalid(issues: list[dict[str, Any]]) -> Answer:
 
 def install(api: NinjaAPI) -> None:
     """Have `api` tell every error in this module's way."""
-    for kind in TABLE:
+    for kind in (*TABLE, InvalidInput):
         api.add_exception_handler(kind, _tell)
-    api.add_exception_handler(InvalidInput, lambda _, error: invalid([_issue(error)]))
     api.add_exception_handler(ValidationError, lambda _, error: invalid(_issues(error)))
     for unreadable in (SuspiciousOperation, UnreadablePostError):
         api.add_exception_handler(
@@ -182,10 +183,6 @@ def install(api: NinjaAPI) -> None:
 
 def _tell(_: HttpRequest, error: Any) -> Answer:
     return told(error)
-
-
-def _issue(error: Any) -> dict[str, Any]:
-    return {"path": list(error.path), "message": error.message}
 
 
 def _issues(error: Any) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from ninja import Router
 
-from claudemem.api import audited, entities, queries, reach, waiting, wire
+from claudemem.api import audited, entities, pages, queries, reach, waiting, wire
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call, Needs, flags, origin
 from claudemem.api.documents import says
@@ -22,8 +22,6 @@ from queueing.models import GenerationJob
 
 router = Router(tags=["jobs"])
 
-SOURCE_TYPES = ("agent_event", "session_summary", "observation_reindex")
-MOST, USUAL = 200, 50
 _FARTHEST = 10**9
 _NUMBER = re.compile(r"\s*([+-]?\d{1,18})", re.ASCII)
 
@@ -165,7 +163,7 @@ def _listed(
 
 def _window(request: HttpRequest) -> tuple[int, int]:
     """How many to show, and how many to leave out before them."""
-    limit = min(max(_number(request, "limit", USUAL), 1), MOST)
+    limit = min(max(_number(request, "limit", pages.USUAL), 1), pages.MOST)
     return limit, min(max(_number(request, "offset", 0), 0), _FARTHEST)
 
 
@@ -179,7 +177,7 @@ def _entry(request: Call) -> Callable[[GenerationJob], wire.jobs.JobEntry]:
 
 def _filters(request: HttpRequest) -> dict[str, Any]:
     filters: dict[str, Any] = _state(request)
-    if (source_type := request.GET.get("source_type")) in SOURCE_TYPES:
+    if (source_type := request.GET.get("source_type")) in queries.SOURCE_TYPES:
         filters["source_type"] = source_type
     if since := _date(request.GET.get("since", "")):
         filters["created_at__gte"] = since

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from claudemem.api import asking, bodies, entities, pages, reach, wire
 from claudemem.api.answers import Answer, iso_or_none
+from claudemem.api.asking import Flag
 from claudemem.api.calls import Call, Needs, origin, team
 from claudemem.api.documents import says
 from claudemem.api.pages import PageQuery
@@ -54,7 +55,7 @@ class KeyBody(Body):
 class KeysQuery(PageQuery):
     """Which keys are listed: all, or those that work."""
 
-    active: bool = False
+    active: Flag = False
 
 
 MINT = TypeAdapter(KeyBody)

@@ -10,15 +10,16 @@ from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from claudemem.api import asking, audited, bodies, pages, reach
-from claudemem.api.answers import Answer, micros
+from claudemem.api.answers import Answer
 from claudemem.api.asking import Filter, Filters, When
 from claudemem.api.calls import Call, origin, team
 from claudemem.api.documents import Media
 from claudemem.api.pages import PageQuery
 from claudemem.api.shapes import Body, Metadata, Name, ShortName
 from observations import memories, recall
+from observations.entries import Origin
 from observations.errors import InvalidInput, NotFound
-from observations.listings import COUNTED, OF_PROJECT
+from observations.listings import COUNTED, OF_PROJECT, micros
 from observations.memories import Revision
 from observations.models import Observation
 from observations.search import Filters as Wanted
@@ -67,6 +68,19 @@ class NewBody(Body):
         """The metadata, with what clients say besides."""
         said = {"type": self.type, "title": self.title}
         return {name: value for name, value in said.items() if value} | self.metadata
+
+    def remembered(self, team_id: str, origin: Origin) -> Observation:
+        """The memory as it is stored, as `origin` asks. Raises what `memories.remember` does."""
+        return memories.remember(
+            team_id,
+            self.project_id,
+            content=self.words,
+            kind=self.kind,
+            title=self.title,
+            session_id=self.server_session_id,
+            metadata=self.details,
+            origin=origin,
+        )
 
     @model_validator(mode="after")
     def _has_words(self) -> Self:
@@ -144,16 +158,7 @@ def add(request: Call, noun: Noun) -> Answer:
     """Store what the body tells. 201."""
     body = bodies.read(request, ADD)
     reach.check_project(request.auth, body.project_id)
-    row = memories.remember(
-        team(request),
-        body.project_id,
-        content=body.words,
-        kind=body.kind,
-        title=body.title,
-        session_id=body.server_session_id,
-        metadata=body.details,
-        origin=origin(request, noun.source.format("post")),
-    )
+    row = body.remembered(team(request), origin(request, noun.source.format("post")))
     return noun.answer(row, status=201)
 
 

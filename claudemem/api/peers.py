@@ -67,14 +67,12 @@ class Caller:
         return cls.of_environ(environ)
 
 
-def local(caller: "Caller | Mapping[str, Any]") -> bool:
+def local(caller: Caller) -> bool:
     """Whether a program of this machine calls it directly, and by its own name.
 
     That is a peer on loopback that is no trusted proxy, a Host of loopback, and nothing that was
     forwarded. The Host keeps out pages whose name was made to lead here.
     """
-    if not isinstance(caller, Caller):
-        caller = Caller.of_environ(caller)
     if caller.forwarded or host_name(caller.host) not in LOOPBACK_HOSTS:
         return False
     peer = address(caller.peer)

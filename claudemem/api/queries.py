@@ -5,13 +5,17 @@ from typing import Annotated
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from claudemem.api.pages import MOST, USUAL
 from claudemem.api.wire.fields import State, one_of
 
+SOURCE_TYPES = ("agent_event", "session_summary", "observation_reindex")
 Waits = Annotated[
     bool,
     Field(description="`true` answers once the job is settled, or after 25 seconds", default=False),
 ]
-PageSize = Annotated[int, Field(description="How many to show at most", ge=1, le=200, default=50)]
+PageSize = Annotated[
+    int, Field(description="How many to show at most", ge=1, le=MOST, default=USUAL)
+]
 Skipped = Annotated[int, Field(description="How many to leave out before them", ge=0, default=0)]
 
 
@@ -46,10 +50,7 @@ class Jobs(JobsOfState, total=False):
 
     source_type: Annotated[
         str,
-        one_of(
-            *("agent_event", "session_summary", "observation_reindex"),
-            description="What the job works on",
-        ),
+        one_of(*SOURCE_TYPES, description="What the job works on"),
     ]
     since: Annotated[
         str,

@@ -56,14 +56,18 @@ def projects(principal: Principal) -> QuerySet[Project]:
     return rows.filter(pk=principal.project_id) if principal.project_id else rows
 
 
+def observations(principal: Principal) -> QuerySet[Observation]:
+    """The observations of the caller's project, or of its whole team."""
+    rows = Observation.objects.filter(team_id=principal.team_id)
+    return rows.filter(project_id=principal.project_id) if principal.project_id else rows
+
+
 def observation_id(principal: Principal, named: str) -> str:
     """The id of the observation that is named by it, or by its number. Raises NotFound.
 
     Another team's is not there, nor is another project's.
     """
-    rows = Observation.objects.filter(team_id=principal.team_id)
-    if principal.project_id:
-        rows = rows.filter(project_id=principal.project_id)
+    rows = observations(principal)
     number = _NUMBER.fullmatch(named)
     rows = rows.filter(number=int(named)) if number else rows.filter(id=named)
     found = rows.values_list("id", flat=True).first()

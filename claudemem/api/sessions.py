@@ -1,13 +1,11 @@
 """Sessions: start, look at, end, clear the queue of."""
 
-from typing import Literal
-
 from ninja import Router
 from pydantic import Field, TypeAdapter
 
 from claudemem.api import asking, bodies, entities, pages, reach, wire
 from claudemem.api.answers import Answer
-from claudemem.api.asking import Filter, When
+from claudemem.api.asking import Filter, Flag, When
 from claudemem.api.calls import Call, Needs, origin, team
 from claudemem.api.documents import says
 from claudemem.api.pages import PageQuery
@@ -40,7 +38,7 @@ class SessionsQuery(PageQuery):
     external_session_id: Filter | None = None
     content_session_id: Filter | None = None
     platform_source: Filter | None = None
-    ended: Literal["true", "false"] | None = None
+    ended: Flag | None = None
     since: When | None = None
     until: When | None = None
 
@@ -51,7 +49,7 @@ class SessionsQuery(PageQuery):
             external_session_id=self.external_session_id,
             content_session_id=self.content_session_id,
             platform_source=self.platform_source,
-            ended=None if self.ended is None else self.ended == "true",
+            ended=self.ended,
             since=self.since,
             until=self.until,
         )

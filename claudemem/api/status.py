@@ -73,7 +73,7 @@ def version(request: HttpRequest) -> Answer[vitals.Version]:
 )
 def processing(request: HttpRequest) -> Answer[vitals.Processing]:
     """How many jobs wait or are worked. With a key, those in its reach; without one, all."""
-    asks = calls.caller(request, scopes.READ_JOBS)
+    asks = calls.holder(request, scopes.READ_JOBS)
     counted = monitor.open_jobs() if asks is None else reach.open_jobs(asks)
     depth = counted.total()
     by_kind = {name: _of_kind(counted, name) for name in kinds.BY_NAME}

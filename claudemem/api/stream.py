@@ -85,7 +85,7 @@ class Wish:
     types: frozenset[str]
 
 
-class Query(TypedDict, total=False):
+class StreamQuery(TypedDict, total=False):
     """What to hear of, and from where on."""
 
     projectId: Annotated[str, Field(description="One project, not all that the key reaches")]
@@ -101,7 +101,7 @@ class Query(TypedDict, total=False):
     "/stream",
     auth=Needs(scopes.READ_STREAM),
     openapi_extra=says(
-        query=Query, answers={200: Media(MEDIA, _EXAMPLE)}, refusals=(TooManyListeners,)
+        query=StreamQuery, answers={200: Media(MEDIA, _EXAMPLE)}, refusals=(TooManyListeners,)
     ),
 )
 def stream(request: Call) -> HttpResponse:

@@ -19,12 +19,12 @@ from django.http import HttpResponse
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 from claudemem.api import admission, calls, door, errors
+from claudemem.api.answers import encoded
 from claudemem.api.calls import Caller
 from claudemem.mcp import catalogue, incoming, protocol, tools
 from claudemem.mcp.answers import Answer
 from claudemem.mcp.incoming import EVENTS, JSON, Incoming, Message, NotSpoken, Receive, Scope, Send
 from observations import scopes
-from observations.errors import InvalidInput
 from observations.keys import Principal
 
 T = TypeVar("T")
@@ -95,8 +95,6 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             reply = replace(_STREAM, headers=_STREAM.headers | await _admitted(asking))
     except NotSpoken as error:
         reply = Reply(error.status, orjson.dumps(error.body), {"Content-Type": JSON})
-    except InvalidInput as error:
-        reply = _told(errors.invalid([{"path": list(error.path), "message": error.message}]))
     except Exception as error:  # noqa: BLE001  # the door: the one table of errors tells it
         reply = _told(errors.told(error))
     await request.drain()
@@ -218,5 +216,5 @@ async def _send(send: Send, reply: Reply) -> None:
 
 
 def _start(reply: Reply) -> Message:
-    headers = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in reply.headers.items()]
-    return {"type": "http.response.start", "status": reply.status, "headers": headers}
+    told = encoded(reply.headers)
+    return {"type": "http.response.start", "status": reply.status, "headers": told}

@@ -6,8 +6,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from claudemem.api import calls
-from claudemem.api.reach import OTHER_PROJECT
+from claudemem.api import calls, reach
 from claudemem.mcp.arguments import Arguments
 from observations import entries, readings
 from observations.errors import Forbidden, InvalidInput, NotFound
@@ -39,9 +38,7 @@ class Asked:
 
     def projects(self) -> QuerySet[Project]:
         """The projects in the caller's reach, by name."""
-        rows = Project.objects.filter(team_id=self.team).order_by("name")
-        bound = self.principal.project_id
-        return rows.filter(pk=bound) if bound else rows
+        return reach.projects(self.principal).order_by("name")
 
     def project(self) -> str:
         """The project that is asked about: the one that is named, or else the only one in reach.
@@ -55,9 +52,7 @@ class Asked:
 
     def observations(self) -> QuerySet[Observation]:
         """The observations in the caller's reach."""
-        rows = Observation.objects.filter(team_id=self.team)
-        bound = self.principal.project_id
-        return rows.filter(project_id=bound) if bound else rows
+        return reach.observations(self.principal)
 
     def observation(self, which: int | str) -> Observation:
         """The observation with this number or id. Raises NotFound where none is in reach."""
@@ -83,7 +78,7 @@ class Asked:
         if chosen := sorted(found, key=lambda pk: pk != which):
             return chosen[0]
         if self.principal.project_id:
-            raise Forbidden(OTHER_PROJECT)
+            raise Forbidden(reach.OTHER_PROJECT)
         raise Forbidden(f"This key reaches no project {which[:100]}: {self._choice()}")
 
     def _only(self) -> str:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from claudemem.api import bodies, crossorigin
 from claudemem.api.errors import TooLarge
+from claudemem.arrivals import DRAIN_BYTES, SILENT_SECONDS, WHOLE_SECONDS
 from observations.errors import Forbidden, InvalidInput
 
 Message = MutableMapping[str, Any]
@@ -23,12 +24,6 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-# A sender that is silent for so long (seconds) is given up, and one that has not ended after the
-# other.
-SILENT_SECONDS: Final = 20.0
-WHOLE_SECONDS: Final = 300.0
-# What is left of a refused body is read so far before its sender gets the answer.
-DRAIN_BYTES: Final = 64 * 1024 * 1024
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"
 # So many messages may come in one request; each counts as a call of its own.

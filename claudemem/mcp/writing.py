@@ -17,17 +17,7 @@ from queueing import kinds
 def remember(asked: Asked) -> str:
     """Keep what is told, as it is told. Raises InvalidInput, Forbidden."""
     body = _checked(observing.ADD, asked.arguments.given, projectId=asked.project())
-    memory = memories.remember(
-        asked.team,
-        body.project_id,
-        content=body.words,
-        kind=body.kind,
-        title=body.title,
-        session_id=body.server_session_id,
-        metadata=body.details,
-        origin=asked.origin,
-    )
-    return as_json({"memory": record(memory)})
+    return as_json({"memory": record(body.remembered(asked.team, asked.origin))})
 
 
 def forget(asked: Asked) -> str:

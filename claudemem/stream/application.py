@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 from django.http import HttpResponse
 
 from claudemem.api import calls, errors, stream
+from claudemem.api.answers import encoded
 from claudemem.api.peers import Caller
 from claudemem.api.stream import HEADERS, RETRY, Cursor, Wish
 from claudemem.stream import items, looking
 from claudemem.stream.hub import Hub
 from claudemem.stream.listening import Listener, covers
 from observations import journal, scopes
-from observations.errors import InvalidInput
 from observations.journal import Place
 
 Scope = MutableMapping[str, Any]
@@ -34,8 +34,6 @@ async def application(scope: Scope, receive: Any, send: Any) -> None:
         if hub.is_full:
             raise errors.TooManyListeners
         asked = await hub.ask(_asked, scope)
-    except InvalidInput as error:
-        await _refuse(send, errors.invalid([{"path": list(error.path), "message": error.message}]))
     except Exception as error:  # noqa: BLE001 - the door: the table says how each error is told
         await _refuse(send, errors.told(error))
     else:
@@ -57,12 +55,8 @@ def _asked(scope: Scope) -> _Asked:
     return _Asked(*stream.asked(principal, query, last), admitted.headers)
 
 
-def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-
-
 async def _refuse(send: Any, answer: HttpResponse) -> None:
-    headers = _encoded(dict(answer.items()))
+    headers = encoded(dict(answer.items()))
     await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
     await send({"type": "http.response.body", "body": answer.content})
 
@@ -70,7 +64,7 @@ async def _refuse(send: Any, answer: HttpResponse) -> None:
 async def _serve(hub: Hub, asked: _Asked, receive: Any, send: Any) -> None:
     await send({
         "type": "http.response.start", "status": HTTPStatus.OK,
-        "headers": _encoded({**HEADERS, **asked.headers}),
+        "headers": encoded({**HEADERS, **asked.headers}),
     })  # fmt: skip
     listener = Listener(asked.wish)
     hub.enter(listener)

@@ -13,8 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final
 
-from django.utils import timezone
-
 from claudemem import broadcast
 from claudemem.api.stream import QUEUE, Cursor
 from claudemem.stream import items, looking
@@ -163,7 +161,7 @@ class Hub:
     async def _check_keys(self) -> None:
         # Without a key one calls from the server's own machine, and may go on.
         held = {key for one in self._entered if (key := one.wish.principal.api_key_id)}
-        good = await self._in(self._looker, looking.working, held, timezone.now())
+        good = await self._in(self._looker, looking.working, held)
         for listener in list(self._entered):
             if listener.wish.principal.api_key_id in held - good:
                 listener.end()

@@ -3,22 +3,21 @@
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
-from django.db import InterfaceError, InternalError, OperationalError, close_old_connections
-from django.db.models import Count, Q
+from django.db import close_old_connections
+from django.db.models import Count
 
 from claudemem.stream import items
 from claudemem.stream.items import Item
-from observations import journal
+from observations import journal, keys
 from observations.errors import StorageAway
 from observations.journal import Horizon, Line, Place
 from observations.models import ApiKey
-from queueing import states
+from queueing import direct, states
 from queueing.models import GenerationJob
 
-AWAY: Final = (OperationalError, InterfaceError, InternalError, StorageAway)
+AWAY: Final = (*direct.AWAY, StorageAway)
 # So many entries are read at once.
 PAGE: Final = 200
 # A batch is one entry, and may hold 500 events.
@@ -104,10 +103,9 @@ def depths(teams: Collection[str]) -> Depths:
     return counted
 
 
-def working(keys: Collection[str], now: datetime) -> set[str]:
-    """Those of the keys that were neither revoked nor have expired."""
-    unexpired = Q(expires_at__isnull=True) | Q(expires_at__gt=now)
-    rows = ApiKey.objects.filter(unexpired, pk__in=list(keys), revoked_at__isnull=True)
+def working(named: Collection[str]) -> set[str]:
+    """Those of the keys with these ids that work."""
+    rows = keys.working(ApiKey.objects.filter(pk__in=list(named)))
     return set(rows.values_list("pk", flat=True))
 
 

@@ -14,6 +14,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.conformance import check_response
 from tests.contracts.wire_world import World
 from tests.stack import ROOT, Stack, environment, free_port, stack
 from tests.waiting import until
@@ -22,12 +23,20 @@ from tests.waiting import until
 SETTINGS = {"CLAUDE_MEM_WAIT_SECONDS": "1", "CLAUDE_MEM_FAILED_CALLS_PER_MIN": "0"}
 
 
+# What becomes of a job: the queue store has it, or has it later where the machine is too busy now.
+SENT = {"enqueued", "queued_only"}
+_LETTERS = str.maketrans("0123456789", "ghijklmnop")
+
+
 class Client:
     """A caller of the server at `url` with a key, if it has one."""
 
     def __init__(self, url: str, key: str = "") -> None:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self.http = httpx.Client(base_url=url, headers=headers, timeout=60.0, trust_env=False)
+        self.http = httpx.Client(
+            base_url=url, headers=headers, timeout=60.0, trust_env=False,
+            event_hooks={"response": [check_response]},
+        )  # fmt: skip
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         return self.http.get(path, headers=_dashed(headers))
@@ -131,6 +140,11 @@ class Wire:
         column, value = ("resource_id", about) if about else ("project_id", self.project)
         rows = self.stack.sql(f"{query} AND {column} = ? ORDER BY id", action, value)
         return [json.loads(row[0]) if isinstance(row[0], str) else row[0] for row in rows]
+
+
+def a_word(name: str) -> str:
+    """A word that no other test says, of letters alone: what is searched for is cut at numbers."""
+    return f"{name}{uuid4().hex.translate(_LETTERS)}"
 
 
 def told(answer: httpx.Response, status: int) -> Any:

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.contracts.conftest import Wire
+from tests.contracts.conftest import Wire, a_word
 
 pytestmark = pytest.mark.stack
 
@@ -46,7 +46,7 @@ def test_a_prompt_a_tool_call_and_a_stop_go_through_as_hooks_send_them(wire: Wir
 
 
 def test_what_the_stdio_tools_send_is_answered_with_what_they_show(wire: Wire) -> None:
-    word = f"wigeon{uuid4().hex[:8]}"
+    word = a_word("wigeon")
     added = {
         "projectId": wire.project, "kind": "note", "type": "note", "narrative": f"{word} flies",
     }  # fmt: skip

@@ -2,12 +2,11 @@
 
 import json
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
 
-from tests.contracts.conftest import Wire, refused, told
+from tests.contracts.conftest import Wire, a_word, refused, told
 
 pytestmark = pytest.mark.stack
 
@@ -63,7 +62,7 @@ def test_a_server_says_who_it_is(wire: Wire) -> None:
 
 
 def test_recent_is_newest_first_and_search_goes_by_content(wire: Wire) -> None:
-    word = f"plover{uuid4().hex[:8]}"
+    word = a_word("plover")
     first, second = wire.remembered(f"{word} one"), wire.remembered("another thing")
     recent = _text(_call(wire, "recent", projectId=wire.project, limit=2))["observations"]
     assert [row["id"] for row in recent] == [second["id"], first["id"]]
@@ -129,5 +128,5 @@ def test_a_projects_key_need_not_name_its_project(wire: Wire) -> None:
 
 
 def test_ids_of_a_search_can_be_looked_up(wire: Wire) -> None:
-    memory = wire.remembered(f"dunlin{uuid4().hex[:8]}")
+    memory = wire.remembered(a_word("dunlin"))
     assert told(wire.one.get(f"/v1/memories/{memory['id']}"), 200)["memory"]["id"] == memory["id"]

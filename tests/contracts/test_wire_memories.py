@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.contracts.conftest import Wire, refused, told
+from tests.contracts.conftest import Wire, a_word, refused, told
 
 pytestmark = pytest.mark.stack
 
@@ -20,7 +20,7 @@ def _ids(found: Any) -> list[str]:
 
 
 def test_what_is_added_is_found_at_once_and_nothing_is_queued(wire: Wire) -> None:
-    word = f"quokka{uuid4().hex[:8]}"
+    word = a_word("quokka")
     jobs = wire.stack.jobs()
     memory = wire.remembered(f"The {word} ships on Fridays")
     assert memory["kind"] == "manual"
@@ -29,7 +29,7 @@ def test_what_is_added_is_found_at_once_and_nothing_is_queued(wire: Wire) -> Non
 
 
 def test_the_better_match_comes_first_and_context_is_their_contents(wire: Wire) -> None:
-    word = f"heron{uuid4().hex[:8]}"
+    word = a_word("heron")
     far = wire.remembered(f"{word} and much else that says little of it at all, at length")
     near = wire.remembered(f"{word} {word} {word}")
     found = _found(wire, word)
@@ -47,7 +47,7 @@ def test_another_teams_or_projects_memory_is_not_searched(wire: Wire) -> None:
 
 
 def test_search_and_context_take_a_platform_by_any_of_its_names(wire: Wire) -> None:
-    word = f"egret{uuid4().hex[:8]}"
+    word = a_word("egret")
     session = wire.session(contentSessionId=uuid4().hex, platformSource="Cursor")
     memory = wire.remembered(word, serverSessionId=session["id"])
     for path in ("/v1/search", "/v1/context"):
@@ -72,7 +72,7 @@ def test_a_memory_may_say_its_words_under_the_names_that_clients_send(wire: Wire
 
 
 def test_what_was_searched_is_in_the_audit(wire: Wire) -> None:
-    word = f"ibis{uuid4().hex[:8]}"
+    word = a_word("ibis")
     memory = wire.remembered(word)
     _found(wire, word)
     entry = wire.entries("observation.read")[-1]

@@ -31,7 +31,7 @@ TOLD_TO_SIBLINGS = {"session_id", "event_id"}
 # A key that is bound to a project is told so at once where another's memory is to be emptied.
 PURGE = "/projects/{project_id}/memory"
 # What goes on by itself, and what is kept of calls that were refused.
-RESTLESS = re.compile(r"queueing_canary|queueing_pruning|queueing_lane|sqlite_|django_|.*_idx.*")
+RESTLESS = re.compile(r"queueing_canary|queueing_pruning|queueing_lane|sqlite_.*|.*_idx.*")
 KEEPING = {"last_used_at"}
 
 

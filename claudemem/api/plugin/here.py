@@ -65,17 +65,19 @@ class Asked:
     title: str
 
 
-def asked(request: Call, names: list[str]) -> Asked:
-    """What the caller finds under these names.
+def asked(request: Call, under: list[str] | None = None) -> Asked:
+    """What the caller finds under these names; None: under those of its query, else all there is.
 
     Raises BadRequest where there are none, InvalidInput for a query that no database takes.
     """
     for name, values in request.GET.lists():
         if any("\0" in value for value in (name, *values)):
             raise InvalidInput("must not contain NUL", (name.replace("\0", ""),))
-    if not names:
+    if under is None:
+        under = names(request) or all_of(request)
+    if not under:
         raise BadRequest("Name at least one project: projects=<name>,<name>")
-    return Asked(place(team(request), request.auth.project_id, names), names[-1])
+    return Asked(place(team(request), request.auth.project_id, under), under[-1])
 
 
 def names(request: HttpRequest) -> list[str]:

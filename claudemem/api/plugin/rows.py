@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from claudemem.api.answers import epoch
+from claudemem.api.answers import epoch, iso
 from claudemem.api.wire.plugin import Row
 from observations import briefing
 from observations.models import Observation
@@ -37,7 +37,7 @@ def one(row: Observation) -> Row:
         "files_modified": _text(row.files_modified),
         "prompt_number": None,
         "discovery_tokens": briefing.work_tokens(row),
-        "created_at": row.occurred_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "created_at": iso(row.occurred_at),
         "created_at_epoch": epoch(row.occurred_at),
     }
 

@@ -80,7 +80,7 @@ class Anchor(TypedDict, total=False):
 )
 def listed(request: Call) -> Answer[wire.Rows]:
     """Observations, newest first: `limit` of them after `offset`."""
-    asked = here.asked(request, here.names(request) or here.all_of(request))
+    asked = here.asked(request)
     limit, offset = _number(request, "limit", USUAL, most=MOST), _number(request, "offset", 0)
     there = briefing.rows(asked.place, request.GET.get("platformSource") or None)
     found = tuple(there[offset : offset + limit + 1])
@@ -100,7 +100,7 @@ def by_file(request: Call) -> Answer[wire.OfFile]:
     paths = [path for path in request.GET.getlist("path") if path]
     if not paths:
         raise BadRequest("Name at least one path: path=<path>")
-    asked = here.asked(request, here.names(request) or here.all_of(request))
+    asked = here.asked(request)
     limit = _number(request, "limit", USUAL_FILES, most=MOST_FILES)
     found = briefing.of_files(asked.place, paths, limit=limit)
     audited.shown(request, "by_file", found, project_id=request.auth.project_id)
@@ -142,7 +142,7 @@ def batch(request: Call) -> Answer[list[wire.Row]]:
 )
 def search(request: Call) -> Answer[wire.Content | wire.FoundRows]:
     """What answers a question: as text for an agent, or with `format=json` as rows."""
-    asked = here.asked(request, here.names(request) or here.all_of(request))
+    asked = here.asked(request)
     found = _matching(request, asked)
     audited.shown(request, "search", found, project_id=request.auth.project_id)
     if request.GET.get("format") == "json":
@@ -154,7 +154,7 @@ def search(request: Call) -> Answer[wire.Content | wire.FoundRows]:
             "query": request.GET.get("query", ""),
         })  # fmt: skip
     text = context_page.index(recall.items(found), contexts.mode(), settings.TIMEZONE)
-    return Answer({"content": [{"type": "text", "text": text}]})
+    return Answer(_content(text))
 
 
 @router.get(
@@ -164,16 +164,17 @@ def search(request: Call) -> Answer[wire.Content | wire.FoundRows]:
 )
 def timeline(request: Call) -> Answer[wire.Content]:
     """What happened around an observation: by its number as `anchor`, or by a `query`."""
-    asked = here.asked(request, here.names(request) or here.all_of(request))
+    asked = here.asked(request)
     anchor = _anchor(request, asked)
     if anchor is None:
-        return _as_text(context_page.index((), contexts.mode(), settings.TIMEZONE))
+        return Answer(_content(context_page.index((), contexts.mode(), settings.TIMEZONE)))
     before = _number(request, "depth_before", 10, most=MOST)
     after = _number(request, "depth_after", 10, most=MOST)
     found = briefing.around(asked.place, anchor, before=before, after=after)
     audited.shown(request, "timeline", found, project_id=request.auth.project_id)
     items, zone = recall.items(found), settings.TIMEZONE
-    return _as_text(context_page.index(items, contexts.mode(), zone, marked=anchor.number))
+    text = context_page.index(items, contexts.mode(), zone, marked=anchor.number)
+    return Answer(_content(text))
 
 
 def _matching(request: HttpRequest, asked: Asked) -> tuple[Observation, ...]:
@@ -240,5 +241,5 @@ def _number(request: HttpRequest, name: str, usual: int, *, most: int = _FAR) ->
     return max(least, min(int(number), most)) if math.isfinite(number) else usual
 
 
-def _as_text(text: str) -> Answer[wire.Content]:
-    return Answer({"content": [{"type": "text", "text": text}]})
+def _content(text: str) -> wire.Content:
+    return {"content": [{"type": "text", "text": text}]}

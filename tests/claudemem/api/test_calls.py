@@ -167,13 +167,13 @@ def test_only_who_may_call_is_asked_for_admission_and_with_what_it_wants(
         (Forbidden, Caller(keys.create("k", ["*"], team=None).raw), scopes.READ_MEMORY),
     ):
         with pytest.raises(refusal):
-            calls.admitted(wrong, need)
+            calls.let_in(wrong, need)
     assert not asked
-    assert calls.admitted(Caller(raw), scopes.READ_MEMORY).team_id == team.id
+    assert calls.let_in(Caller(raw), scopes.READ_MEMORY)[0].team_id == team.id
     assert calls.let_in(Caller(raw), scopes.WRITE_EVENTS)[1] is let
     assert asked == [(team.id, False), (team.id, True)]
 
 
 def test_a_key_of_a_project_is_admitted_as_that(api: Api, project: Project) -> None:
     raw = keys.create("k", ["memories:read"], team=project.team, project=project).raw
-    assert calls.admitted(Caller(raw), scopes.READ_JOBS).project_id == project.id
+    assert calls.let_in(Caller(raw), scopes.READ_JOBS)[0].project_id == project.id

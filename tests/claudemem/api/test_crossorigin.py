@@ -14,6 +14,7 @@ LOCAL = frozenset({"http://localhost:*", "http://127.0.0.1:*"})
 HOST = "memory.example:8443"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "origin",
     ["http://localhost:3000", "http://127.0.0.1:5173", "http://localhost", "https://" + HOST],
@@ -25,6 +26,7 @@ def test_pages_of_this_machine_and_the_servers_own_may_read(origin: str) -> None
     assert "X-Request-Id" in headers["Access-Control-Expose-Headers"]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "origin",
     [
@@ -49,6 +51,7 @@ def test_others_may_not(origin: str) -> None:
     assert crossorigin.headers_for(origin, HOST, LOCAL) == {"Vary": "Origin"}
 
 
+@pytest.mark.once
 @given(st.text(), st.text())
 def test_what_is_echoed_is_of_this_machine_or_the_servers_own(origin: str, host: str) -> None:
     if crossorigin.may_read(origin, host, LOCAL):
@@ -56,6 +59,7 @@ def test_what_is_echoed_is_of_this_machine_or_the_servers_own(origin: str, host:
         assert local or origin.endswith(host.lower())
 
 
+@pytest.mark.once
 def test_before_a_call_a_page_hears_which_headers_it_may_send() -> None:
     asked = "authorization,mcp-param-project, x-evil"
     heard = crossorigin.preflight("http://localhost:3000", HOST, LOCAL, asked=asked, private=True)
@@ -98,6 +102,7 @@ def test_pages_of_the_admin_are_told_to_no_other_origin(db: None) -> None:
     assert not [name for name in page.headers if name.startswith("Access-Control-")]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("name", "right"),
     [

@@ -32,6 +32,7 @@ def _operations() -> list[dict[str, Any]]:
     return [each for path in reference.made()["paths"].values() for each in path.values()]
 
 
+@pytest.mark.once
 def test_the_copy_in_the_documentation_is_what_is_served() -> None:
     assert openapi.TARGET.read_text() == openapi.text(reference.made()), (
         "The wire has changed. Look at the difference, and if it is meant, write it down with "
@@ -45,6 +46,7 @@ def test_it_is_served_to_everybody() -> None:
     assert told(answer, 200) == json.loads(openapi.TARGET.read_text())
 
 
+@pytest.mark.once
 def test_it_is_valid() -> None:
     schemathesis.openapi.from_dict(deepcopy(reference.made())).validate()
     broken = deepcopy(reference.made()) | {"servers": "none"}
@@ -52,12 +54,14 @@ def test_it_is_valid() -> None:
         schemathesis.openapi.from_dict(broken).validate()
 
 
+@pytest.mark.once
 def test_every_route_has_a_name_of_its_own() -> None:
     names = [each["operationId"] for each in _operations()]
     assert len(names) == len(set(names))
     assert all(name.isidentifier() for name in names)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_route_says_what_its_handler_is_typed_to_answer(route: Route) -> None:
     shapes = tuple(dict.fromkeys(route.said.answers.values()))
@@ -71,6 +75,7 @@ def test_a_route_says_what_its_handler_is_typed_to_answer(route: Route) -> None:
     assert returned == Answer[told]  # type: ignore[valid-type]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_route_is_told_in_words(route: Route) -> None:
     assert route.text
@@ -78,10 +83,12 @@ def test_a_route_is_told_in_words(route: Route) -> None:
     assert set(route.tags) <= set(_TAGS)
 
 
+@pytest.mark.once
 def test_every_error_of_the_table_is_told_in_words() -> None:
     assert {kind.error for kind in TABLE.values()} - {"InternalError"} <= set(_WORDS)
 
 
+@pytest.mark.once
 def test_every_key_is_told_in_words() -> None:
     own = {name for name, each in vars(vitals).items() if isinstance(each, type)}
     for name, schema in reference.made()["components"]["schemas"].items():
@@ -93,6 +100,7 @@ def test_every_key_is_told_in_words() -> None:
             assert any("description" in part for part in parts), f"{name}.{key}: see words.py"
 
 
+@pytest.mark.once
 def test_what_needs_a_key_says_so_and_which_scopes_are_enough() -> None:
     paths = reference.made()["paths"]
     create = paths["/v1/events"]["post"]
@@ -103,6 +111,7 @@ def test_what_needs_a_key_says_so_and_which_scopes_are_enough() -> None:
     assert {} in paths["/api/processing-status"]["get"]["security"]
 
 
+@pytest.mark.once
 def test_an_answer_that_is_not_documented_fails_the_test_that_got_it() -> None:
     headers = {"X-Request-Id": "a", "Content-Type": "application/json"}
     conformance.check("GET", "/v1/events/x", 404, headers, b'{"error":"a","message":"b"}')

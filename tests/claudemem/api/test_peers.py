@@ -17,7 +17,7 @@ FORWARDING = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST",
 )
 @pytest.mark.parametrize("peer", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
 def test_a_program_of_this_machine_is_local_by_each_of_its_names(peer: str, host: str) -> None:
-    assert peers.local({"REMOTE_ADDR": peer, "HTTP_HOST": host})
+    assert peers.local(Caller.of_environ({"REMOTE_ADDR": peer, "HTTP_HOST": host}))
 
 
 @pytest.mark.parametrize(
@@ -31,14 +31,14 @@ def test_a_program_of_this_machine_is_local_by_each_of_its_names(peer: str, host
     ],
 )  # fmt: skip
 def test_whoever_calls_from_elsewhere_or_by_another_name_is_not(peer: str, host: str) -> None:
-    assert not peers.local({"REMOTE_ADDR": peer, "HTTP_HOST": host})
+    assert not peers.local(Caller.of_environ({"REMOTE_ADDR": peer, "HTTP_HOST": host}))
 
 
 @pytest.mark.parametrize("header", FORWARDING)
 def test_what_was_forwarded_is_not_local_whatever_the_header_says(header: str) -> None:
     environ = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost"}
-    assert not peers.local({**environ, header: "127.0.0.1"})
-    assert not peers.local({**environ, header: ""})
+    assert not peers.local(Caller.of_environ({**environ, header: "127.0.0.1"}))
+    assert not peers.local(Caller.of_environ({**environ, header: ""}))
 
 
 def test_a_trusted_proxy_is_not_local_even_where_it_says_nothing(

@@ -10,6 +10,8 @@ from claudemem.mcp import catalogue, tools
 from claudemem.mcp.catalogue import TOOLS, Tool
 from observations import scopes
 
+pytestmark = pytest.mark.once
+
 BUDGET_TOKENS = 1500
 # Tokenizers take 4.3 to 4.5 characters of this list for a token; no text of English and JSON
 # takes more than one for three.

@@ -15,6 +15,8 @@ from claudemem.mcp.answers import Answer
 from claudemem.mcp.protocol import Context
 from claudemem.mcp.remote import Place, Remote, Unplaced
 
+pytestmark = pytest.mark.once
+
 NO_CONTEXT = cast(Context, None)
 RESULT = {"content": [{"type": "text", "text": "found"}], "isError": False}
 
