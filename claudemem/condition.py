@@ -16,6 +16,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from claudemem import databases, upgrade
 from claudemem.patience import Question
 from observations import commits
+from queueing import direct
 
 # How long a probe waits (seconds) for a SQLite that is locked.
 _IMPATIENT: Final = {"timeout": 0.5}
@@ -79,12 +80,11 @@ def forget() -> None:
 @contextmanager
 def hurried() -> Iterator[None]:
     """All that this thread asks the database in this block is asked so that it gives up soon."""
-    usual, probe = connections[DEFAULT_DB_ALIAS], _probe()
-    connections[DEFAULT_DB_ALIAS] = probe
+    probe = _probe()
     try:
-        yield
+        with direct.instead(probe):
+            yield
     finally:
-        connections[DEFAULT_DB_ALIAS] = usual
         probe.close()
 
 

@@ -12,7 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 
 from claudemem import databases
-from queueing import locks
+from queueing import direct, locks
 
 OURS: Final = ("observations", "queueing")
 # The number of the lock on PostgreSQL; any, as long as nothing else in the database uses it.
@@ -120,11 +120,10 @@ def _unhurried() -> Iterator[BaseDatabaseWrapper]:
         yield usual
         return
     own = _copied(usual)
-    connections[DEFAULT_DB_ALIAS] = own
     try:
-        yield own
+        with direct.instead(own):
+            yield own
     finally:
-        connections[DEFAULT_DB_ALIAS] = usual
         own.close()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from observations.models import Event
-from queueing import kinds
+from queueing import direct, kinds
 from queueing.models import GenerationJob
 from queueing.outbox import Enqueued
 
@@ -43,19 +43,19 @@ def jobs_of(event_ids: Sequence[str]) -> dict[str, GenerationJob]:
 def as_job(row: Enqueued) -> GenerationJob:
     """The job that was just written, as its row, without reading it back."""
     new = row.new
-    return GenerationJob(
-        id=row.id,
-        queue_job_id=new.queue_job_id,
-        seq=row.seq,
-        kind=new.kind.name,
-        max_attempts=new.kind.max_attempts,
-        due_at=row.created_at,
-        team_id=new.team_id,
-        project_id=new.project_id,
-        session_id=new.session_id,
-        source_type=new.kind.source_type,
-        source_id=new.source_id,
-        covers=new.covers,
-        created_at=row.created_at,
-        updated_at=row.created_at,
-    )
+    return direct.instance(GenerationJob, {
+        "id": row.id,
+        "queue_job_id": new.queue_job_id,
+        "seq": row.seq,
+        "kind": new.kind.name,
+        "max_attempts": new.kind.max_attempts,
+        "due_at": row.created_at,
+        "team_id": new.team_id,
+        "project_id": new.project_id,
+        "session_id": new.session_id,
+        "source_type": new.kind.source_type,
+        "source_id": new.source_id,
+        "covers": new.covers,
+        "created_at": row.created_at,
+        "updated_at": row.created_at,
+    })  # fmt: skip

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from django.db import OperationalError, connection, transaction
 
 from observations.errors import StorageAway
+from queueing import direct
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -132,7 +133,7 @@ class SharedCommits(Sharing[Callable[[], Any]]):
         A failure of the shared commit is raised to all who shared it. Raises StorageAway where a
         commit is stuck.
         """
-        if connection.vendor != "sqlite" or connection.in_atomic_block:
+        if direct.vendor() != "sqlite" or direct.in_transaction():
             with transaction.atomic():
                 return write()
         result: Result = self.share(write)

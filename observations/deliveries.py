@@ -80,11 +80,17 @@ def delivered(event: Event, own_id: str | None, session_name: str | None) -> Del
 
 
 def _columns(event: Event, payload: str) -> tuple[object, ...]:
+    received = stored(event.received_at)
+    # Most say nothing of when they occurred: the three are one moment then.
+    occurred, created = (
+        received if moment is event.received_at else stored(moment)
+        for moment in (event.occurred_at, event.created_at)
+    )
     return (
         event.id, event.team_id, event.project_id, event.source_adapter, event.source_event_id,
         event.dedupe_key, event.event_type, event.platform_source, payload,
         identity.compact(event.metadata), identity.compact(event.removed),
-        stored(event.occurred_at), stored(event.received_at), stored(event.created_at),
+        occurred, received, created,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 
 import orjson
@@ -52,6 +53,7 @@ def platform(value: str | None) -> str | None:
     return next((family for family in _FAMILIES if family in name), name)
 
 
+@lru_cache(maxsize=4096)
 def session_key(
     team_id: str,
     project_id: str,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from django.db import IntegrityError, connection
+from django.db import IntegrityError
 
 from observations import audit, commits, deliveries, entries, hook_payloads, ordinary, sessions
 from observations.captured import Captured, jobs_of
@@ -88,7 +88,7 @@ def capture_hook(
     """
     scrubbed = scrub(payload)
     hook = hook_payloads.understand(scrubbed.value)
-    if connection.vendor == "postgresql":
+    if direct.vendor() == "postgresql":
         written = _ordinary_hook(team_id, project_id, hook, scrubbed.removed, origin)
         if written:
             return written
@@ -236,7 +236,7 @@ def _written(
 ) -> tuple[Enqueued, ...]:
     """Write deliveries, their jobs and `late` ones; on PostgreSQL at once, if all are ordinary."""
     named = all(one.session is None or one.session.identity_key for one in fresh)
-    if connection.vendor == "postgresql" and named and not late:
+    if direct.vendor() == "postgresql" and named and not late:
         done = ordinary.write([
             Ordinary(one, jobs.get(one.key), one.session.identity_key if one.session else None)
             for one in fresh
@@ -254,20 +254,20 @@ def _written(
 
 
 def _delivery(team_id: str, new: NewEvent, session: Session | None, now: datetime) -> Delivery:
-    event = Event(
-        team_id=team_id,
-        project_id=new.project_id,
-        source_adapter=new.source_adapter,
-        source_event_id=new.source_event_id or new.tool_use_id,
-        event_type=new.event_type,
-        platform_source=new.platform_source,
-        payload=new.payload,
-        metadata=new.metadata,
-        removed=new.removed,
-        occurred_at=new.occurred_at or now,
-        received_at=now,
-        created_at=now,
-    )
+    event = direct.instance(Event, {
+        "team_id": team_id,
+        "project_id": new.project_id,
+        "source_adapter": new.source_adapter,
+        "source_event_id": new.source_event_id or new.tool_use_id,
+        "event_type": new.event_type,
+        "platform_source": new.platform_source,
+        "payload": new.payload,
+        "metadata": new.metadata,
+        "removed": new.removed,
+        "occurred_at": new.occurred_at or now,
+        "received_at": now,
+        "created_at": now,
+    })  # fmt: skip
     content = new.session.content_session_id
     # The same name, whether the session was named by its client's id or by ours.
     name = content or (session and (session.content_session_id or session.id)) or None
@@ -307,11 +307,11 @@ class _Links:
     """Finds the sessions that events name; all of a batch are asked for at once."""
 
     def __init__(self, team_id: str, news: Sequence[NewEvent]) -> None:
-        ours = Session.objects.filter(team_id=team_id)
         refs = [new.session for new in news]
         ids = {ref.server_session_id for ref in refs} - {None}
         names = {ref.content_session_id or "" for ref in refs if not ref.server_session_id} - {""}
-        self._by_id = ours.in_bulk(list(ids)) if ids else {}
+        ours = Session.objects.filter(team_id=team_id) if ids else None
+        self._by_id = ours.in_bulk(list(ids)) if ours is not None else {}
         self._by_name: dict[tuple[str, str | None], list[Session]] = {}
         for session in _newest_first(team_id, names):
             place = session.project_id, session.content_session_id
@@ -382,18 +382,18 @@ def _arrived_hook(
 def _hook_delivery(
     team_id: str, project_id: str, hook: HookPayload, removed: dict[str, int], now: datetime
 ) -> Delivery:
-    event = Event(
-        team_id=team_id,
-        project_id=project_id,
-        source_adapter=hook_payloads.ADAPTER,
-        event_type=hook.event_type,
-        platform_source=hook_payloads.PLATFORM,
-        payload=hook.body,
-        removed=removed,
-        occurred_at=hook.occurred_at or now,
-        received_at=now,
-        created_at=now,
-    )
+    event = direct.instance(Event, {
+        "team_id": team_id,
+        "project_id": project_id,
+        "source_adapter": hook_payloads.ADAPTER,
+        "event_type": hook.event_type,
+        "platform_source": hook_payloads.PLATFORM,
+        "payload": hook.body,
+        "removed": removed,
+        "occurred_at": hook.occurred_at or now,
+        "received_at": now,
+        "created_at": now,
+    })  # fmt: skip
     delivery = deliveries.delivered(event, hook.own_id, hook.session_id)
     delivery.is_news, delivery.reopens = hook.is_news, hook.reopens_session
     delivery.ends = hook.end_reason

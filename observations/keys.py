@@ -10,7 +10,8 @@ import secrets
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 from hmac import compare_digest
 from typing import TypeVar
@@ -206,13 +207,18 @@ def authenticate(raw: str) -> Principal | None:
     """
     hashed = _hash(raw)
     for key_id, team_id, project_id, held, kept in direct.fetch(
-        _AUTHENTICATE, [hashed, direct.stored(timezone.now())]
+        _AUTHENTICATE, [hashed, direct.stored(datetime.now(UTC))]
     ):
         if not compare_digest(hashed, kept):
             return None
-        names = json.loads(held) if isinstance(held, str) else held
-        return Principal(key_id, team_id, project_id, frozenset(names))
+        names = _held(held) if isinstance(held, str) else frozenset(held)
+        return Principal(key_id, team_id, project_id, names)
     return None
+
+
+@lru_cache(maxsize=256)
+def _held(scopes: str) -> frozenset[str]:
+    return frozenset(json.loads(scopes))
 
 
 def unkeyed() -> Principal:

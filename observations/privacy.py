@@ -26,6 +26,8 @@ _RULES = (_SPANS, *SECRETS)
 _REACHING = (_SPANS, KEY_BLOCKS)  # what they remove may be as long as the text
 
 _SHORT = 20  # an identifier that is shorter holds no secret
+# Ids are such: nothing that any rule looks for can be spelt with these letters.
+_ID = re.compile(r"[0-9a-f-]{1,96}")
 _ROUNDS = 8
 _UNSETTLED = "[redacted:unsettled]"
 _SURROGATES = re.compile("[\ud800-\udfff]+")
@@ -76,7 +78,7 @@ def scrub_name(text: str) -> str:
 
 def _cleaned(texts: list[str], max_text: int, removed: Counter[str]) -> list[str]:
     """The texts, cleaned one by one, but only by the rules that all of them together call for."""
-    if max_text >= _SHORT and all(map(_is_plain, texts)):
+    if max_text >= _SMALL and all(map(_is_plain, texts)):
         return texts
     joined = "\n".join(texts)
     if "\0" in joined or not joined.isascii():
@@ -92,7 +94,9 @@ def _cleaned(texts: list[str], max_text: int, removed: Counter[str]) -> list[str
 
 def _is_plain(text: str) -> bool:
     """Whether no rule changes it: most names of fields and kinds are such, and are not searched."""
-    return len(text) < _SHORT and text.isascii() and (text.isidentifier() or not text)
+    if len(text) < _SHORT and text.isascii() and (text.isidentifier() or not text):
+        return True
+    return _ID.fullmatch(text) is not None
 
 
 def _within(text: str, rules: Sequence[Rule], max_text: int, removed: Counter[str]) -> str:

@@ -131,7 +131,6 @@ _KNOWN = (
     "ended_at", "end_reason",
 )  # fmt: skip
 _FIND = f"SELECT {', '.join(_KNOWN)} FROM observations_session WHERE identity_key = %s"  # noqa: S608
-# In the order of the model's fields, as `from_db` wants them.
 _LINKED = (
     "id", "team_id", "project_id", "identity_key", "lane_key", "content_session_id",
     "platform_source", "last_number", "news_number", "summarised_number", "ended_at", "end_reason",
@@ -177,9 +176,10 @@ def of_content(team_id: str, content_session_id: str) -> list[Session]:
 
 
 def _read(names: Sequence[str], *row: Any) -> Session:
-    *values, ended_at, end_reason = row
-    ended = direct.moment(ended_at) if ended_at else None
-    return Session.from_db("default", names, [*values, ended, end_reason])
+    columns = dict(zip(names, row, strict=True))
+    if ended_at := columns["ended_at"]:
+        columns["ended_at"] = direct.moment(ended_at)
+    return direct.stored_row(Session, columns)
 
 
 def _made(team_id: str, new: NewSession, key: str | None, at: datetime) -> Session:

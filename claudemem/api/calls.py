@@ -131,8 +131,13 @@ class Flags:
     wait: bool
 
 
+_USUAL = Flags(generate=True, wait=False)
+
+
 def flags(request: HttpRequest) -> Flags:
     """The flags of the query string. Raises InvalidInput for anything but true or false, once."""
+    if not request.META.get("QUERY_STRING"):
+        return _USUAL
     return Flags(generate=_flag(request, "generate", True), wait=_flag(request, "wait", False))
 
 

@@ -1,10 +1,11 @@
 """What the statements of a capture cost the process that runs them, in seconds of CPU (`share`).
 
-    python -m tests.benchmarks.statements --captures 1000
+    python -m tests.benchmarks.statements --captures 1000 [--threads 8]
 
-captures so many hook payloads in this process alone, one after the other, in the database that
-settings name. The time is that of the calling thread within the database's driver and its server's
-library, commits included; what Python does around them is not in it.
+captures so many hook payloads in this process alone, in the database that settings name. The time
+is that of the calling threads within the database's driver and its server's library, commits
+included; what Python does around them is not in it. Threads share commits as those of the web do:
+with as many as it has, the share of a capture is what it is there under load.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
@@ -22,8 +24,18 @@ class Timed:
     """The thread's CPU time in everything that is wrapped by this."""
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self._taken: list[list[float]] = []
         self._inside = threading.local()
+
+    @property
+    def seconds(self) -> float:
+        """All of it, of all threads."""
+        return sum(seconds for (seconds,) in self._taken)
+
+    def forget(self) -> None:
+        """Begin with nothing."""
+        for taken in self._taken:
+            taken[0] = 0.0
 
     def wrap(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """`call`, measured; calls within it are part of it."""
@@ -31,11 +43,15 @@ class Timed:
         def measured(*args: Any, **kwargs: Any) -> Any:
             if getattr(self._inside, "yes", False):
                 return call(*args, **kwargs)
+            if not hasattr(self._inside, "taken"):
+                # One a thread: two that add to the same would lose some.
+                self._inside.taken = [0.0]
+                self._taken.append(self._inside.taken)
             self._inside.yes, began = True, time.thread_time()
             try:
                 return call(*args, **kwargs)
             finally:
-                self.seconds += time.thread_time() - began
+                self._inside.taken[0] += time.thread_time() - began
                 self._inside.yes = False
 
         return measured
@@ -45,6 +61,7 @@ def main() -> None:
     """Print the CPU seconds of a capture as JSON: all of it, and in statements."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--captures", type=int, default=1000)
+    parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     import django
 
@@ -52,27 +69,38 @@ def main() -> None:
     timed = Timed()
     _meter(timed)
     capture = _captures()
-    for _ in range(SESSIONS * 4):
-        capture()
-    timed.seconds, began = 0.0, time.thread_time()
-    for _ in range(given.captures):
-        capture()
-    whole = time.thread_time() - began
+    with ThreadPoolExecutor(given.threads, initializer=_meter_here, initargs=(timed,)) as pool:
+        _all(pool, capture, SESSIONS * 4)
+        timed.forget()
+        began = time.process_time()
+        _all(pool, capture, given.captures)
+        whole = time.process_time() - began
     print(json.dumps({"whole": whole / given.captures, "share": timed.seconds / given.captures}))
+
+
+def _all(pool: ThreadPoolExecutor, capture: Callable[[], None], captures: int) -> None:
+    for done in [pool.submit(capture) for _ in range(captures)]:
+        done.result()
 
 
 def _meter(timed: Timed) -> None:
     from django.db import connection
 
-    connection.ensure_connection()
-    if connection.vendor == "sqlite":
-        connection.connection = _SQLite(connection.connection, timed)
-    else:
+    if connection.vendor == "postgresql":
         import psycopg
 
         psycopg.Cursor.execute = timed.wrap(psycopg.Cursor.execute)  # type: ignore[method-assign]
         for name in ("execute", "commit", "rollback"):
             setattr(psycopg.Connection, name, timed.wrap(getattr(psycopg.Connection, name)))
+
+
+def _meter_here(timed: Timed) -> None:
+    """The same for the calling thread's connection, where that is of a library in this process."""
+    from django.db import connection
+
+    connection.ensure_connection()
+    if connection.vendor == "sqlite":
+        connection.connection = _SQLite(connection.connection, timed)
 
 
 class _SQLite:

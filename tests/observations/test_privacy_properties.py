@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from observations.assignments import STEMS
+from observations.detectors import PHRASES, TOKENS
 from observations.drafts import JSON
 from observations.privacy import scrub, scrub_text
 from observations.spans import NAMES
@@ -107,3 +109,17 @@ def test_nothing_behind_an_open_span_is_kept(kept: str, name: str, hidden: str) 
 @given(st.text("abcdefghijklmnopqrstuvwxyz \n.,()+*0123456789", max_size=200))
 def test_plain_words_stay_as_they_are(text: str) -> None:
     assert scrub_text(text) == text
+
+
+def test_nothing_that_a_rule_looks_for_can_be_spelt_in_an_id():
+    anchors = {anchor for rule in (*TOKENS, *PHRASES) for anchor in rule.anchors}
+
+    letters = [set(word) - set("0123456789abcdef-") for word in {*anchors, *STEMS}]
+
+    assert all(letters)
+
+
+@given(st.text("0123456789abcdef-", max_size=120))
+def test_an_id_stays_as_it_is(text):
+    assert scrub_text(text) == text
+    assert scrub({"id": text, text: [text]}).value == {"id": text, text: [text]}
