@@ -13,6 +13,9 @@ _LOOK_SECONDS: Final = 2.0
 # What is longer than the first (bytes) counts, and so much of that may be on its way at once.
 SMALL: Final = 64 * 1024
 ROOM: Final = 64 * 1024 * 1024
+# Whoever has no key that works shares a room of its own: there bodies that never end keep out those
+# of other strangers alone.
+STRANGERS: Final = 16 * 1024 * 1024
 
 
 class Gone(Exception):

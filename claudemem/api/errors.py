@@ -132,7 +132,7 @@ TABLE: dict[type[Exception], Kind] = {
 
 INVALID: Final = Kind(400, "ValidationError", shape=wire.problems.Invalid)
 # The server tells it before there is anything that could raise it.
-TOO_SLOW: Final = Kind(408, "RequestTimeout")
+TOO_SLOW: Final = Kind(408, "RequestTimeout", "The body did not arrive in time")
 
 
 def told(error: Exception) -> Answer:
