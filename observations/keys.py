@@ -134,10 +134,12 @@ def link(
     """
     if not scopes.allows(by.scopes, scopes.READ_MEMORY):
         raise Forbidden("A key that may not read makes none that may")
+    whole = scopes.allows(by.scopes, frozenset({scopes.MEMORIES_READ}))
     ends = ApiKey.objects.filter(pk=by.api_key_id).values_list("expires_at", flat=True).first()
     return create(
         name,
-        [scopes.MEMORIES_READ],
+        # The wider of the two reads jobs as well.
+        [scopes.MEMORIES_READ if whole else scopes.OBSERVATIONS_READ],
         team=Team.objects.get(pk=by.team_id),
         project=Project.objects.filter(pk=by.project_id).first(),
         expires_at=min(filter(None, (ends, expires_at)), default=None),

@@ -121,7 +121,7 @@ TABLE: dict[type[Exception], Kind] = {
         tells=lambda error: {**headers_of(error.rate), "Retry-After": str(error.wait)},
     ),
     TooManyListeners: Kind(
-        503, "ServiceUnavailable", "Too many listen to the stream already", headers=RETRY_AFTER
+        503, "ServiceUnavailable", "Too many listen already", headers=RETRY_AFTER
     ),
     StorageAway: Kind(503, "ServiceUnavailable", headers=RETRY_AFTER),
     QueueStoreAway: Kind(503, "ServiceUnavailable", headers=RETRY_AFTER),

@@ -11,7 +11,7 @@ from django.db.models import Count, Q
 
 from claudemem.stream import items
 from claudemem.stream.items import Item
-from observations import journal
+from observations import journal, scopes
 from observations.errors import StorageAway
 from observations.journal import Horizon, Line, Place
 from observations.models import ApiKey
@@ -104,11 +104,12 @@ def depths(teams: Collection[str]) -> Depths:
     return counted
 
 
-def working(keys: Collection[str], now: datetime) -> set[str]:
-    """Those of the keys that were neither revoked nor have expired."""
+def hearing(keys: Collection[str], now: datetime) -> set[str]:
+    """Those of the keys that may listen still: not revoked, not expired, not narrowed."""
     unexpired = Q(expires_at__isnull=True) | Q(expires_at__gt=now)
     rows = ApiKey.objects.filter(unexpired, pk__in=list(keys), revoked_at__isnull=True)
-    return set(rows.values_list("pk", flat=True))
+    held = rows.values_list("pk", "scopes")
+    return {key for key, names in held if scopes.allows(names, scopes.READ_STREAM)}
 
 
 def asked(question: Any, *given: Any) -> Any:

@@ -175,7 +175,7 @@ def test_a_summary_tells_nothing_of_what_memory_told(
     class Listening:
         name, model = "listening", "none"
 
-        def complete(self, source: Source, mode: Mode, *, timeout: float) -> Completion:  # noqa: ARG002
+        def complete(self, source: Source, mode: Mode, *, timeout: float) -> Completion:
             asked.append(source)
             return Completion((), self.name, self.model, 0, 0)
 
