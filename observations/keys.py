@@ -23,6 +23,7 @@ from observations import audit, entries, scopes
 from observations.entries import BY_PROGRAM, Origin
 from observations.errors import Forbidden, InvalidInput, NotFound
 from observations.models import ApiKey, Project, Team
+from observations.privacy import scrub_text
 from queueing import direct
 
 PREFIX = "cmem_"
@@ -80,7 +81,7 @@ def create(
     raw = prefix + secrets.token_hex(24)
     with transaction.atomic():
         key = ApiKey.objects.create(
-            name=_named(name, "name", longest=120),
+            name=_label(name),
             key_hash=_hash(raw),
             team=team,
             project=project,
@@ -265,6 +266,11 @@ def _team_named(name: str) -> Team:
 
 def _project_named(team: Team, name: str) -> Project:
     return Project.objects.get_or_create(team=team, name=_named(name, "project"))[0]
+
+
+def _label(name: str) -> str:
+    """What a key is for, without what is private or secret: a key, pasted in the wrong place."""
+    return _named(scrub_text(_named(name, "name", longest=120)), "name", longest=120)
 
 
 def _named(name: str, field: str, longest: int = _LONGEST_NAME) -> str:
