@@ -16,6 +16,9 @@ ROOM: Final = 64 * 1024 * 1024
 # What is left of a refused body is read so far before its sender gets the answer: one that still
 # sends when its connection is closed sees a broken connection in place of the answer.
 DRAIN_BYTES: Final = 64 * 1024 * 1024
+# Whoever has no key that works shares a room of its own: there bodies that never end keep out those
+# of other strangers alone.
+STRANGERS: Final = 16 * 1024 * 1024
 
 
 class Gone(Exception):

@@ -11,8 +11,10 @@ from collections.abc import MutableMapping
 from importlib import import_module
 from typing import Any, Final, NamedTuple
 
+import orjson
+
 from claudemem import leaving
-from claudemem.api import door
+from claudemem.api import door, errors
 
 log = logging.getLogger(__name__)
 
@@ -98,8 +100,12 @@ class Applications:
         except Exception:
             log.exception("%s failed at %s", module, scope["path"])
             if not begun:
-                await send({"type": "http.response.start", "status": 500, "headers": []})
-                await send({"type": "http.response.body", "body": b""})
+                kind = errors.TABLE[Exception]
+                body = orjson.dumps({"error": kind.error, "message": kind.message})
+                headers = [(b"content-type", b"application/json")]
+                await send({"type": "http.response.start", "status": kind.status,
+                            "headers": headers})  # fmt: skip
+                await send({"type": "http.response.body", "body": body})
 
 
 def _carried(

@@ -13,17 +13,18 @@ from io import BytesIO
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
+import orjson
 from django.conf import settings
+from django.db import InterfaceError, InternalError, OperationalError, close_old_connections
 
-from claudemem.arrivals import DRAIN_BYTES, ROOM, SMALL, Arrival, Room, TooSlow
+from claudemem.api import door, errors
+from claudemem.api.peers import Caller
+from claudemem.arrivals import DRAIN_BYTES, ROOM, SMALL, STRANGERS, Arrival, Room, TooSlow
+from observations import keys
+from observations.errors import StorageAway
 
 log = logging.getLogger(__name__)
 
-_TOO_SLOW: Final = (
-    408,
-    [(b"content-type", b"application/json"), (b"connection", b"close")],
-    b'{"error":"RequestTimeout","message":"The body did not arrive in time"}',
-)
 _FIXED: Final = {
     "SCRIPT_NAME": "",
     "wsgi.version": (1, 0),
@@ -43,7 +44,7 @@ class Bridge:
     def __init__(self, application: Callable[..., Any]) -> None:
         self._application = application
         self._limit: int = settings.MAX_BODY_BYTES
-        self._room = Room(ROOM)
+        self._room, self._strangers = Room(ROOM), Room(STRANGERS)
 
     def take(self, scope: dict[str, Any], proto: Any) -> None:
         """Have a request answered, here or in a thread of the server that hears of its body."""
@@ -59,17 +60,18 @@ class Bridge:
 
     def _fetch(self, environ: dict[str, Any], proto: Any, length: int) -> None:
         counted = length if length > SMALL else 0
+        room = self._room if counted and _known(environ) else self._strangers
 
         def done(why: Exception | None) -> None:
             try:
                 self._fetched(environ, proto, arrival, why)
             finally:
                 if counted:
-                    self._room.leave(counted)
+                    room.leave(counted)
 
         arrival = Arrival(proto.receive, length, done)
         if counted:
-            self._room.enter(counted, arrival.begin)
+            room.enter(counted, arrival.begin)
         else:
             arrival.begin()
 
@@ -81,7 +83,7 @@ class Bridge:
             environ["CONTENT_LENGTH"] = str(len(body))
             self._answer(environ, proto, body, more=len(body) > self._limit)
         elif isinstance(why, TooSlow):
-            _send(proto, *_TOO_SLOW)
+            _send(proto, *_told(errors.TOO_SLOW, environ, Connection="close"))
 
     def _answer(self, environ: dict[str, Any], proto: Any, body: bytes, *, more: bool) -> None:
         environ["wsgi.input"] = BytesIO(body)
@@ -91,6 +93,17 @@ class Bridge:
             rest.begin()
         else:
             _send(proto, *answer)
+
+
+def _known(environ: dict[str, Any]) -> bool:
+    """Whether the caller has a key that works. Who waits with a body keeps no connection."""
+    raw = Caller.of_environ(environ).raw
+    try:
+        return raw is not None and keys.authenticate(raw) is not None
+    except (OperationalError, InterfaceError, InternalError, StorageAway):
+        return False
+    finally:
+        close_old_connections()
 
 
 def called(application: Callable[..., Any], environ: dict[str, Any]) -> Answer:
@@ -108,9 +121,19 @@ def called(application: Callable[..., Any], environ: dict[str, Any]) -> Answer:
             answer.close()
     except Exception:
         log.exception("the application failed at %s", environ["PATH_INFO"])
-        return 500, [], b""
+        return _told(errors.TABLE[Exception], environ)
     status, headers = told
     return status, [(n.encode("latin-1"), v.encode("latin-1")) for n, v in headers], content
+
+
+def _told(kind: errors.Kind, environ: dict[str, Any], **more: str) -> Answer:
+    """What is answered where the application has no say, as it would have said it itself."""
+    named = door.request_id(environ.get("HTTP_X_REQUEST_ID", ""))
+    crossing = door.crossing(environ.get("HTTP_ORIGIN", ""), environ.get("HTTP_HOST", ""))
+    fixed = {"Content-Type": "application/json", "X-Request-Id": named}
+    headers = door.HEADERS | crossing | fixed | more
+    told = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    return kind.status, told, orjson.dumps({"error": kind.error, "message": kind.message})
 
 
 def environ_of(scope: dict[str, Any]) -> dict[str, Any]:
@@ -129,6 +152,8 @@ def environ_of(scope: dict[str, Any]) -> dict[str, Any]:
     }
     for name, value in scope["headers"]:
         variable, text = _variable(name), value.decode("latin-1")
+        if not variable:
+            continue
         if variable in environ:
             between = ";" if variable == "HTTP_COOKIE" else ","
             text = f"{environ[variable]}{between}{text}"
@@ -138,6 +163,13 @@ def environ_of(scope: dict[str, Any]) -> dict[str, Any]:
 
 @lru_cache(512)
 def _variable(header: bytes) -> str:
+    """The variable of a header; "" for one that would pass for another.
+
+    Variables have underscores for dashes: a header with underscores is no word of HTTP's, and by it
+    a caller would speak as the proxy that it came through, or of a body that it does not send.
+    """
+    if b"_" in header:
+        return ""
     name = header.decode("latin-1").upper().replace("-", "_")
     return name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
 

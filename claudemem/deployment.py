@@ -8,7 +8,7 @@ with others, so they must be named to it.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
 RUNTIMES = frozenset({"server", "server-beta"})
@@ -22,8 +22,9 @@ class Deployment:
     """What the environment says of where and how this process runs.
 
     `contained`: in a container, `deployed`: as part of a deployment; `database`, `store` and
-    `signing_key`: whether they are named to it; `proxied`: with a proxy in front. `runtime` may be
-    empty.
+    `signing_key`: whether they are named to it; `proxied`: with a proxy in front, `open_host`:
+    where others than this machine call. `open_project`: in one project callers of this machine
+    need no key. `runtime` may be empty.
     """
 
     contained: bool
@@ -35,6 +36,8 @@ class Deployment:
     store: bool
     signing_key: bool
     proxied: bool = False
+    open_project: bool = False
+    open_host: bool = False
 
     @property
     def local_dev(self) -> bool:
@@ -46,11 +49,10 @@ def faults(about: Deployment) -> Iterator[str]:
     """A sentence about everything that must be mended, with the variable and what to do."""
     if about.contained:
         yield from _unsafe(about)
-    elif about.local_dev and about.proxied:
-        yield (
-            "CLAUDE_MEM_AUTH_MODE: local-dev is not allowed behind a proxy, whose calls come from "
-            "this machine: unset it, or CLAUDE_MEM_PUBLIC_URL and CLAUDE_MEM_TRUSTED_PROXIES"
-        )
+    elif about.local_dev:
+        yield from _exposed(about, "CLAUDE_MEM_AUTH_MODE: local-dev")
+    if about.open_project:
+        yield from _exposed(about, "CLAUDE_MEM_LOCAL_PROJECT")
     if about.deployed:
         yield from _missing(about)
 
@@ -92,6 +94,14 @@ def host(url: str) -> str:
     """The host of a URL, as browsers name whom they call; empty where there is no URL."""
     name = urlsplit(url).hostname or ""
     return f"[{name}]" if ":" in name else name
+
+
+def is_loopback(name: str) -> bool:
+    """Whether only this machine can call whoever listens at this host."""
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
 
 
 def weak_key(key: str) -> str:
@@ -139,6 +149,20 @@ def wrong_origin(name: str) -> str:
         "must have origins alone, with commas between them, as http://ui.example, or "
         "http://localhost:* for any port: small letters, no path"
     )
+
+
+def _exposed(about: Deployment, what: str) -> Iterator[str]:
+    """Who is let in as a caller of this machine must be one."""
+    if about.proxied:
+        yield (
+            f"{what} is not allowed behind a proxy, whose calls come from this machine: unset it, "
+            "or CLAUDE_MEM_PUBLIC_URL and CLAUDE_MEM_TRUSTED_PROXIES"
+        )
+    if about.open_host:
+        yield (
+            f"{what} is not allowed where other machines can call: unset it, or leave "
+            "CLAUDE_MEM_SERVER_HOST at 127.0.0.1"
+        )
 
 
 def _unsafe(about: Deployment) -> Iterator[str]:

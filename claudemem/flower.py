@@ -3,13 +3,12 @@
 Light, for the supervisor's sake; what serves is in `flower_server`.
 """
 
-import ipaddress
 import re
 from dataclasses import dataclass
 
 import click
 
-from claudemem import datadir, settings
+from claudemem import datadir, deployment, settings
 
 _PREFIX = re.compile(r"(?:[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*)?")
 _PASSWORD_BYTES = 18
@@ -45,7 +44,7 @@ class Door:
 def door() -> Door:
     """The door that the settings ask for. Raises FlowerRefused where it would stand open."""
     host, prefix = settings.FLOWER_HOST, settings.FLOWER_PREFIX
-    if not settings.FLOWER_PASSWORD and not _is_loopback(host):
+    if not settings.FLOWER_PASSWORD and not deployment.is_loopback(host):
         raise FlowerRefused(
             f"Flower would listen at {host} without a password of your own: set "
             "CLAUDE_MEM_FLOWER_PASSWORD, or leave CLAUDE_MEM_FLOWER_HOST at 127.0.0.1"
@@ -77,10 +76,3 @@ def password() -> str:
 def password_is_missing() -> bool:
     """Whether `password` would make one: who asks first may show it once."""
     return not settings.FLOWER_PASSWORD and not settings.DATA_DIR.flower_password.exists()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -431,6 +431,8 @@ _DEPLOYMENT = deployment.Deployment(
     store=storechoice.is_named(QUEUE_ENGINE, _ASKED),
     signing_key=env.given("CLAUDE_MEM_SECRET_KEY"),
     proxied=bool(PUBLIC_URL or TRUSTED_PROXIES),
+    open_project=bool(LOCAL_PROJECT),
+    open_host=not deployment.is_loopback(HOST),
 )
 env.refuse(deployment.faults(_DEPLOYMENT))
 LOCAL_DEV = _DEPLOYMENT.local_dev

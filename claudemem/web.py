@@ -20,11 +20,11 @@ from granian.server.common import WORKERS_METHODS, AbstractServer
 from granian.server.mt import MTServer
 
 from claudemem import arrivals, ending, leaving, listening
-from claudemem.bridge import Bridge
 from claudemem.interpreter import favour_writers
 
 if TYPE_CHECKING:
     from claudemem.asgi import Applications
+    from claudemem.bridge import Bridge
 
 # Requests that are on their way when no more connections are taken have so long (s) to arrive.
 _LAST_SECONDS = 0.1
@@ -93,6 +93,8 @@ class OneProcess(MTServer):
         self, number: int, ends: Any, application: Any, shared: Any, _: Any, mode: Any, *given: Any
     ) -> None:
         """Serve as granian's own does, but as an ASGI server whose requests come to `_taken`."""
+        from claudemem.bridge import Bridge
+
         *threads, _task, http, http1, http2, sockets, files, _log, tls, _scope, metrics = given
         worker = _Worker(
             number, shared, None, *threads, http, http1, http2, sockets, files, *tls, metrics
@@ -104,7 +106,7 @@ class OneProcess(MTServer):
         getattr(worker, WORKERS_METHODS[mode][False])(scheduler, at_once, ends)
         ended.wait()
 
-    def _taken(self, bridge: Bridge, asked: Any) -> None:
+    def _taken(self, bridge: "Bridge", asked: Any) -> None:
         scope, proto = asked.scope, asked.proto
         try:
             if not self._applications.take(scope, proto):

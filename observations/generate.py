@@ -18,6 +18,7 @@ from observations import audit, entries, evidence, findings, modes, usage
 from observations.answers import Task
 from observations.drafts import Completion, Source, SourceEvent, SummaryDraft, Tokens
 from observations.findings import Draft, Finding, Outcome
+from observations.hook_payloads import asks_memory
 from observations.models import Event, Observation, Session
 from observations.modes import Mode
 from observations.providers import Options, Provider, ProviderError, UnknownProvider, provider_named
@@ -85,7 +86,7 @@ class SummariseSession(ObserveEvents):
             session_id=job.session_id, number__gt=since, number__lte=job.covers
         )
         project, newest = _told(covered.order_by("-number")[:SUMMARY_EVENTS])
-        events = newest[::-1]
+        events = [event for event in newest[::-1] if not asks_memory(event.payload)]
         titles = Observation.objects.filter(
             sources__event__in=[event.id for event in events]
         ).order_by("number")

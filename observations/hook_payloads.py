@@ -4,6 +4,7 @@ Source: Claude Code's hooks reference; the fields are those that version 2.1 sen
 """
 
 import math
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePath, PureWindowsPath
@@ -22,6 +23,9 @@ _OBSERVED = frozenset({"PostToolUse", "PostToolUseFailure", "SubagentStop"})
 _SUMMARISED = frozenset({"Stop", "PreCompact", "SessionEnd"})
 # What a summary has something to say about.
 _NEWS = _OBSERVED | {"UserPromptSubmit"}
+# Tools of memory, by the name that an agent gives to the server that has them. What they show was
+# remembered already, and what they are told to remember is.
+_OF_MEMORY = re.compile(r"mcp__(?:plugin_)?claude[-_]?mem(?:[-_].*)?__", re.ASCII | re.IGNORECASE)
 # What is text wherever Claude Code sends it, of any length.
 _TEXTS = (
     "prompt", "tool_name", "agent_id", "agent_type", "transcript_path", "permission_mode",
@@ -60,7 +64,7 @@ def understand(payload: JSON) -> HookPayload:
         own_id=_own_id(name, payload),
         occurred_at=_time(payload),
         makes="observation"
-        if name in _OBSERVED
+        if name in _OBSERVED and not asks_memory(payload)
         else "summary"
         if name in _SUMMARISED
         else "nothing",
@@ -72,8 +76,18 @@ def understand(payload: JSON) -> HookPayload:
     )
 
 
+def asks_memory(payload: JSON) -> bool:
+    """Whether it is the use of a tool of memory: nothing is made of that, or memory would repeat
+    itself, a little less true each time.
+    """
+    tool = payload.get("tool_name") if isinstance(payload, dict) else None
+    return isinstance(tool, str) and tool.startswith("mcp__") and bool(_OF_MEMORY.match(tool))
+
+
 def _is_news(name: str, payload: dict[str, Any]) -> bool:
     """Whether a summary has something to say about it. A Stop has, if the agent says something."""
+    if asks_memory(payload):
+        return False
     said = payload.get("last_assistant_message")
     return name in _NEWS or (name == "Stop" and isinstance(said, str) and bool(said.strip()))
 

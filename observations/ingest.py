@@ -174,6 +174,7 @@ def _scrubbed(new: NewEvent) -> NewEvent:
         metadata=metadata.value,
         removed={**metadata.removed, **payload.removed},
         event_type=scrub_text(new.event_type),
+        generate=new.generate and not hook_payloads.asks_memory(payload.value),
         platform_source=platform(sessions.clean_name(new.platform_source)),
         source_event_id=sessions.clean_name(new.source_event_id),
         tool_use_id=sessions.clean_name(new.tool_use_id),
@@ -273,6 +274,7 @@ def _delivery(team_id: str, new: NewEvent, session: Session | None, now: datetim
     name = content or (session and (session.content_session_id or session.id)) or None
     delivery = deliveries.delivered(event, new.source_event_id or _tool_use(new, name), name)
     delivery.session, delivery.content_session_id = session, content
+    delivery.is_news = not hook_payloads.asks_memory(event.payload)
     return delivery
 
 

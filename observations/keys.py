@@ -24,6 +24,7 @@ from observations import audit, entries, scopes
 from observations.entries import BY_PROGRAM, Origin
 from observations.errors import Forbidden, InvalidInput, NotFound
 from observations.models import ApiKey, Project, Team
+from observations.privacy import scrub_text
 from queueing import direct
 
 PREFIX = "cmem_"
@@ -81,7 +82,7 @@ def create(
     raw = prefix + secrets.token_hex(24)
     with transaction.atomic():
         key = ApiKey.objects.create(
-            name=_named(name, "name", longest=120),
+            name=_label(name),
             key_hash=_hash(raw),
             team=team,
             project=project,
@@ -135,10 +136,12 @@ def link(
     """
     if not scopes.allows(by.scopes, scopes.READ_MEMORY):
         raise Forbidden("A key that may not read makes none that may")
+    whole = scopes.allows(by.scopes, frozenset({scopes.MEMORIES_READ}))
     ends = ApiKey.objects.filter(pk=by.api_key_id).values_list("expires_at", flat=True).first()
     return create(
         name,
-        [scopes.MEMORIES_READ],
+        # The wider of the two reads jobs as well.
+        [scopes.MEMORIES_READ if whole else scopes.OBSERVATIONS_READ],
         team=Team.objects.get(pk=by.team_id),
         project=Project.objects.filter(pk=by.project_id).first(),
         expires_at=min(filter(None, (ends, expires_at)), default=None),
@@ -269,6 +272,11 @@ def _team_named(name: str) -> Team:
 
 def _project_named(team: Team, name: str) -> Project:
     return Project.objects.get_or_create(team=team, name=_named(name, "project"))[0]
+
+
+def _label(name: str) -> str:
+    """What a key is for, without what is private or secret: a key, pasted in the wrong place."""
+    return _named(scrub_text(_named(name, "name", longest=120)), "name", longest=120)
 
 
 def _named(name: str, field: str, longest: int = _LONGEST_NAME) -> str:

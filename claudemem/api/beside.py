@@ -4,6 +4,7 @@ from pydantic import TypeAdapter
 
 from claudemem.api import wire
 from claudemem.api.documents import Media, Route, Said
+from claudemem.api.errors import TooManyListeners
 from observations import scopes
 from observations.errors import NotFound
 
@@ -25,7 +26,7 @@ _OPEN = Said(
         400: wire.mcp.McpAnswer,
         406: wire.mcp.McpAnswer,
     },
-    refusals=(NotFound,),
+    refusals=(NotFound, TooManyListeners),
 )
 
 ROUTES: tuple[Route, ...] = (

@@ -121,7 +121,7 @@ TABLE: dict[type[Exception], Kind] = {
         tells=lambda error: {**headers_of(error.rate), "Retry-After": str(error.wait)},
     ),
     TooManyListeners: Kind(
-        503, "ServiceUnavailable", "Too many listen to the stream already", headers=RETRY_AFTER
+        503, "ServiceUnavailable", "Too many listen already", headers=RETRY_AFTER
     ),
     StorageAway: Kind(503, "ServiceUnavailable", headers=RETRY_AFTER),
     QueueStoreAway: Kind(503, "ServiceUnavailable", headers=RETRY_AFTER),
@@ -132,7 +132,7 @@ TABLE: dict[type[Exception], Kind] = {
 
 INVALID: Final = Kind(400, "ValidationError", shape=wire.problems.Invalid)
 # The server tells it before there is anything that could raise it.
-TOO_SLOW: Final = Kind(408, "RequestTimeout")
+TOO_SLOW: Final = Kind(408, "RequestTimeout", "The body did not arrive in time")
 
 
 def told(error: Exception) -> Answer:

@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 # A stream on which nothing comes says so often (seconds) that it is still there.
 PING_SECONDS: Final = 15.0
+# So many may be open in one process: connections must be left for others.
+MOST_STREAMS: Final = 1000
 # Where the protocol's library hands on who asks.
 _CALLER: Final = "claudemem.caller"
 _SPOKEN: Final = (
@@ -52,6 +54,8 @@ class Reply:
     stays_open: bool = False
 
 
+# Streams, by what tells of their end.
+_open: set[asyncio.Future[Any]] = set()
 _STREAM: Final = Reply(
     200,
     headers={"Content-Type": EVENTS, "Cache-Control": "no-cache, no-transform"},
@@ -91,6 +95,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         incoming.check_headers(request)
         if request.method == "POST":
             reply = await _answer(scope, request, asking)
+        elif len(_open) >= MOST_STREAMS:
+            raise errors.TooManyListeners
         else:
             reply = replace(_STREAM, headers=_STREAM.headers | await _admitted(asking))
     except NotSpoken as error:
@@ -164,7 +170,9 @@ async def _hold_open(
     request: Incoming, reply: Reply, closing: asyncio.Event | None, send: Send
 ) -> None:
     """A stream on which nothing comes, until its reader goes or the server ends."""
-    ends: list[asyncio.Future[Any]] = [asyncio.ensure_future(_gone(request))]
+    gone = asyncio.ensure_future(_gone(request))
+    _open.add(gone)
+    ends: list[asyncio.Future[Any]] = [gone]
     if closing:
         ends.append(asyncio.ensure_future(closing.wait()))
     try:
@@ -177,6 +185,7 @@ async def _hold_open(
             )
         await send({"type": "http.response.body", "body": b"", "more_body": False})
     finally:
+        _open.discard(gone)
         for each in ends:
             each.cancel()
 

@@ -34,6 +34,8 @@ async def application(scope: Scope, receive: Any, send: Any) -> None:
         if hub.is_full:
             raise errors.TooManyListeners
         asked = await hub.ask(_asked, scope)
+        if hub.is_full_for(asked.wish.team_id):
+            raise errors.TooManyListeners
     except Exception as error:  # noqa: BLE001 - the door: the table says how each error is told
         await _refuse(send, errors.told(error))
     else:

@@ -31,8 +31,9 @@ KEY_SECONDS: Final = 5.0
 DEPTH_SECONDS: Final = 1.0
 BEAT_SECONDS: Final = 15.0
 AWAY_SECONDS: Final = 1.0
-# So many may listen in one process: connections must be left for others.
+# So many may listen in one process, and of one team: connections must be left for others.
 MOST_LISTENERS: Final = 2000
+MOST_OF_A_TEAM: Final = 1000
 WAITING: Final = b": waiting for the database\n\n"
 
 
@@ -61,6 +62,10 @@ class Hub:
     def is_full(self) -> bool:
         """Whether nobody else may listen."""
         return len(self._entered) >= MOST_LISTENERS
+
+    def is_full_for(self, team_id: str) -> bool:
+        """Whether nobody else of that team may listen."""
+        return self.is_full or self._teams[team_id] >= MOST_OF_A_TEAM
 
     @property
     def is_closing(self) -> bool:
@@ -161,7 +166,7 @@ class Hub:
     async def _check_keys(self) -> None:
         # Without a key one calls from the server's own machine, and may go on.
         held = {key for one in self._entered if (key := one.wish.principal.api_key_id)}
-        good = await self._in(self._looker, looking.working, held)
+        good = await self._in(self._looker, looking.hearing, held)
         for listener in list(self._entered):
             if listener.wish.principal.api_key_id in held - good:
                 listener.end()

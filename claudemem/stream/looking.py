@@ -10,7 +10,7 @@ from django.db.models import Count
 
 from claudemem.stream import items
 from claudemem.stream.items import Item
-from observations import journal, keys
+from observations import journal, keys, scopes
 from observations.errors import StorageAway
 from observations.journal import Horizon, Line, Place
 from observations.models import ApiKey
@@ -103,10 +103,11 @@ def depths(teams: Collection[str]) -> Depths:
     return counted
 
 
-def working(named: Collection[str]) -> set[str]:
-    """Those of the keys with these ids that work."""
+def hearing(named: Collection[str]) -> set[str]:
+    """Those of the keys with these ids that may listen still: they work, and were not narrowed."""
     rows = keys.working(ApiKey.objects.filter(pk__in=list(named)))
-    return set(rows.values_list("pk", flat=True))
+    held = rows.values_list("pk", "scopes")
+    return {key for key, names in held if scopes.allows(names, scopes.READ_STREAM)}
 
 
 def asked(question: Any, *given: Any) -> Any:

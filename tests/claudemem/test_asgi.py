@@ -81,7 +81,7 @@ def test_its_answers_carry_what_every_answer_carries(web: Web) -> None:
 
 def test_one_that_fails_is_an_error_of_its_own(web: Web) -> None:
     answer = httpx.get(f"{web.url}/v1/echo?fail")
-    assert (answer.status_code, answer.content) == (500, b"")
+    assert (answer.status_code, answer.json()["error"]) == (500, "InternalError")
     assert answer.headers["X-Request-Id"]
     assert "ValueError: as asked" in (web.home / "log").read_text()
     assert httpx.get(f"{web.url}/v1/echo").is_success

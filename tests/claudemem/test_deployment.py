@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from claudemem.deployment import (
     halves,
     hasty_verdicts,
     host,
+    is_loopback,
     origin,
     weak_key,
     wrong_host,
@@ -54,11 +56,26 @@ def test_elsewhere_the_runtime_is_none_of_our_business_and_local_dev_is_offered(
     assert list(faults(about)) == list(halves(about)) == []
 
 
-def test_local_dev_is_not_allowed_behind_a_proxy_whose_calls_come_from_this_machine() -> None:
-    about = replace(LAPTOP, auth_mode="local-dev", bypass=True, proxied=True)
-    (said,) = faults(about)
-    assert "local-dev is not allowed behind a proxy" in said
-    assert list(faults(replace(about, auth_mode="api-key"))) == []
+@pytest.mark.parametrize("open_one", [{"auth_mode": "local-dev"}, {"open_project": True}])
+def test_who_needs_no_key_is_of_this_machine_and_nobody_brings_others(
+    open_one: dict[str, Any],
+) -> None:
+    about = replace(LAPTOP, bypass=True, **open_one)
+    assert list(faults(about)) == []
+    (behind,) = faults(replace(about, proxied=True))
+    assert "is not allowed behind a proxy" in behind
+    (beyond,) = faults(replace(about, open_host=True))
+    assert "is not allowed where other machines can call" in beyond
+    assert list(faults(replace(LAPTOP, proxied=True, open_host=True))) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "alone"),
+    [("127.0.0.1", True), ("::1", True), ("localhost", True), ("127.8.8.8", True),
+     ("0.0.0.0", False), ("::", False), ("10.0.0.7", False), ("host.example", False)],
+)  # fmt: skip
+def test_only_this_machine_calls_who_listens_on_loopback(name: str, alone: bool) -> None:
+    assert is_loopback(name) is alone
 
 
 def test_half_of_local_dev_is_warned_of() -> None:

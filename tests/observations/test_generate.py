@@ -167,6 +167,27 @@ def test_a_second_summary_covers_only_what_came_after_the_first(
     assert "parser" not in second.content
 
 
+def test_a_summary_tells_nothing_of_what_memory_told(
+    project: Project, sent: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Source] = []
+
+    class Listening:
+        name, model = "listening", "none"
+
+        def complete(self, source: Source, mode: Mode, *, timeout: float) -> Completion:
+            asked.append(source)
+            return Completion((), self.name, self.model, 0, 0)
+
+    monkeypatch.setattr(generate, "provider", Listening)
+    recalled = {"tool_name": "mcp__claude-mem__search", "tool_response": "an older memory"}
+    for payload in (tool(1), tool(2, **recalled), tool(3, hook_event_name="Stop")):
+        ingest.capture_hook(project.team_id, project.id, payload, origin={})
+    work(sent)
+    assert [source.task for source in asked] == ["observe", "summarise"]
+    assert "an older memory" not in str(asked)
+
+
 def test_a_summary_has_the_time_that_its_events_told(
     project: Project, sent: list[tuple[str, str]]
 ) -> None:

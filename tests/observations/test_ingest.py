@@ -289,6 +289,34 @@ def test_what_the_agent_says_at_the_end_is_news_even_after_a_compaction(project:
     assert capture_hook(project, said).job
 
 
+OF_MEMORY = (
+    "mcp__claude-mem__search", "mcp__claudemem__get_observations", "mcp__claude_mem__context",
+    "mcp__plugin_claude-mem_mcp-search__timeline",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("tool", OF_MEMORY)
+def test_what_memory_tells_is_kept_as_an_event_of_which_nothing_is_made(
+    project: Project, tool: str
+) -> None:
+    used = {"tool_name": tool, "tool_response": "#12 Retries wait five seconds"}
+    assert capture_hook(project, hook(**used)).job is None
+    assert capture_hook(project, hook("Stop")).job is None
+    (told,) = capture(project, event(project, payload=used))
+    assert told.job is None
+    assert Event.objects.filter(payload__tool_name=tool).count() == 2
+    assert capture_hook(project, hook(tool_use_id="t2", tool_name="Bash")).job
+
+
+@pytest.mark.parametrize(
+    "tool", ["mcp__claude-memory-bank__search", "mcp__claudemembers__list", "claude-mem__x", "Bash"]
+)
+def test_the_tools_of_others_are_observed_whatever_they_are_called(
+    project: Project, tool: str
+) -> None:
+    assert capture_hook(project, hook(tool_name=tool)).job
+
+
 def test_a_second_compaction_of_a_prompt_is_summarised_too(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,15 @@ def test_a_key_is_known_by_its_holder_and_stored_only_as_a_hash(project: Project
     )
 
 
+def test_what_is_secret_in_its_name_is_in_no_row(team: Team) -> None:
+    other = keys.create("other", READ, team=team).raw
+    made = keys.create(f"of <private>Ada</private> for {other}", READ, team=team).key
+    assert made.name.startswith("of  for [redacted:")
+    assert other not in str(list(AuditEntry.objects.values_list("details", flat=True)))
+    with pytest.raises(InvalidInput, match="printable"):
+        keys.create("<private>Ada</private>", READ, team=team)
+
+
 def test_authentication_is_one_query(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     raw = keys.create("k", ["*"], team=team).raw
     asked: list[str] = []

@@ -17,6 +17,8 @@ from observations.keys import Principal
 
 # What a query says of projects.
 Names = Annotated[str, Field(description="Names with commas between; the last is the own one")]
+# So many projects or paths may be asked about at once: each is a condition of its own.
+MOST_NAMED = 100
 # Whoever is bound to no project has to name one.
 NAMELESS = (BadRequest, NotFound)
 _OF_WORKER = frozenset({scopes.MEMORIES_READ, scopes.MEMORIES_WRITE})
@@ -81,9 +83,17 @@ def asked(request: Call, under: list[str] | None = None) -> Asked:
 
 
 def names(request: HttpRequest) -> list[str]:
-    """The names in `projects` or `project`, each once, in their order."""
+    """The names in `projects` or `project`, each once, in their order. Raises BadRequest."""
     given = request.GET.get("projects", "") or request.GET.get("project", "")
-    return list(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
+    named = list(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
+    return few(named, "projects")
+
+
+def few(given: list[str], what: str) -> list[str]:
+    """What was given, if it is not more than a query can be made of. Raises BadRequest."""
+    if len(given) > MOST_NAMED:
+        raise BadRequest(f"Name at most {MOST_NAMED} {what}")
+    return given
 
 
 def all_of(request: Call) -> list[str]:

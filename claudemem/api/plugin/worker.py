@@ -97,7 +97,7 @@ def listed(request: Call) -> Answer[wire.Rows]:
 )
 def by_file(request: Call) -> Answer[wire.OfFile]:
     """The newest observations about a file, by any of its paths: `path` may be repeated."""
-    paths = [path for path in request.GET.getlist("path") if path]
+    paths = here.few([path for path in request.GET.getlist("path") if path], "paths")
     if not paths:
         raise BadRequest("Name at least one path: path=<path>")
     asked = here.asked(request)

@@ -125,6 +125,14 @@ def test_a_key_that_may_not_read_makes_none_that_may(raw_key: RawKey) -> None:
     assert "may not read" in refused(answer, 403, "Forbidden")
 
 
+def test_a_key_that_is_handed_on_may_not_read_what_its_maker_may_not(raw_key: RawKey) -> None:
+    narrow = Api(raw_key("memories:write", "observations:read"))
+    refused(narrow.get("/v1/jobs"), 403, "Forbidden")
+    one = made(narrow)
+    assert one["scopes"] == ["observations:read"]
+    refused(Api(one["apiKey"]).get("/v1/jobs"), 403, "Forbidden")
+
+
 def test_a_key_is_shown_with_everything_but_itself(agent: Api) -> None:
     one = made(agent, {"label": "laptop"})
     shown = told(agent.get(f"/v1/keys/{one['id']}"), 200)["key"]

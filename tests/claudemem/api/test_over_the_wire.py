@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
@@ -45,6 +45,25 @@ def test_a_body_that_is_too_long_is_answered_and_the_answer_arrives(
         assert answer.json()["error"] in ("PayloadTooLarge", "Forbidden", "Unauthorized")
         # The connection is still good for another call.
         assert client.get("/healthz").status_code == 200
+
+
+def test_bodies_of_strangers_that_never_end_keep_out_nobody_with_a_key(server: Server) -> None:
+    head = "POST /v1/events HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"
+    with ExitStack() as begun:
+        for _ in range(16):
+            connection = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+            begun.enter_context(closing(connection)).sendall(head.encode())
+        with server.client(Authorization=f"Bearer {server.key}") as client:
+            body = _event(server, "x" * (4 * MEGABYTE))
+            assert client.post("/v1/events", json=body).status_code == 201
+
+
+@pytest.mark.parametrize("header", ["Content_Length: x", "X_Api_Key: {key}", "X_Forwarded_For: a"])
+def test_a_header_with_underscores_passes_for_no_other(server: Server, header: str) -> None:
+    asked = f"GET /v1/jobs HTTP/1.1\r\nHost: a\r\n{header.format(key=server.key)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(asked.encode())
+        assert connection.recv(4096).startswith(b"HTTP/1.1 401 ")
 
 
 def test_a_client_that_asks_before_it_sends_is_spared_the_sending(server: Server) -> None:

@@ -9,7 +9,10 @@ from claudemem.api.peers import Caller
 pytestmark = pytest.mark.once
 
 HERE = Caller(peer="127.0.0.1", host="127.0.0.1:37877")
-FORWARDING = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_REAL_IP")
+FORWARDING = (
+    "HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_REAL_IP",
+    "HTTP_VIA", "HTTP_X_FORWARDED_PROTO", "HTTP_CF_CONNECTING_IP",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -111,7 +114,7 @@ def test_both_kinds_of_server_say_the_same_of_a_caller() -> None:
     headers = [
         (b"host", b"localhost:1"), (b"authorization", b"bearer  abc "), (b"origin", b"null"),
         (b"x-forwarded-for", b"1.1.1.1"), (b"x-forwarded-for", b"2.2.2.2"),
-        (b"sec-fetch-site", b"none"),
+        (b"sec-fetch-site", b"none"), (b"x_forwarded_for", b"3.3.3.3"), (b"x_api_key", b"def"),
     ]  # fmt: skip
     by_scope = Caller.of_scope({"client": ("::1", 4711), "headers": headers})
     environ = {

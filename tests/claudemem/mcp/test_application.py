@@ -19,6 +19,7 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
 from claudemem.api import admission
 from claudemem.mcp import incoming
+from claudemem.mcp.application import _open as open_streams
 from claudemem.mcp.application import application
 from observations import keys, lastused, scopes
 from observations.models import AuditEntry, MonthlyUsage, Project, Team
@@ -268,6 +269,17 @@ def test_who_has_used_up_a_cap_reads_on_and_writes_no_more(door: Door) -> None:
     assert writer.post(called("recent")).status_code == 200
 
 
+def test_no_more_streams_are_open_than_leave_connections_to_others(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("claudemem.mcp.application.MOST_STREAMS", 0)
+
+    answer = door.call("GET", Accept="text/event-stream")
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert door.post().status_code == 200
+
+
 def test_a_stream_is_had_by_those_alone_who_take_one(door: Door) -> None:
     answer = door.call("GET", Accept="application/json")
 
@@ -300,6 +312,7 @@ def test_a_stream_stays_open_until_somebody_goes(raw: str, ending: str) -> None:
         stream = asyncio.ensure_future(application(scope, receive, send))
         await begun.wait()
         assert not stream.done()
+        assert len(open_streams) == 1
         (gone if ending == "the reader" else closing).set()
         await asyncio.wait_for(stream, 30)
 
@@ -307,6 +320,7 @@ def test_a_stream_stays_open_until_somebody_goes(raw: str, ending: str) -> None:
 
     assert dict(told[0]["headers"])[b"Content-Type"] == b"text/event-stream"
     assert told[-1]["more_body"] is False
+    assert not open_streams
 
 
 def test_a_request_leaves_its_own_id_in_the_audit(door: Door) -> None:

@@ -2,10 +2,11 @@
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 
 from claudemem.stream import looking
 from claudemem.stream.looking import Look
-from observations import audit, entries
+from observations import audit, entries, keys
 from observations.entries import Entry
 from observations.journal import Place
 from observations.models import Project
@@ -51,3 +52,14 @@ def test_large_batches_are_read_one_by_one(project: Project) -> None:
         parts.append(looking.page(parts[-1].place, settled, [project.team_id]))
     assert len(parts) == 3
     assert parts[-1].place == settled
+
+
+def test_who_may_not_read_any_more_may_not_listen_either(project: Project) -> None:
+    read, write = (keys.create("k", [name], team=project.team).key.id
+                   for name in ("observations:read", "memories:write"))  # fmt: skip
+    gone, all_of_it = (keys.create("k", ["*"], team=project.team).key.id for _ in range(2))
+    keys.revoke(gone)
+    heard = {read, write, gone, all_of_it, "unknown"}
+    assert looking.hearing(heard, timezone.now()) == {read, all_of_it}
+    keys.migrate_scopes(read, ["events:write"])
+    assert looking.hearing(heard, timezone.now()) == {all_of_it}

@@ -62,6 +62,18 @@ def bound(settings: LazySettings, project: Project) -> Here:
     return Here()
 
 
+@pytest.mark.parametrize(
+    "path", ["/api/observations?projects={}", "/api/observations/by-file?path=a.py&projects={}"]
+)
+def test_no_more_is_asked_at_once_than_a_query_can_be_made_of(bound: Here, path: str) -> None:
+    names = [f"p{number}" for number in range(101)]
+    told(bound.get(path.format(",".join(names[:100]))), 200)
+    assert "at most 100" in refused(bound.get(path.format(",".join(names))), 400, "BadRequest")
+    paths = "&".join(f"path={name}.py" for name in names)
+    said = refused(bound.get(f"/api/observations/by-file?{paths}"), 400, "BadRequest")
+    assert said == "Name at most 100 paths"
+
+
 def test_a_hook_of_this_machine_gets_the_page_of_the_configured_project(
     bound: Here, make: Make, team: Team
 ) -> None:
