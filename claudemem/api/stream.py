@@ -99,6 +99,7 @@ class Query(TypedDict, total=False):
 
 @router.get(
     "/stream",
+    operation_id="streamListen",
     auth=Needs(scopes.READ_STREAM),
     openapi_extra=says(
         query=Query, answers={200: Media(MEDIA, _EXAMPLE)}, refusals=(TooManyListeners,)
