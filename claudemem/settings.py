@@ -61,6 +61,8 @@ CORS_ORIGINS = frozenset(
 CSRF_TRUSTED_ORIGINS = [deployment.origin(PUBLIC_URL)] if PUBLIC_URL else []
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https:")
 ROOT_URLCONF = "claudemem.urls"
+# Where whoever signed in goes, if the address of the page did not say.
+LOGIN_REDIRECT_URL = "admin:index"
 WSGI_APPLICATION = "claudemem.wsgi.application"
 INSTALLED_APPS = [
     # Before the admin: its templates are the theme's.

@@ -279,6 +279,10 @@ def _rounded(number: float) -> int:
     return math.floor(number + 0.5)
 
 
+def _mark(kind: str, mode: Mode) -> str:
+    return SESSION_MARK if kind == "summary" else mode.emoji(kind)
+
+
 def _work_mark(kind: str, mode: Mode) -> str:
     return next((each.work_emoji for each in mode.types if each.id == kind), "•")
 
@@ -328,7 +332,7 @@ def excerpts(items: Sequence[Item], zone: tzinfo) -> str:
     lines = ["## Past work that may bear on this"]
     for item in items:
         moment = item.occurred_at.astimezone(zone)
-        lines += ["", f"### {_title(item)} ({moment:%Y-%m-%d}, {item.number})"]
+        lines += ["", f"### {_title(item)} ({moment:%Y-%m-%d}, #{item.number})"]
         lines += [_tamed(item.narrative)] if item.narrative.strip() else []
     return wrapped(lines) if items else ""
 
@@ -339,7 +343,7 @@ def index(items: Sequence[Item], mode: Mode, zone: tzinfo, *, marked: int | None
         return wrapped(["Nothing was found."])
     return wrapped(
         f"{'→ ' if item.number == marked else ''}{item.number} "
-        f"{_date_and_time(item.occurred_at.astimezone(zone))} {mode.emoji(item.kind)} "
+        f"{_date_and_time(item.occurred_at.astimezone(zone))} {_mark(item.kind, mode)} "
         f"{_title(item)}"
         for item in items
     )

@@ -19,6 +19,12 @@ _MCP = Said(
         408: wire.mcp.McpAnswer,
         415: wire.mcp.McpAnswer,
     },
+    example={
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {"name": "projects"},
+    },
 )
 _OPEN = Said(
     answers={

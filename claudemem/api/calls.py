@@ -39,6 +39,8 @@ class Needs(AuthBase):
 
     openapi_type = "http"
     openapi_scheme = "bearer"
+    # Whether programs of this machine may be let in without one.
+    keyless = False
 
     def __init__(self, need: Need) -> None:
         super().__init__()

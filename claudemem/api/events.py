@@ -24,6 +24,7 @@ from claudemem.api.documents import says
 from claudemem.api.pages import PageQuery
 from claudemem.api.shapes import Body, Epoch, Metadata, Name, ShortName, Text
 from claudemem.api.waiting import Waited
+from claudemem.api.wire.fields import AN_ID
 from observations import history, ingest, recall, scopes
 from observations.captured import Captured
 from observations.errors import NotFound
@@ -108,12 +109,16 @@ class EventsQuery(PageQuery):
 ONE = TypeAdapter(EventBody)
 MANY = TypeAdapter(Annotated[list[EventBody], Field(min_length=1, max_length=MOST_EVENTS)])
 EXAMPLE = {
-    "projectId": "my-project",
+    "projectId": AN_ID,
     "sourceType": "api",
     "eventType": "tool_use",
     "occurredAtEpoch": 1_700_000_000_123,
     "contentSessionId": "08896821-bb12-4dd4-97b2-ba180f81edf3",
-    "payload": {"tool_name": "Bash", "tool_input": {"command": "make test"}},
+    "payload": {
+        "tool_name": "Bash",
+        "tool_input": {"command": "make test"},
+        "tool_response": "12 passed",
+    },
 }
 
 

@@ -59,12 +59,13 @@ class KeysQuery(PageQuery):
 
 
 MINT = TypeAdapter(KeyBody)
+EXAMPLE = {"label": "ada, laptop", "expiresInDays": 90}
 
 
 @router.post(
     "/keys",
     auth=Needs(scopes.MANAGE_KEYS),
-    openapi_extra=says(takes=MINT, answers={201: wire.keys.KeyMade}),
+    openapi_extra=says(takes=MINT, example=EXAMPLE, answers={201: wire.keys.KeyMade}),
 )
 def mint(request: Call) -> Answer[wire.keys.KeyMade]:
     """Make a key that reads what the caller's key reaches. It is shown here and never again.

@@ -7,7 +7,16 @@ from claudemem.api import entities, observing, wire
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call, Needs
 from claudemem.api.documents import says
-from claudemem.api.observing import ADD, CHANGE, EXAMPLE, TAGGED, UNCHANGED, ListQuery, Noun
+from claudemem.api.observing import (
+    ADD,
+    CHANGE,
+    CHANGED,
+    EXAMPLE,
+    TAGGED,
+    UNCHANGED,
+    ListQuery,
+    Noun,
+)
 from observations import scopes
 from observations.errors import NotFound, Outdated
 
@@ -53,6 +62,7 @@ def show(request: Call, memory_id: str) -> HttpResponse:
     auth=Needs(scopes.WRITE_MEMORY),
     openapi_extra=says(
         takes=CHANGE,
+        example=CHANGED,
         answers={200: wire.observations.OneMemory},
         refusals=(Outdated,),
         headers=TAGGED,

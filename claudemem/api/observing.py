@@ -16,6 +16,7 @@ from claudemem.api.calls import Call, origin, team
 from claudemem.api.documents import Media
 from claudemem.api.pages import PageQuery
 from claudemem.api.shapes import Body, Metadata, Name, ShortName
+from claudemem.api.wire.fields import AN_ID
 from observations import memories, recall
 from observations.entries import Origin
 from observations.errors import InvalidInput, NotFound
@@ -150,8 +151,9 @@ class ListQuery(PageQuery):
 TAGGED = {"ETag": "Names the observation as it is now, for `If-Match` and `If-None-Match`"}
 UNCHANGED = Media("text/plain")
 ADD = TypeAdapter(NewBody)
-EXAMPLE = {"projectId": "my-project", "content": "Retries wait five seconds at first."}
+EXAMPLE = {"projectId": AN_ID, "content": "Retries wait five seconds at first."}
 CHANGE = TypeAdapter(ChangeBody)
+CHANGED = {"content": "Retries wait ten seconds at first.", "title": "How long retries wait"}
 
 
 def add(request: Call, noun: Noun) -> Answer:

@@ -43,6 +43,9 @@ _HEADERS: Final = {
     "X-RateLimit-Remaining": "How many of them are left",
     "X-RateLimit-Reset": "When they are counted from nothing again, in seconds since 1970",
 }
+_KEYLESS: Final = (
+    "Where `CLAUDE_MEM_LOCAL_PROJECT` names a project, programs of the server's machine need none."
+)
 # What each word of the table is told for; a route may add to it in its own text.
 _WORDS: Final = {
     "Unauthorized": "No key was sent",
@@ -64,17 +67,17 @@ _TAGS: Final = {
     "hooks": "What agents post by themselves",
     "events": "What happened, as clients report it",
     "sessions": "Runs of an agent in a project",
-    "search": "Finding memories",
-    "memories": "Memories that are told, and not made of events",
+    "search": "Finding observations by plain words",
+    "memories": "The same observations, under an older name and with fewer keys",
     "jobs": "The work that makes observations of events",
     "observations": "What was made of events, or told to be kept",
     "projects": "What a team works on",
     "audit": "Who saw or changed what",
-    "keys": "Who may come in, and how",
+    "keys": "Keys, and how an agent is connected with one",
     "usage": "How much of what it may use a team has used",
     "stream": "What happens, as it happens",
     "mcp": "The tools of agents, by the Model Context Protocol",
-    "claude-mem": "Addresses that older clients know; those of its worker on this machine alone",
+    "claude-mem": "What hooks and tools of claude-mem ask of a worker on their machine",
     "operators": "For whoever runs the server, on its own machine alone",
     "status": "How the server is; no key is needed",
 }
@@ -83,6 +86,8 @@ _ABOUT: Final = """The memory of coding agents: events in, observations out.
 Times are integer milliseconds since 1970. Bodies are JSON, may be compressed with gzip or deflate,
 and are at most 5 MB; keys that are not known are dropped, and of a key that is there twice the last
 counts. Every GET answers HEAD too, and a slash at the end of an address changes nothing.
+
+In the examples, put the id of a project of yours: `GET /v1/projects` tells it.
 """
 
 
@@ -245,9 +250,9 @@ def _refer(headers: Iterable[str]) -> Json:
 
 
 def _security(route: Route) -> list[Json]:
-    if route.need is not None:
+    if route.need is not None and not route.keyless:
         return _EITHER
-    return [{}, *_EITHER] if route.said.with_key else []
+    return [*_EITHER, {}] if route.keyless or route.said.with_key else []
 
 
 def _description(route: Route) -> str:
@@ -258,4 +263,5 @@ def _description(route: Route) -> str:
         return more
     scopes = ", ".join(f"`{scope}`" for scope in sorted(need))
     words = "Needs a key with" if route.need else "May be sent a key, then with"
-    return f"{more}\n\n{words} any of the scopes {scopes}.".strip()
+    unless = f" {_KEYLESS}" if route.keyless else ""
+    return f"{more}\n\n{words} any of the scopes {scopes}.{unless}".strip()

@@ -33,6 +33,7 @@ class ProjectsQuery(PageQuery):
 
 
 MAKE = TypeAdapter(ProjectBody)
+EXAMPLE = {"name": "shop", "rootPath": "/home/ada/shop"}
 
 
 @router.get(
@@ -54,7 +55,9 @@ def show_all(request: Call) -> Answer[wire.projects.Projects]:
 @router.post(
     "/projects",
     auth=Needs(scopes.WRITE_PROJECTS),
-    openapi_extra=says(takes=MAKE, answers={201: wire.projects.OneProject}, refusals=(Conflict,)),
+    openapi_extra=says(
+        takes=MAKE, example=EXAMPLE, answers={201: wire.projects.OneProject}, refusals=(Conflict,)
+    ),
 )
 def make(request: Call) -> Answer[wire.projects.OneProject]:
     """Make a project. Not with a key that is bound to one: it would not reach the other."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
-from claudemem.api.words import explained
+from claudemem.api.words import MEANING, explained
 
 Json = dict[str, Any]
 
@@ -75,6 +75,6 @@ def _bounded(schema: Any) -> Any:
 
 def _parameter(place: str, name: str, field: Json, required: bool) -> Json:
     field = dict(field)
-    words = field.pop("description", "")
+    words = field.pop("description", MEANING.get(name, ""))
     told = {"name": name, "in": place, "required": required, "schema": field}
     return {**told, "description": words} if words else told

@@ -12,6 +12,7 @@ from claudemem.api.calls import Call, Needs
 from claudemem.api.documents import says
 from claudemem.api.pages import LONGEST_CURSOR
 from claudemem.api.shapes import Body, Name, ShortName, Text, Whole
+from claudemem.api.wire.fields import AN_ID
 from observations import recall, scopes
 from observations.listings import COUNTED, Listed, Window
 from observations.models import Observation
@@ -63,11 +64,12 @@ class ContextBody(SearchBody):
 
 SEARCH = TypeAdapter(SearchBody)
 CONTEXT = TypeAdapter(ContextBody)
-EXAMPLE = {"projectId": "my-project", "query": "why do retries wait so long", "limit": 10}
+EXAMPLE = {"projectId": AN_ID, "query": "why do retries wait so long", "limit": 10}
 
 
 @router.post(
     "/search",
+    operation_id="searchFind",
     auth=Needs(scopes.READ_MEMORY),
     openapi_extra=says(takes=SEARCH, example=EXAMPLE, answers={200: wire.observations.Found}),
 )

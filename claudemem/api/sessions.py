@@ -10,6 +10,7 @@ from claudemem.api.calls import Call, Needs, origin, team
 from claudemem.api.documents import says
 from claudemem.api.pages import PageQuery
 from claudemem.api.shapes import Body, Metadata, Name, ShortName
+from claudemem.api.wire.fields import AN_ID
 from observations import history, scopes, sessions
 from observations.history import SessionFilters
 from observations.listings import SESSIONS
@@ -57,7 +58,7 @@ class SessionsQuery(PageQuery):
 
 START = TypeAdapter(StartBody)
 EXAMPLE = {
-    "projectId": "my-project",
+    "projectId": AN_ID,
     "externalSessionId": "run-17",
     "agentType": "reviewer",
     "platformSource": "claude-code",

@@ -99,6 +99,7 @@ class StreamQuery(TypedDict, total=False):
 
 @router.get(
     "/stream",
+    operation_id="streamListen",
     auth=Needs(scopes.READ_STREAM),
     openapi_extra=says(
         query=StreamQuery, answers={200: Media(MEDIA, _EXAMPLE)}, refusals=(TooManyListeners,)

@@ -5,7 +5,7 @@ from typing import Any, Final
 MEANING: Final = {
     # whose it is
     "id": "Its name for ever, a UUIDv7 where this server made it",
-    "projectId": "The project that it belongs to",
+    "projectId": "The project, by its id: `GET /v1/projects` tells it",
     "teamId": "The team that it belongs to",
     "serverSessionId": "The session that it belongs to, by the id that this server gave it",
     "contentSessionId": "The session by the name that its agent gave it",
@@ -27,12 +27,12 @@ MEANING: Final = {
     # observations
     "observations": "What was found, or made",
     "memory": "The memory as it was stored",
-    "kind": "What sort of memory, or of job",
+    "kind": "What sort of observation, or of job",
     "content": "What is remembered, in plain words",
     "narrative": "The same as `content`, if that is not there",
     "text": "The same as `content`, if neither of these is there",
     "title": "A heading; what is remembered too, if nothing else is told",
-    "type": "What sort of memory, for its metadata",
+    "type": "What sort of observation, for its metadata",
     "generationKey": "What it was made of, so that it is made once",
     "createdByJobId": "The job that made it",
     "source": "What it was made of",
@@ -67,7 +67,7 @@ MEANING: Final = {
     "apiKey": "The key itself, shown once",
     "name": "What it is called",
     "apiKeyId": "The key that was used, by its id",
-    "label": "What the key is for",
+    "label": "What the key is for: its `name`",
     "scopes": "What the key may do",
     "status": "How it is, in a word",
     "expiresInDays": "How long it works; for ever if that is not said",
@@ -92,19 +92,29 @@ MEANING: Final = {
     "resourceType": "What sort of thing it was done to",
     "resourceId": "The id of what it was done to",
     # lists, and what narrows them
+    "active": "Whether to leave out keys that work no longer",
+    "concept": "Only what is about one of these, in words of the mode",
+    "file": "Only what is about one of these files",
+    "ended": "Only sessions that have ended, or only those that have not",
     "ids": "Which ones",
     "orderBy": "In which order",
     "concepts": "What it is about, in words of the mode",
     "kinds": "Only these sorts",
     "files": "Only what is about one of these files",
     "sessionId": "Only what is of this session",
-    "since": "From when on",
-    "until": "Until when",
+    "since": "From then on",
+    "until": "Until then, and not then itself",
     "cursor": "Where the page before it ended: its `nextCursor`",
     "count": "How many there are",
     "counts": "How many there were of each",
     "items": "The rows of this page",
     "hasMore": "Whether another page follows",
+    "path": "The file, by any of its paths",
+    "dateEnd": "Until then; as `dateStart`",
+    "depth_before": "How many before it",
+    "depth_after": "How many after it",
+    "topic": "A part of it",
+    "operation": "What is about to be done",
     "offset": "How many come before this page",
     "totalResults": "How many were found",
     "observationCount": "How many observations there are",
@@ -122,7 +132,7 @@ MEANING: Final = {
     "filesRead": "The files that were read",
     "filesModified": "The files that were changed",
     # what hooks of older clients tell
-    "memorySessionId": "Taken, and not looked at",
+    "memorySessionId": "Kept in the metadata",
     "memory_session_id": "The session that it belongs to",
     "toolUseId": "The agent's own name for a use of a tool; the same as `sourceEventId`",
     "tool_use_id": "The agent's own name for a use of a tool",
@@ -150,8 +160,6 @@ MEANING: Final = {
     "error": "What went wrong, in a word",
     "message": "What went wrong, in a sentence",
     "issues": "What is not as it must be, one each",
-    # clients of claude-mem
-    # lists, changes, projects, the audit
 }
 
 

@@ -156,6 +156,8 @@ def _welcome(made: Secrets) -> str:
             "  agent  connect it as README.md says: Claude Code's hooks post to",
             f"         {url}/v1/hooks/claude-code",
             "         with the header `Authorization: Bearer <API key>`",
+            f"         it asks its memory over MCP at {url}/v1/mcp,",
+            "         with the same header",
             "  demo   `make demo` in another terminal shows it on recorded sessions",
             "",
         ]

@@ -42,7 +42,7 @@ class Duration(click.ParamType[timedelta]):
 
 
 @click.command(short_help="Put a key in another one's place.")
-@click.argument("key_id", metavar="ID", required=False)
+@click.argument("key_id", metavar="[ID]", required=False)
 @click.option(
     "--grace",
     type=Duration(),

@@ -21,7 +21,7 @@ def test_it_is_a_page_for_anybody_that_leads_on(client: Client) -> None:
     answer = client.get("/")
     text = answer.content.decode()
     assert (answer.status_code, answer["Content-Type"]) == (200, "text/html; charset=utf-8")
-    assert {"/admin/", "/v1/health", "/v1/openapi.json"} <= set(re.findall(r'href="([^"]+)"', text))
+    assert {"/admin/", "/v1/health", "/v1/docs"} <= set(re.findall(r'href="([^"]+)"', text))
     for path in set(re.findall(r'href="([^"]+)"', text)):
         if path.startswith("/static/"):
             assert finders.find(path.removeprefix("/static/"))

@@ -40,6 +40,12 @@ def test_who_failed_too_often_is_not_looked_at_even_with_the_right_password() ->
     assert "_auth_user_id" not in answer.client.session
 
 
+def test_whoever_signs_in_at_the_page_itself_finds_the_admin() -> None:
+    client = Client()
+    signed_in = client.post(LOGIN, {"username": "ada", "password": PASSWORD})
+    assert (signed_in.status_code, signed_in["Location"]) == (302, "/admin/")
+
+
 def test_others_sign_in_from_there_and_the_same_from_elsewhere() -> None:
     for _ in range(3):
         sign_in("ada")

@@ -130,4 +130,5 @@ def test_the_reference_has_the_options_of_every_command() -> None:
 def _shown(parameter: click.Parameter) -> str:
     if isinstance(parameter, click.Option):
         return parameter.opts[0]
-    return parameter.metavar or str(parameter.name).upper()
+    # What may be left out stands in brackets in the usage, and without them in the table.
+    return (parameter.metavar or str(parameter.name).upper()).strip("[]")

@@ -234,3 +234,10 @@ def test_excerpts_and_an_index_are_recognised_as_well() -> None:
         assert scrub_text(text) == ""
     assert excerpts([], UTC) == ""
     assert "→ 7 Mar 1, 8:05 AM ● " in index([item], MODE, UTC, marked=7)
+
+
+def test_what_bears_on_a_prompt_is_named_as_everywhere_else() -> None:
+    items = [remembered(7).item, remembered(8, kind="summary").item]
+    assert "### Title 7 (2026-03-01, #7)" in excerpts(items, UTC)
+    # A summary has one mark, on the page that a session begins with too.
+    assert "8 Mar 1, 8:05 AM § Title 8" in index(items, MODE, UTC)

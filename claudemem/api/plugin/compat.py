@@ -82,12 +82,24 @@ class StopBody(HookBody):
 
 INIT, TOOL_USE, STOP = TypeAdapter(InitBody), TypeAdapter(ToolUseBody), TypeAdapter(StopBody)
 _OF_ONE_PROJECT = (BadRequest,)
+_RUN = {"contentSessionId": "08896821-bb12-4dd4-97b2-ba180f81edf3", "platformSource": "claude"}
+_PROMPT = {**_RUN, "project": "shop", "prompt": "Why do retries wait so long?"}
+_TOOL_USE = {
+    **_RUN,
+    "cwd": "/home/ada/shop",
+    "tool_name": "Bash",
+    "tool_input": {"command": "make test"},
+    "tool_response": "12 passed",
+}
+_STOP = {**_RUN, "last_assistant_message": "Retries wait ten seconds at first."}
 
 
 @router.post(
     "/init",
     auth=Here(scopes.WRITE_SESSIONS),
-    openapi_extra=says(takes=INIT, answers={200: wire.Prompted}, refusals=_OF_ONE_PROJECT),
+    openapi_extra=says(
+        takes=INIT, example=_PROMPT, answers={200: wire.Prompted}, refusals=_OF_ONE_PROJECT
+    ),
 )
 def init(request: Call) -> Answer[wire.Prompted]:
     """Take a prompt, with its session; `sessionDbId` is a number for clients that expect one."""
@@ -107,7 +119,9 @@ def init(request: Call) -> Answer[wire.Prompted]:
 @router.post(
     "/observations",
     auth=Here(scopes.WRITE_EVENTS),
-    openapi_extra=says(takes=TOOL_USE, answers={200: wire.Observed}, refusals=_OF_ONE_PROJECT),
+    openapi_extra=says(
+        takes=TOOL_USE, example=_TOOL_USE, answers={200: wire.Observed}, refusals=_OF_ONE_PROJECT
+    ),
 )
 def observe(request: Call) -> Answer[wire.Observed]:
     """Store a tool use, and a job for it; one with an id that is known changes nothing."""
@@ -131,6 +145,7 @@ def observe(request: Call) -> Answer[wire.Observed]:
     auth=Here(scopes.WRITE_SESSIONS),
     openapi_extra=says(
         takes=STOP,
+        example=_STOP,
         answers={200: wire.Summarizing | wire.Skipped, 404: wire.SessionGone},
         refusals=_OF_ONE_PROJECT,
     ),

@@ -72,12 +72,15 @@ class SemanticBody(Body):
 
 
 SEMANTIC = TypeAdapter(SemanticBody)
+EXAMPLE = {"q": "why do retries wait so long", "project": "shop"}
 
 
 @router.post(
     "/context/semantic",
     auth=READ,
-    openapi_extra=says(takes=SEMANTIC, answers={200: wire.Semantic}, refusals=NAMELESS),
+    openapi_extra=says(
+        takes=SEMANTIC, example=EXAMPLE, answers={200: wire.Semantic}, refusals=NAMELESS
+    ),
 )
 def semantic(request: Call) -> Answer[wire.Semantic]:
     """What bears on a prompt, as text; an empty text where nothing does."""

@@ -32,6 +32,8 @@ class Here(Needs):
     no such project.
     """
 
+    keyless = True
+
     def __call__(self, request: HttpRequest) -> Principal:
         caller = Caller.of_environ(request.META)
         keyless = settings.LOCAL_PROJECT and caller.raw is None

@@ -121,7 +121,9 @@ BATCH = TypeAdapter(BatchBody)
 @router.post(
     "/observations/batch",
     auth=READ,
-    openapi_extra=says(takes=BATCH, answers={200: list[wire.Row]}, refusals=NAMELESS),
+    openapi_extra=says(
+        takes=BATCH, example={"ids": [12, 7]}, answers={200: list[wire.Row]}, refusals=NAMELESS
+    ),
 )
 def batch(request: Call) -> Answer[list[wire.Row]]:
     """The observations of these numbers that are in reach; newest first, or `date_asc`."""

@@ -112,6 +112,23 @@ def test_what_needs_a_key_says_so_and_which_scopes_are_enough() -> None:
 
 
 @pytest.mark.once
+def test_what_a_machine_of_its_own_may_ask_without_a_key_says_so() -> None:
+    inject = reference.made()["paths"]["/api/context/inject"]["get"]
+    assert inject["security"] == [{"bearer": []}, {"apiKey": []}, {}]
+    assert "`CLAUDE_MEM_LOCAL_PROJECT`" in inject["description"]
+
+
+@pytest.mark.once
+def test_every_parameter_says_what_it_means_and_every_body_shows_one() -> None:
+    for each in _operations():
+        for parameter in each["parameters"]:
+            words = parameter.get("description") or parameter["schema"].get("description")
+            assert words, f"{each['operationId']}, {parameter['name']}: see words.py"
+        for body in each.get("requestBody", {}).get("content", {}).values():
+            assert "example" in body, each["operationId"]
+
+
+@pytest.mark.once
 def test_an_answer_that_is_not_documented_fails_the_test_that_got_it() -> None:
     headers = {"X-Request-Id": "a", "Content-Type": "application/json"}
     conformance.check("GET", "/v1/events/x", 404, headers, b'{"error":"a","message":"b"}')
