@@ -27,7 +27,7 @@ from tests.stack import ROOT, Stack, environment
 
 CONNECTIONS = (1, 16, 64)
 MOST = 2.5
-CAPTURES = ("capture", "event")
+CAPTURES = {"capture": "hooks", "event": "events"}
 # The database's share is measured as often as this; the best says what it is without others' load.
 SHARES = 3
 SHARE_CAPTURES = 1000
@@ -69,8 +69,11 @@ def main() -> None:
             routes = [one for one in _routes(stack) if one.name in {"empty", *given.routes}
                       or not given.routes]  # fmt: skip
             costs = _table(stack, routes, server, given.seconds)
-        one, many = _share(stack, 1), _share(stack, THREADS)
-        _verdict(costs, {each: one if each == 1 else many for each in CONNECTIONS})
+        shares = {
+            (name, threads): _share(stack, what, threads)
+            for name, what in CAPTURES.items() if (name, 1) in costs for threads in (1, THREADS)
+        }  # fmt: skip
+        _verdict(costs, shares)
 
 
 def _routes(stack: Stack) -> Iterator[Route]:
@@ -155,14 +158,14 @@ def _tell(
     )
 
 
-def _share(stack: Stack, threads: int) -> float:
+def _share(stack: Stack, what: str, threads: int) -> float:
     """Processor seconds that the statements of a capture take in the process that runs them."""
     settings = {**stack.settings, "CLAUDE_MEM_DATA_DIR": str(stack.data)}
     found = []
     for _ in range(SHARES):
         said = subprocess.run(
             [sys.executable, "-m", "tests.benchmarks.statements",
-             f"--captures={SHARE_CAPTURES}", f"--threads={threads}"],
+             f"--captures={SHARE_CAPTURES}", f"--threads={threads}", f"--what={what}"],
             cwd=ROOT, capture_output=True, check=True, text=True,
             env=environment({**settings, "DJANGO_SETTINGS_MODULE": "claudemem.settings"}),
         ).stdout  # fmt: skip
@@ -170,11 +173,11 @@ def _share(stack: Stack, threads: int) -> float:
     return min(found)
 
 
-def _verdict(costs: dict[tuple[str, int], Cost], shares: dict[int, float]) -> None:
+def _verdict(costs: dict[tuple[str, int], Cost], shares: dict[tuple[str, int], float]) -> None:
     print(f"\nWithout its statements a capture may cost {MOST} times the empty route:")
     for (name, connections), cost in costs.items():
         if name in CAPTURES:
-            share = shares[connections]
+            share = shares[name, 1 if connections == 1 else THREADS]
             ratio = (cost.web - share) / costs["empty", connections].web
             said = "as promised" if ratio <= MOST else "MORE than promised"
             print(f"  {name:10} {connections:3} connections  {ratio:5.2f}  {said};"

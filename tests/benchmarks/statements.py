@@ -1,11 +1,11 @@
 """What the statements of a capture cost the process that runs them, in seconds of CPU (`share`).
 
-    python -m tests.benchmarks.statements --captures 1000 [--threads 8]
+    python -m tests.benchmarks.statements --captures 1000 [--threads 8] [--what hooks|events]
 
-captures so many hook payloads in this process alone, in the database that settings name. The time
-is that of the calling threads within the database's driver and its server's library, commits
-included; what Python does around them is not in it. Threads share commits as those of the web do:
-with as many as it has, the share of a capture is what it is there under load.
+captures so many hook payloads, or events, in this process alone, in the database that settings
+name. The time is that of the calling threads within the database's driver and its server's library,
+commits included; what Python does around them is not in it. Threads share commits as those of the
+web do: with as many as it has, the share of a capture is what it is there under load.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from typing import Any
 from uuid import uuid4
 
 from tests.benchmarks.load import SESSIONS, tool_calls
+from tests.stack import HOOK
 
 
 class Timed:
@@ -62,13 +63,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--captures", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--what", choices=("hooks", "events"), default="hooks")
     given = parser.parse_args()
     import django
 
     django.setup()
     timed = Timed()
     _meter(timed)
-    capture = _captures()
+    capture = _captures(given.what)
     with ThreadPoolExecutor(given.threads, initializer=_meter_here, initargs=(timed,)) as pool:
         _all(pool, capture, SESSIONS * 4)
         timed.forget()
@@ -130,7 +132,7 @@ class _Cursor:
         return iter(self._cursor)
 
 
-def _captures() -> Callable[[], None]:
+def _captures(what: str) -> Callable[[], None]:
     from django.test import Client
 
     from observations import keys
@@ -147,8 +149,14 @@ def _captures() -> Callable[[], None]:
         call = calls[number % len(calls)] | {
             "session_id": f"{run}-{number % SESSIONS}", "tool_use_id": f"{run}-{number}",
         }  # fmt: skip
+        event = {
+            "projectId": project.id, "sourceType": "hook", "eventType": "PostToolUse",
+            "occurredAtEpoch": int(time.time() * 1000), "payload": call,
+            "sourceEventId": f"{run}-{number}", "contentSessionId": call["session_id"],
+        }  # fmt: skip
+        path, body = (HOOK, call) if what == "hooks" else ("/v1/events", event)
         answer = client.post(
-            "/v1/hooks/claude-code", json.dumps(call), content_type="application/json",
+            path, json.dumps(body), content_type="application/json",
             headers={"Authorization": f"Bearer {key}"},
         )  # fmt: skip
         assert answer.status_code == 201
