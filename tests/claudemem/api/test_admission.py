@@ -259,8 +259,10 @@ def test_no_route_that_takes_a_key_goes_past_the_limits(raw_key: RawKey) -> None
         if not isinstance(operation.auth_callbacks[0], Needs):
             continue
         caller = Api(raw_key())
-        assert caller.call(method, path, b"{", Host="localhost").status_code in passed, path
-        assert caller.call(method, path, b"{", Host="localhost").status_code == 429, path
+        # Three, since a minute may end after the first of them.
+        got = [caller.call(method, path, b"{", Host="localhost").status_code for _ in range(3)]
+        assert got[0] in passed, path
+        assert 429 in got, path
 
 
 @pytest.mark.skipif(on_postgresql(), reason="no writer keeps others out there")
