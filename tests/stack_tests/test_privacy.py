@@ -8,7 +8,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from observations import journal
+from observations.listings import micros
+from queueing import direct
 from tests.sse import Ear
 from tests.stack import CELERY, PROJECT, Stack, recording
 from tests.stack_tests.conftest import Replayed
@@ -118,7 +119,7 @@ def test_the_stream_holds_nothing_of_what_was_private(replayed: Replayed, key: s
         "SELECT id, created_at FROM observations_auditentry ORDER BY id LIMIT 1"
     )
     jobs = replayed.stack.jobs("state = 'completed'")
-    ear = Ear(replayed.stack.url, key, cursor=f"{number}-{journal.micros(at)}")
+    ear = Ear(replayed.stack.url, key, cursor=f"{number}-{micros(direct.moment(at))}")
     until(lambda: sum(each.data.get("change") == "completed" for each in ear.items()) >= jobs)
     ear.stop()
     told = b"".join(orjson.dumps(each.data) for each in ear.heard)

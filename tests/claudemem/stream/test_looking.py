@@ -2,7 +2,6 @@
 
 import pytest
 from django.db import transaction
-from django.utils import timezone
 
 from claudemem.stream import looking
 from claudemem.stream.looking import Look
@@ -60,6 +59,6 @@ def test_who_may_not_read_any_more_may_not_listen_either(project: Project) -> No
     gone, all_of_it = (keys.create("k", ["*"], team=project.team).key.id for _ in range(2))
     keys.revoke(gone)
     heard = {read, write, gone, all_of_it, "unknown"}
-    assert looking.hearing(heard, timezone.now()) == {read, all_of_it}
+    assert looking.hearing(heard) == {read, all_of_it}
     keys.migrate_scopes(read, ["events:write"])
-    assert looking.hearing(heard, timezone.now()) == {all_of_it}
+    assert looking.hearing(heard) == {all_of_it}
