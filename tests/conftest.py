@@ -2,8 +2,13 @@
 
 import pytest
 
-from observations import lastused
+from observations import journal, lastused
 from observations.models import Project, Team
+
+_OLDEST_HERE = """
+    SELECT coalesce(min(backend_xid::text::bigint),
+                    pg_snapshot_xmax(pg_current_snapshot())::text::bigint)
+    FROM pg_stat_activity WHERE datname = current_database()"""
 
 # A busy machine may need longer than whoever stops a server would wait.
 lastused.LAST_PATIENCE = 60.0
@@ -24,3 +29,12 @@ def team(db: None) -> Team:
 @pytest.fixture
 def project(team: Team) -> Project:
     return Project.objects.create(team=team, name="procrastinate")
+
+
+@pytest.fixture
+def alone_on_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal waits for the transactions of this database alone.
+
+    It would for those of the whole server, where tests in other processes have theirs.
+    """
+    monkeypatch.setattr(journal, "_OLDEST", _OLDEST_HERE)

@@ -15,7 +15,10 @@ from observations.journal import Horizon, Place
 from observations.models import AuditEntry, Team
 from tests.postgres import on_postgresql
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("alone_on_the_server"),
+]
 postgresql = pytest.mark.skipif(not on_postgresql(), reason="SQLite has one writer")
 
 TEAM = "team"

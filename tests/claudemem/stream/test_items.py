@@ -12,7 +12,10 @@ from observations.entries import Entry
 from observations.journal import Horizon
 from observations.models import Project
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("alone_on_the_server"),
+]
 
 
 def told(project: Project, sort: str = "") -> list[Any]:
