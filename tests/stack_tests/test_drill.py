@@ -16,7 +16,7 @@ from tests.docs import pages
 from tests.postgres import on_postgresql
 from tests.stack import (
     CELERY,
-    ENGINES,
+    CROSSED,
     HOOK,
     OPEN,
     ROOT,
@@ -40,7 +40,7 @@ INDEX = "observation_index_"
 SCRATCH = "name LIKE 'drill-%'"
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=CROSSED)
 def server(request: pytest.FixtureRequest) -> Iterator[Stack]:
     """A server with some memory."""
     with stack(SHORT_LEASES, engine=request.param) as running:

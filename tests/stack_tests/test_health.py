@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.backlog import tool_calls
-from tests.stack import CELERY, ENGINES, HOOK, SHORT_LEASES, Stack, environment, stack
+from tests.stack import CELERY, CROSSED, HOOK, SHORT_LEASES, Stack, environment, stack
 from tests.waiting import until
 
 pytestmark = pytest.mark.stack
@@ -25,7 +25,7 @@ CANARIES = {
 }
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=CROSSED)
 def watched_over(request: pytest.FixtureRequest) -> Iterator[Stack]:
     with stack({**CANARIES, **SHORT_LEASES}, engine=request.param) as running:
         yield running
