@@ -10,7 +10,10 @@ from observations.entries import Entry
 from observations.journal import Place
 from observations.models import Project
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("alone_on_the_server"),
+]
 
 
 def enter(project: Project, events: int, times: int) -> None:

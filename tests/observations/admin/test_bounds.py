@@ -14,6 +14,7 @@ from tests.admin_pages import addresses, of_all
 from tests.fill import fill
 from tests.observations.admin.conftest import member
 from tests.observations.admin.effort import Effort, effort
+from tests.postgres import on_postgresql
 
 FEW = 200
 MANY = 800
@@ -95,6 +96,11 @@ def test_a_members_pages_cost_no_more_in_a_database_four_times_as_large(
     member(client, project.team)
     few = _efforts(client, _filled(project, FEW), addresses)
     many = _efforts(client, _filled(project, MANY - FEW), addresses)
+    if on_postgresql() and _grown(few, many):
+        # What the planner knows is a random sample, which misleads it now and then.
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
+        many = _efforts(client, project, addresses)
     assert {name: each.queries for name, each in many.items()} == QUERIES
     assert _grown(few, many) == {}
 
