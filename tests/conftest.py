@@ -1,6 +1,9 @@
 """What every test can ask for."""
 
+from collections.abc import Iterator
+
 import pytest
+from django.db import connection
 
 from observations import journal, lastused
 from observations.models import Project, Team
@@ -38,3 +41,15 @@ def alone_on_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     It would for those of the whole server, where tests in other processes have theirs.
     """
     monkeypatch.setattr(journal, "_OLDEST", _OLDEST_HERE)
+
+
+@pytest.fixture
+def planned(db: None) -> Iterator[None]:
+    """PostgreSQL plans as for tables that are too large to be read as a whole."""
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SET enable_seqscan = off")
+        yield
+        cursor.execute("RESET enable_seqscan")

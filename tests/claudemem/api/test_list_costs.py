@@ -1,9 +1,6 @@
 """No list costs more when there is more behind it: its queries are counted, and what they read."""
 
-from collections.abc import Iterator
-
 import pytest
-from django.db import connection
 from django.test import Client
 
 from observations import audit, keys
@@ -37,18 +34,6 @@ QUERIES = {
     "audit": 2,
     "audit of no action": 2,
 }
-
-
-@pytest.fixture
-def planned(db: None) -> Iterator[None]:
-    """PostgreSQL plans as for tables that are too large to be read as a whole."""
-    if connection.vendor != "postgresql":
-        yield
-        return
-    with connection.cursor() as cursor:
-        cursor.execute("SET enable_seqscan = off")
-        yield
-        cursor.execute("RESET enable_seqscan")
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """No page costs more when there is more: its queries are counted, and what they read."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from django.db import connection
@@ -75,18 +75,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(overview, "MOST_LOOKED_THROUGH", 10)
     monkeypatch.setattr(said, "MOST_PROMPTS", 20)
     monkeypatch.setattr(said, "MOST_FOUND", 5)
-
-
-@pytest.fixture
-def planned(db: None) -> Iterator[None]:
-    """PostgreSQL plans as for tables that are too large to be read as a whole."""
-    if connection.vendor != "postgresql":
-        yield
-        return
-    with connection.cursor() as cursor:
-        cursor.execute("SET enable_seqscan = off")
-        yield
-        cursor.execute("RESET enable_seqscan")
 
 
 @pytest.mark.usefixtures("small", "planned")
