@@ -140,12 +140,14 @@ class Poller:
     def _look(self, pool: ThreadPoolExecutor) -> None:
         """Begin with what is due, as far as there are threads."""
         self._next_look = time.monotonic() + LOOK_SECONDS
+        # Before the look: who lets go of a head while it lasts may have been seen with it as due.
+        in_hand = frozenset(self._in_hand)
         due = shares.due(self._kinds, self._threads + 1, WINDOW * self._threads)
         if self._failing:
             log.info("the database answers again")
             self._failing = False
         free = self._free
-        heads = chosen(due, self._in_hand, free + 1, self._last) if due else []
+        heads = chosen(due, in_hand, free + 1, self._last) if due else []
         if heads:
             gate = pauses.gate()
             free = {Gate.OPEN: free, Gate.PROBE: min(free, 1), Gate.SHUT: 0}[gate]

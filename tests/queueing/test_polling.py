@@ -166,6 +166,30 @@ def test_no_more_is_begun_than_there_are_threads_and_the_rest_when_one_is_free(
 
 
 @pytest.mark.django_db(transaction=True)
+def test_what_is_let_go_of_during_a_look_is_not_begun_again(
+    enqueue: Enqueue, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job,) = enqueue("one")
+    let_go = threading.Event()
+    over = threading.Event()
+
+    def seen_before(*_: object) -> list[Head]:
+        if let_go.is_set():
+            over.set()
+            return []
+        if hand.taken.qsize():  # this look began while the head was in hand
+            hand.go_on.set()
+            assert let_go.wait(30)
+        return [Head(job.id, EVENT.name)]
+
+    monkeypatch.setattr(shares, "due", seen_before)
+    monkeypatch.setattr(Poller, "_do", _telling(Poller._do, let_go))
+    with running(hand):
+        assert over.wait(30)
+    assert hand.taken.qsize() == 1
+
+
+@pytest.mark.django_db(transaction=True)
 def test_only_the_queues_that_are_served_are_looked_at(enqueue: Enqueue, hand: Hand) -> None:
     enqueue("bulk", kind=EVENT_BATCH)
     (live,) = enqueue("live")
