@@ -15,10 +15,10 @@ from django.conf import settings
 from django.db.models import Max, QuerySet
 
 from observations import audit, entries, evidence, findings, modes, usage
+from observations.agents import asks_memory
 from observations.answers import Task
 from observations.drafts import Completion, Source, SourceEvent, SummaryDraft, Tokens
 from observations.findings import Draft, Finding, Outcome
-from observations.hook_payloads import asks_memory
 from observations.models import Event, Observation, Session
 from observations.modes import Mode
 from observations.providers import Options, Provider, ProviderError, UnknownProvider, provider_named

@@ -11,13 +11,13 @@ from typing import Any
 
 from django.db import IntegrityError
 
-from observations import audit, commits, deliveries, entries, hook_payloads, ordinary, sessions
+from observations import agents, audit, commits, deliveries, entries, ordinary, sessions
+from observations.agents import Agent, HookPayload
 from observations.captured import Captured, jobs_of
 from observations.deliveries import Delivery
 from observations.drafts import JSON
 from observations.entries import Entry
 from observations.errors import Forbidden, StorageAway
-from observations.hook_payloads import HookPayload
 from observations.identity import fingerprint, lane_key, platform
 from observations.models import Event, Project, Session
 from observations.ordinary import Ordinary
@@ -79,15 +79,20 @@ def capture(
 
 
 def capture_hook(
-    team_id: str, project_id: str | None, payload: JSON, *, origin: dict[str, Any]
+    team_id: str,
+    project_id: str | None,
+    payload: JSON,
+    *,
+    origin: dict[str, Any],
+    agent: Agent = agents.CLAUDE_CODE,
 ) -> Captured:
-    """Store a Claude Code hook payload, with its session, and the job that it calls for.
+    """Store an agent's hook payload, with its session, and the job that it calls for.
 
     Without `project_id` the project is the one of the team that is named like the last part of
     the payload's `cwd`; it is made if need be. Raises InvalidInput naming the unusable field.
     """
     scrubbed = scrub(payload)
-    hook = hook_payloads.understand(scrubbed.value)
+    hook = agent.understand(scrubbed.value)
     if direct.vendor() == "postgresql":
         written = _ordinary_hook(team_id, project_id, hook, scrubbed.removed, origin)
         if written:
@@ -105,7 +110,7 @@ def _ordinary_hook(
     """The payload's event, if it was ordinary enough to be written with those of others."""
     if hook.makes == "summary" or hook.end_reason:
         return None
-    project = project_id or _project_named(team_id, hook_payloads.project_name(hook.cwd))
+    project = project_id or _project_named(team_id, agents.project_name(hook.cwd))
     delivery = _hook_delivery(team_id, project, hook, removed, direct.now())
     job = _observation_job(delivery, kinds.EVENT, origin) if hook.makes == "observation" else None
     key = sessions.key_of(team_id, _hook_session(project, hook))
@@ -174,7 +179,7 @@ def _scrubbed(new: NewEvent) -> NewEvent:
         metadata=metadata.value,
         removed={**metadata.removed, **payload.removed},
         event_type=scrub_text(new.event_type),
-        generate=new.generate and not hook_payloads.asks_memory(payload.value),
+        generate=new.generate and not agents.asks_memory(payload.value),
         platform_source=platform(sessions.clean_name(new.platform_source)),
         source_event_id=sessions.clean_name(new.source_event_id),
         tool_use_id=sessions.clean_name(new.tool_use_id),
@@ -274,7 +279,7 @@ def _delivery(team_id: str, new: NewEvent, session: Session | None, now: datetim
     name = content or (session and (session.content_session_id or session.id)) or None
     delivery = deliveries.delivered(event, new.source_event_id or _tool_use(new, name), name)
     delivery.session, delivery.content_session_id = session, content
-    delivery.is_news = not hook_payloads.asks_memory(event.payload)
+    delivery.is_news = not agents.asks_memory(event.payload)
     return delivery
 
 
@@ -363,7 +368,7 @@ def _arrived_hook(
     origin: dict[str, Any],
 ) -> Callable[[], _Written]:
     now = direct.now()
-    project = project_id or _project_named(team_id, hook_payloads.project_name(hook.cwd))
+    project = project_id or _project_named(team_id, agents.project_name(hook.cwd))
     new = _hook_session(project, hook)
     session = sessions.known(team_id, new)
     delivery = _hook_delivery(team_id, project, hook, removed, now)
@@ -387,9 +392,9 @@ def _hook_delivery(
     event = direct.instance(Event, {
         "team_id": team_id,
         "project_id": project_id,
-        "source_adapter": hook_payloads.ADAPTER,
+        "source_adapter": hook.adapter,
         "event_type": hook.event_type,
-        "platform_source": hook_payloads.PLATFORM,
+        "platform_source": hook.platform,
         "payload": hook.body,
         "removed": removed,
         "occurred_at": hook.occurred_at or now,
@@ -424,7 +429,7 @@ def _hook_session(project_id: str, hook: HookPayload) -> NewSession:
         project_id=project_id,
         external_session_id=hook.session_id[:500],
         content_session_id=hook.session_id[:500],
-        platform_source=hook_payloads.PLATFORM,
+        platform_source=hook.platform,
         cwd=hook.cwd,
     )
 
