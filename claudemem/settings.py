@@ -10,6 +10,8 @@ from claudemem import (
     datadir,
     daylogs,
     deployment,
+    loglevels,
+    schedule,
     settingsfile,
     storechoice,
     stores,
@@ -281,31 +283,9 @@ CELERY_TASK_QUEUES: dict[str, dict[str, str]] = {
 }
 # Where nobody comes, `pulse` sends no more. An end of their time (`expires`) would be a moment by
 # the clock of beat, which a worker would hold against its own.
-CELERY_BEAT_SCHEDULE = {
-    "reconcile": {
-        "task": "queueing.reconcile",
-        "schedule": RECONCILE_SECONDS,
-        "options": {"queue": "upkeep"},
-    },
-    "close-idle-sessions": {
-        "task": "observations.close_idle_sessions",
-        "schedule": min(60.0, SESSION_IDLE_SECONDS / 2),
-        "options": {"queue": "upkeep"},
-    },
-    # A quota that is spent holds its team at once; this lets it go on, with a new month or cap.
-    "review-quotas": {
-        "task": "observations.review_quotas",
-        "schedule": 60.0,
-        "options": {"queue": "upkeep"},
-    },
-    "prune": {
-        "task": "observations.prune",
-        "schedule": 60.0,
-        "options": {"queue": "upkeep"},
-    },
-}
-if ONLY_TEAM:  # whatever else is due is done for all teams, by others
-    CELERY_BEAT_SCHEDULE = {"reconcile": CELERY_BEAT_SCHEDULE["reconcile"]}
+CELERY_BEAT_SCHEDULE = schedule.of_beat(
+    reconcile=RECONCILE_SECONDS, idle=SESSION_IDLE_SECONDS, only_team=bool(ONLY_TEAM)
+)
 # Nothing is due less often than each minute, so nothing need be remembered: no file, and so no
 # directory that a container would have to bring.
 CELERY_BEAT_SCHEDULER = "claudemem.pulse:Scheduler"
@@ -398,29 +378,8 @@ FLOWER_READ_ONLY = env.flag("CLAUDE_MEM_FLOWER_READ_ONLY", True)
 # Where people's browsers find it; the admin leads from a job to its tasks where it is known.
 FLOWER_URL = env.url("CLAUDE_MEM_FLOWER_URL", schemes=_HTTP).rstrip("/")
 
-# claude-mem, which may have written the settings file, has other words for two of them.
-_LEVEL = env.choice(
-    "CLAUDE_MEM_LOG_LEVEL", "INFO", "DEBUG", "INFO", "WARNING", "ERROR", "WARN", "SILENT"
-)
-LOG_LEVEL = {"WARN": "WARNING", "SILENT": "CRITICAL"}.get(_LEVEL, _LEVEL)
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {
-        "celery": {"level": "WARNING"},
-        "httpx": {"level": "WARNING"},
-        "httpx2": {"level": "WARNING"},
-        "mcp": {"level": "WARNING"},
-        "openai": {"level": "WARNING"},
-        "tornado.access": {"level": "WARNING"},
-        "celery.app.trace": {"level": "ERROR"},
-        "celery.worker.strategy": {"level": "WARNING"},
-        "django.request": {"level": "ERROR"},
-    },
-}
+LOG_LEVEL = loglevels.understood(env.choice("CLAUDE_MEM_LOG_LEVEL", "INFO", *loglevels.WORDS))
+LOGGING = loglevels.configuration(LOG_LEVEL)
 
 # --- all faults at once -------------------------------------------------------------------------
 _DEPLOYMENT = deployment.Deployment(
