@@ -7,17 +7,28 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.db import IntegrityError
 
-from observations import agents, audit, commits, deliveries, entries, ordinary, sessions
+from observations import (
+    agents,
+    audit,
+    commits,
+    deliveries,
+    entries,
+    hook_facts,
+    ordinary,
+    sessions,
+)
 from observations.agents import Agent, HookPayload
 from observations.captured import Captured, jobs_of
 from observations.deliveries import Delivery
 from observations.drafts import JSON
 from observations.entries import Entry
 from observations.errors import Forbidden, StorageAway
+from observations.hook_facts import HookFacts
 from observations.identity import fingerprint, lane_key, platform
 from observations.models import Event, Project, Session
 from observations.ordinary import Ordinary
@@ -85,19 +96,34 @@ def capture_hook(
     *,
     origin: dict[str, Any],
     agent: Agent = agents.CLAUDE_CODE,
+    kind: Kind = kinds.EVENT,
+    facts: HookFacts = hook_facts.NONE,
 ) -> Captured:
     """Store an agent's hook payload, with its session, and the job that it calls for.
 
     Without `project_id` the project is the one of the team that is named like the last part of
-    the payload's `cwd`; it is made if need be. Raises InvalidInput naming the unusable field.
+    the payload's `cwd`; it is made if need be. `facts` is what its client says beside it. Raises
+    InvalidInput naming the unusable field.
     """
     scrubbed = scrub(payload)
-    hook = agent.understand(scrubbed.value)
+    hook = _with(facts, agent.understand(scrubbed.value))
     if direct.vendor() == "postgresql":
-        written = _ordinary_hook(team_id, project_id, hook, scrubbed.removed, origin)
+        written = _ordinary_hook(team_id, project_id, hook, scrubbed.removed, origin, kind)
         if written:
             return written
-    return _stored(lambda: _arrived_hook(team_id, project_id, hook, scrubbed.removed, origin))[0]
+    arrived = partial(_arrived_hook, team_id, project_id, hook, scrubbed.removed, origin, kind)
+    return _stored(arrived)[0]
+
+
+def _with(facts: HookFacts, hook: HookPayload) -> HookPayload:
+    """The payload with what its client says of the call, where it does not say that itself."""
+    if facts is hook_facts.NONE:
+        return hook
+    return replace(
+        hook,
+        own_id=hook.own_id or (facts.delivery and f"delivery:{facts.delivery}") or None,
+        occurred_at=hook.occurred_at or facts.occurred_at,
+    )
 
 
 def _ordinary_hook(
@@ -106,13 +132,14 @@ def _ordinary_hook(
     hook: HookPayload,
     removed: dict[str, int],
     origin: dict[str, Any],
+    kind: Kind,
 ) -> Captured | None:
     """The payload's event, if it was ordinary enough to be written with those of others."""
     if hook.makes == "summary" or hook.end_reason:
         return None
     project = project_id or _project_named(team_id, agents.project_name(hook.cwd))
     delivery = _hook_delivery(team_id, project, hook, removed, direct.now())
-    job = _observation_job(delivery, kinds.EVENT, origin) if hook.makes == "observation" else None
+    job = _observation_job(delivery, kind, origin) if hook.makes == "observation" else None
     key = sessions.key_of(team_id, _hook_session(project, hook))
     (entry,) = entries.captured([delivery.event], (), origin)
     one = Ordinary(delivery, job, key, entry, delivery.keys, bool(delivery.likeness))
@@ -366,6 +393,7 @@ def _arrived_hook(
     hook: HookPayload,
     removed: dict[str, int],
     origin: dict[str, Any],
+    kind: Kind,
 ) -> Callable[[], _Written]:
     now = direct.now()
     project = project_id or _project_named(team_id, agents.project_name(hook.cwd))
@@ -379,7 +407,7 @@ def _arrived_hook(
         if earlier := earlier or deliveries.known_after_end(delivery):
             return _Written((earlier,), frozenset([earlier.id]), ())
         deliveries.write([delivery])
-        rows = outbox.enqueue(_hook_jobs(hook, delivery, delivery.session, origin))
+        rows = outbox.enqueue(_hook_jobs(hook, delivery, delivery.session, origin, kind))
         audit.write(_hook_entries(delivery, delivery.session, rows, origin))
         return _Written((delivery.event,), frozenset(), rows)
 
@@ -408,10 +436,10 @@ def _hook_delivery(
 
 
 def _hook_jobs(
-    hook: HookPayload, delivery: Delivery, session: Session, origin: dict[str, Any]
+    hook: HookPayload, delivery: Delivery, session: Session, origin: dict[str, Any], kind: Kind
 ) -> list[NewJob]:
     if hook.makes == "observation":
-        return [_observation_job(delivery, kinds.EVENT, origin)]
+        return [_observation_job(delivery, kind, origin)]
     if hook.makes == "summary" and sessions.has_news(session):
         return [sessions.summary(session, origin, delivery.event.id)]
     return []

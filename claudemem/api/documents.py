@@ -38,6 +38,7 @@ class Said:
     headers: Mapping[str, str] = field(default_factory=dict)
     with_key: Need | None = None
     example: Any = None
+    asks: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +68,18 @@ def says(
     headers: Mapping[str, str] | None = None,
     with_key: Need | None = None,
     example: Any = None,
+    asks: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """`openapi_extra` of a route.
 
-    `takes` is the shape of its body, `example` such a body, `query` a class whose fields are the
-    parameters of its query (a TypedDict, a dataclass or a model). `answers` has a type of `wire`,
-    or a `Media`, by status; `headers` says what each header of those below 300 tells. `refusals`
-    are errors of the table which it raises besides those that follow from the key that it needs,
-    from its body and query, and from ids in its path. `with_key`: it is open to all, and tells
-    holders of such a key more.
+    `takes` is the shape of its body, `example` such a body, `asks` what each header means that
+    callers may send besides, `query` a class whose fields are the parameters of its query (a
+    TypedDict, a dataclass or a model). `answers` has a type of `wire`, or a `Media`, by status;
+    `headers` says what each header of those below 300 tells. `refusals` are errors of the table
+    which it raises besides those that follow from the key that it needs, from its body and query,
+    and from ids in its path. `with_key`: it is open to all, and tells holders of such a key more.
     """
-    said = Said(takes, query, answers or {}, refusals, headers or {}, with_key, example)
+    said = Said(takes, query, answers or {}, refusals, headers or {}, with_key, example, asks or {})
     return {_KEY: said}
 
 

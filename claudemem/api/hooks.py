@@ -9,7 +9,7 @@ from claudemem.api import bodies, wire
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call, Needs, origin, team
 from claudemem.api.documents import says
-from observations import ingest, scopes
+from observations import hook_facts, ingest, scopes
 from observations.captured import Captured
 
 router = Router(tags=["hooks"])
@@ -36,22 +36,31 @@ HEADERS = {
     "/hooks/claude-code",
     auth=Needs(scopes.WRITE_EVENTS),
     openapi_extra=says(
-        takes=PAYLOAD, example=EXAMPLE, answers={201: wire.events.Nothing}, headers=HEADERS
+        takes=PAYLOAD,
+        example=EXAMPLE,
+        asks=hook_facts.MEANING,
+        answers={200: wire.events.Told},
+        headers=HEADERS,
     ),
 )
-def claude_code(request: Call) -> Answer[wire.events.Nothing]:
-    """Take a hook payload of Claude Code.
+def claude_code(request: Call) -> Answer[wire.events.Told]:
+    """Take a hook payload of Claude Code, and say what helps it now.
 
-    Claude Code reads the answer's body as instructions, so it is an empty object; what became of
-    the payload is in the headers.
+    Claude Code reads the answer's body as instructions: it is an empty object wherever there is
+    nothing to say. What became of the payload is in the headers.
     """
+    facts = hook_facts.of_environ(request.META)
+    payload = bodies.json_of(request)
+    if facts.off:
+        return Answer({})
     captured = ingest.capture_hook(
         team(request),
         request.auth.project_id,
-        bodies.json_of(request),
+        payload,
         origin=origin(request, "http_post_v1_hooks_claude_code"),
+        facts=facts,
     )
-    return Answer({}, status=201, headers=_told(captured))
+    return Answer({}, headers=_told(captured))
 
 
 def _told(captured: Captured) -> dict[str, str]:

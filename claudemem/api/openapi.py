@@ -16,7 +16,7 @@ from claudemem.api.errors import (
     Unauthorized,
     UnknownEncoding,
 )
-from claudemem.api.schemas import Json, Shapes, parameters, path_parameter
+from claudemem.api.schemas import Json, Shapes, header_parameter, parameters, path_parameter
 from observations.errors import Forbidden, InvalidInput, NotFound, StorageAway
 
 _JSON: Final = "application/json"
@@ -182,6 +182,7 @@ class _Writer:
             "parameters": [
                 *map(path_parameter, names),
                 *(parameters(said.query) if said.query else ()),
+                *(header_parameter(name, words) for name, words in said.asks.items()),
             ],
         }
         if said.takes:

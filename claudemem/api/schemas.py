@@ -60,6 +60,11 @@ def path_parameter(name: str) -> Json:
     return _parameter("path", name, {"type": "string", "description": words}, True)
 
 
+def header_parameter(name: str, words: str) -> Json:
+    """A header that a caller may send."""
+    return _parameter("header", name, {"type": "string", "description": words}, False)
+
+
 def _bounded(schema: Any) -> Any:
     """The schema with the bounds of a number under their names in JSON Schema.
 

@@ -105,7 +105,7 @@ def test_local_dev_lets_this_machine_in_and_nobody_who_was_forwarded(wire: Wire)
 def test_local_dev_has_a_project_to_work_in(wire: Wire) -> None:
     url = wire.beside(**LOCAL_DEV)
     body = {"session_id": "local", "hook_event_name": "Stop", "cwd": "/home/dev/shop"}
-    assert wire.as_("", url).post("/v1/hooks/claude-code", body).status_code == 201
+    assert wire.as_("", url).post("/v1/hooks/claude-code", body).status_code == 200
 
 
 def test_reading_is_all_that_a_reading_key_is_for(wire: Wire) -> None:

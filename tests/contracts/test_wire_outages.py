@@ -75,7 +75,7 @@ def test_on_a_full_disk_every_write_is_503_within_a_second_and_goes_on_afterward
             assert answer.elapsed.total_seconds() < SOON, route
         assert running.get("/v1/jobs").status_code == 200
         disk.clear()
-        until(lambda: _hook(running).status_code == 201)
+        until(lambda: _hook(running).status_code == 200)
     finally:
         running.stop()
 

@@ -118,7 +118,7 @@ def test_a_worker_that_stands_still_is_noticed_and_beat_is_not_blamed(server: St
         queues = health(server)["checks"]["queues"]
         assert server.engine != CELERY or max(each["messages"] for each in queues) <= 1
         until(lambda: server.get("/readyz").is_success)
-        assert server.post(HOOK, tool_calls(1)[0]).status_code == 201
+        assert server.post(HOOK, tool_calls(1)[0]).status_code == 200
     server.wait_settled()
 
 

@@ -55,5 +55,16 @@ class EventsStored(TypedDict):
     waitTimedOut: NotRequired[TimedOut]
 
 
-class Nothing(TypedDict):
-    """An empty object: agents read what a hook is answered as instructions."""
+class Specific(TypedDict):
+    """What is put before the model, in the answer to the hook of that name."""
+
+    hookEventName: Annotated[str, Field(description="The hook that is answered")]
+    additionalContext: Annotated[str, Field(description="What is remembered that helps now")]
+
+
+class Told(TypedDict):
+    """What a hook of Claude Code is answered: an empty object where there is nothing to say."""
+
+    hookSpecificOutput: NotRequired[
+        Annotated[Specific, Field(description="What the agent reads of the answer")]
+    ]

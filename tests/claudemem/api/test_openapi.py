@@ -136,7 +136,7 @@ def test_an_answer_that_is_not_documented_fails_the_test_that_got_it() -> None:
         ("GET", "/v1/events/x", 418, b"{}"),
         ("GET", "/v1/nothing", 200, b"{}"),
         ("GET", "/v1/events/x", 200, b"{}"),
-        ("POST", "/v1/hooks/claude-code", 201, b'{"more":1}'),
+        ("POST", "/v1/hooks/claude-code", 200, b'{"more":1}'),
         ("GET", "/v1/events/x", 404, b'{"error":"a","message":"b","more":1}'),
     ]:
         with pytest.raises(AssertionError):
