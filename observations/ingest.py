@@ -18,6 +18,7 @@ from observations import (
     commits,
     deliveries,
     entries,
+    hook_calls,
     hook_facts,
     ordinary,
     sessions,
@@ -28,6 +29,7 @@ from observations.deliveries import Delivery
 from observations.drafts import JSON
 from observations.entries import Entry
 from observations.errors import Forbidden, StorageAway
+from observations.hook_calls import HookCall
 from observations.hook_facts import HookFacts
 from observations.identity import fingerprint, lane_key, platform
 from observations.models import Event, Project, Session
@@ -105,25 +107,25 @@ def capture_hook(
     the payload's `cwd`; it is made if need be. `facts` is what its client says beside it. Raises
     InvalidInput naming the unusable field.
     """
-    scrubbed = scrub(payload)
-    hook = _with(facts, agent.understand(scrubbed.value))
+    call = hook_calls.understood(payload, agent, facts)
+    return capture_call(team_id, project_id, call, origin=origin, kind=kind)
+
+
+def capture_call(
+    team_id: str,
+    project_id: str | None,
+    call: HookCall,
+    *,
+    origin: dict[str, Any],
+    kind: Kind = kinds.EVENT,
+) -> Captured:
+    """The same for a payload that is understood already."""
     if direct.vendor() == "postgresql":
-        written = _ordinary_hook(team_id, project_id, hook, scrubbed.removed, origin, kind)
+        written = _ordinary_hook(team_id, project_id, call.hook, call.removed, origin, kind)
         if written:
             return written
-    arrived = partial(_arrived_hook, team_id, project_id, hook, scrubbed.removed, origin, kind)
+    arrived = partial(_arrived_hook, team_id, project_id, call.hook, call.removed, origin, kind)
     return _stored(arrived)[0]
-
-
-def _with(facts: HookFacts, hook: HookPayload) -> HookPayload:
-    """The payload with what its client says of the call, where it does not say that itself."""
-    if facts is hook_facts.NONE:
-        return hook
-    return replace(
-        hook,
-        own_id=hook.own_id or (facts.delivery and f"delivery:{facts.delivery}") or None,
-        occurred_at=hook.occurred_at or facts.occurred_at,
-    )
 
 
 def _ordinary_hook(

@@ -9,7 +9,8 @@ from claudemem.api import bodies, wire
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call, Needs, origin, team
 from claudemem.api.documents import says
-from observations import hook_facts, ingest, scopes
+from observations import agents, hook_facts, ingest, scopes
+from observations.agents import Agent
 from observations.captured import Captured
 
 router = Router(tags=["hooks"])
@@ -49,6 +50,36 @@ def claude_code(request: Call) -> Answer[wire.events.Told]:
     Claude Code reads the answer's body as instructions: it is an empty object wherever there is
     nothing to say. What became of the payload is in the headers.
     """
+    return _taken(agents.CLAUDE_CODE, request)
+
+
+def _route(agent: Agent) -> None:
+    """A route of its own for an agent: it costs a call nothing to find out which one it is."""
+
+    @router.post(
+        f"/hooks/{agent.name}",
+        auth=Needs(scopes.WRITE_EVENTS),
+        operation_id=f"hooks{agent.name.title().replace('-', '')}",
+        description=f"Take a hook payload of {agent.name}, and say what helps it now.\n\n"
+        "The answer is in the words of that agent; an empty object says nothing.",
+        openapi_extra=says(
+            takes=PAYLOAD,
+            example=EXAMPLE,
+            asks=hook_facts.MEANING,
+            answers={200: wire.events.Reply},
+            headers=HEADERS,
+        ),
+    )
+    def take(request: Call) -> Answer[wire.events.Reply]:
+        return _taken(agent, request)
+
+
+for _agent in agents.BY_NAME.values():
+    if _agent is not agents.CLAUDE_CODE:
+        _route(_agent)
+
+
+def _taken(agent: Agent, request: Call) -> Answer[Any]:
     facts = hook_facts.of_environ(request.META)
     payload = bodies.json_of(request)
     if facts.off:
@@ -57,7 +88,8 @@ def claude_code(request: Call) -> Answer[wire.events.Told]:
         team(request),
         request.auth.project_id,
         payload,
-        origin=origin(request, "http_post_v1_hooks_claude_code"),
+        origin=origin(request, f"http_post_v1_hooks_{agent.name.replace('-', '_')}"),
+        agent=agent,
         facts=facts,
     )
     return Answer({}, headers=_told(captured))

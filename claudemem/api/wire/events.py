@@ -55,6 +55,10 @@ class EventsStored(TypedDict):
     waitTimedOut: NotRequired[TimedOut]
 
 
+# What other agents are answered: each has words of its own for it.
+Reply = dict[str, Any]
+
+
 class Specific(TypedDict):
     """What is put before the model, in the answer to the hook of that name."""
 
