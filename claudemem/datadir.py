@@ -44,6 +44,11 @@ class DataDir:
         return self.root / "logs"
 
     @property
+    def client(self) -> Path:
+        """What the hook client has: its configuration, and what it could not send yet."""
+        return self.root / "client"
+
+    @property
     def redis(self) -> Path:
         return self.root / "redis"
 
