@@ -73,7 +73,7 @@ def test_local_dev_works_in_the_default_project(local_dev: None) -> None:
     hook = {"session_id": "s", "hook_event_name": "Stop", "cwd": "/home/dev/shop"}
     client: Any = Client()
     sent = client.post("/v1/hooks/claude-code", json.dumps(hook), "application/json", **HERE)
-    assert sent.status_code == 201
+    assert sent.status_code == 200
     team, project = keys.default_tenant()
     event = told(from_("", path=f"/v1/events/{sent['X-Event-Id']}", **HERE), 200)["event"]
     assert (event["teamId"], event["projectId"]) == (team.id, project.id)
