@@ -88,10 +88,9 @@ def capture_hook(
     """
     scrubbed = scrub(payload)
     hook = hook_payloads.understand(scrubbed.value)
-    if direct.vendor() == "postgresql":
-        written = _ordinary_hook(team_id, project_id, hook, scrubbed.removed, origin)
-        if written:
-            return written
+    written = _ordinary_hook(team_id, project_id, hook, scrubbed.removed, origin)
+    if written:
+        return written
     return _stored(lambda: _arrived_hook(team_id, project_id, hook, scrubbed.removed, origin))[0]
 
 
