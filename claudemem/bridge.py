@@ -17,7 +17,7 @@ import orjson
 from django.conf import settings
 from django.db import InterfaceError, InternalError, OperationalError, close_old_connections
 
-from claudemem.api import door, errors
+from claudemem.api import door, errors, express
 from claudemem.api.peers import Caller
 from claudemem.arrivals import DRAIN_BYTES, ROOM, SMALL, STRANGERS, Arrival, Room, TooSlow
 from observations import keys
@@ -87,7 +87,7 @@ class Bridge:
 
     def _answer(self, environ: dict[str, Any], proto: Any, body: bytes, *, more: bool) -> None:
         environ["wsgi.input"] = BytesIO(body)
-        answer = called(self._application, environ)
+        answer = answered(self._application, environ)
         if more:
             rest = Arrival(proto.receive, DRAIN_BYTES, lambda _: _send(proto, *answer), keep=False)
             rest.begin()
@@ -104,6 +104,11 @@ def _known(environ: dict[str, Any]) -> bool:
         return False
     finally:
         close_old_connections()
+
+
+def answered(application: Callable[..., Any], environ: dict[str, Any]) -> Answer:
+    """What is answered to `environ`: by the short way of captures, or by `application`."""
+    return express.answered(environ) or called(application, environ)
 
 
 def called(application: Callable[..., Any], environ: dict[str, Any]) -> Answer:

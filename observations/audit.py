@@ -38,7 +38,7 @@ def write(made: Iterable[Entry]) -> None:
 def rows(made: Iterable[Entry]) -> list[Row]:
     """The entries as they are stored, with the time of now."""
     at = stored(direct.now())
-    return [_row(entry, at) for entry in made]
+    return [row(entry, at) for entry in made]
 
 
 def described(entry: Entry) -> dict[str, object]:
@@ -54,7 +54,8 @@ def insert(prepared: Sequence[Row]) -> None:
         direct.execute_many(_INSERT, prepared)
 
 
-def _row(entry: Entry, at: object) -> Row:
+def row(entry: Entry, at: object) -> Row:
+    """The entry as it is stored, with the time `at`."""
     origin = entry.origin
     key = origin.get("api_key_id")
     told = {

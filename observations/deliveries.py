@@ -60,6 +60,11 @@ class Delivery:
     def key(self) -> str:
         return self.keys[0]
 
+    @property
+    def received(self) -> object:
+        """When it arrived, as it is stored."""
+        return self.columns[-1]
+
 
 def delivered(event: Event, own_id: str | None, session_name: str | None) -> Delivery:
     """The delivery of `event`, whose session its client calls `session_name`.
@@ -184,6 +189,12 @@ def write(deliveries: Iterable[Delivery]) -> None:
     direct.execute_many(
         _INSERT, [(one.event.session_id, one.event.number, *one.columns) for one in everything]
     )
+
+
+def insert(one: Delivery) -> None:
+    """Insert the event of a delivery that has its place. Must be called inside a transaction."""
+    event = one.event
+    direct.execute(_INSERT, (event.session_id, event.number, *one.columns))
 
 
 def _number(group: list[Delivery]) -> None:

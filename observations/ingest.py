@@ -88,6 +88,10 @@ def capture(
     cannot be stored.
     """
     clean = [_scrubbed(new) for new in events]
+    if kind is kinds.EVENT and len(clean) == 1:
+        written = _ordinary_event(team_id, clean[0], origin)
+        if written:
+            return (written,)
     return _stored(lambda: _arrived(team_id, clean, origin, kind))
 
 
@@ -120,12 +124,21 @@ def capture_call(
     kind: Kind = kinds.EVENT,
 ) -> Captured:
     """The same for a payload that is understood already."""
-    if direct.vendor() == "postgresql":
-        written = _ordinary_hook(team_id, project_id, call.hook, call.removed, origin, kind)
-        if written:
-            return written
+    written = _ordinary_hook(team_id, project_id, call.hook, call.removed, origin, kind)
+    if written:
+        return written
     arrived = partial(_arrived_hook, team_id, project_id, call.hook, call.removed, origin, kind)
     return _stored(arrived)[0]
+
+
+def _ordinary_event(team_id: str, new: NewEvent, origin: dict[str, Any]) -> Captured | None:
+    """The event, if it was ordinary enough to be written with those of others."""
+    sessions.require_project(team_id, new.project_id)
+    delivery = _delivery(team_id, new, _Links(team_id, [new]).find(new), direct.now())
+    key = delivery.session.identity_key if delivery.session else None
+    if delivery.session and not key:
+        return None
+    return _ordinary(delivery, key, origin, kinds.EVENT, observed=new.generate)
 
 
 def _ordinary_hook(
@@ -141,10 +154,24 @@ def _ordinary_hook(
         return None
     project = project_id or _project_named(team_id, agents.project_name(hook.cwd))
     delivery = _hook_delivery(team_id, project, hook, removed, direct.now())
-    job = _observation_job(delivery, kind, origin) if hook.makes == "observation" else None
     key = sessions.key_of(team_id, _hook_session(project, hook))
+    replay = bool(delivery.likeness)
+    observed = hook.makes == "observation"
+    return _ordinary(delivery, key, origin, kind, observed=observed, replay=replay)
+
+
+def _ordinary(
+    delivery: Delivery,
+    session: str | None,
+    origin: dict[str, Any],
+    kind: Kind,
+    *,
+    observed: bool,
+    replay: bool = False,
+) -> Captured | None:
+    job = _observation_job(delivery, kind, origin) if observed else None
     (entry,) = entries.captured([delivery.event], (), origin)
-    one = Ordinary(delivery, job, key, entry, delivery.keys, bool(delivery.likeness))
+    one = Ordinary(delivery, job, session, entry, delivery.keys, replay)
     try:
         written = ordinary.write_shared(one)
     except IntegrityError:

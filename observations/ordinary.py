@@ -1,8 +1,9 @@
-"""Ordinary deliveries and their jobs: all that arrive together in one statement, on PostgreSQL.
+"""Ordinary deliveries and their jobs: all that arrive together at once, in few statements.
 
 Ordinary is what belongs to an open session that is there already, or to none, and did not come
 before. There PostgreSQL does in one statement what else takes nine, and for many hardly more than
-for one. What it does not find ordinary it leaves alone: that goes the long way (`ingest`).
+for one; SQLite, to which a statement is a call, does it in six. What is not found to be ordinary is
+left alone: that goes the long way (`ingest`).
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import Any
 import orjson
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 
-from observations import audit, deliveries
+from observations import audit, commits, deliveries, entries
 from observations.commits import STUCK, Sharing, Write
 from observations.deliveries import Delivery
 from observations.entries import Entry
@@ -180,8 +181,11 @@ def write_shared(one: Ordinary) -> Written | None:
     """The same for one, together with all who come while others are being written.
 
     Nobody waits long for others, or pays for their faults: where a statement is stuck (one of its
-    sessions is locked) or fails, each goes alone; not where the database itself failed.
+    sessions is locked) or fails, each goes alone; not where the database itself failed. Raises
+    StorageAway where that has but one writer, and it is stuck.
     """
+    if direct.vendor() == "sqlite":
+        return commits.shared.run(lambda: _written_here(one))
     if connection.in_atomic_block:
         with transaction.atomic():
             return write([one])[0]
@@ -209,3 +213,47 @@ def _write_group(group: Sequence[Write[Ordinary]]) -> None:
 
 
 _shared: Sharing[Ordinary] = Sharing(_write_group)
+
+
+# SQLite: the session takes the next number if all is ordinary. There are three repeats at most.
+_UNHEARD = "NOT EXISTS (SELECT 1 FROM observations_event WHERE dedupe_key IN (%s, %s, %s))"
+_UNHEARD_ALONE = f"SELECT 1 WHERE {_UNHEARD}"
+_TAKE = f"""
+    UPDATE observations_session SET
+        news_number = CASE WHEN %s THEN last_number + 1 ELSE news_number END,
+        last_number = last_number + 1, last_event_at = %s, updated_at = %s,
+        ended_at = CASE WHEN %s THEN NULL ELSE ended_at END,
+        end_reason = CASE WHEN %s THEN '' ELSE end_reason END
+    WHERE identity_key = %s AND (ended_at IS NULL OR NOT %s) AND {_UNHEARD}
+    RETURNING id, lane_key, last_number"""  # noqa: S608
+
+
+def _written_here(one: Ordinary) -> Written | None:
+    """Write one on SQLite, if it is ordinary. Must be called inside a transaction."""
+    found = _place_of(one)
+    if not found:
+        return None
+    event, job, row = one.delivery.event, one.job, None
+    ((event.session_id, lane_key, event.number),) = found
+    deliveries.insert(one.delivery)
+    if job:
+        lane_key = lane_key or job.lane_key
+        row = outbox.append(outbox.placed(job, event.session_id, event.number or 0, lane_key))
+    if one.entry:
+        told = entries.placed(one.entry, event.session_id, row.id if row else None)
+        audit.insert([audit.row(told, one.delivery.received)])
+    return Written(row)
+
+
+def _place_of(one: Ordinary) -> list[tuple[Any, ...]]:
+    """The session, its lane and the number in it, of a delivery that is ordinary; else nothing."""
+    first, *others = one.repeats
+    repeats = (first, *(others or (first, first)))
+    if one.session is None:
+        return [(None, None, None)] if direct.fetch(_UNHEARD_ALONE, repeats) else []
+    delivery, at = one.delivery, one.delivery.received
+    return direct.fetch(
+        _TAKE,
+        (delivery.is_news, at, at, delivery.reopens, delivery.reopens, one.session,
+         one.may_repeat, *repeats),
+    )  # fmt: skip

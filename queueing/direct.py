@@ -72,6 +72,17 @@ def fetch(text: str, params: Params = (), *, anew: bool = False) -> list[tuple[A
     return rows
 
 
+def execute(text: str, params: Params) -> None:
+    """Run a statement that has no rows, on SQLite."""
+    database, statement = _connected(), _numbered(text)
+    try:
+        clock.look(database.connection)
+        database.connection.execute(statement.text, statement.given(params))
+    except sqlite3.Error:
+        with database.wrap_database_errors:
+            raise
+
+
 def execute_many(text: str, rows: Iterable[Params]) -> None:
     """Run the statement, `INSERT ... VALUES (...)`, once a row."""
     database = _connected()

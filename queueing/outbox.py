@@ -19,7 +19,7 @@ from queueing.direct import moment
 from queueing.errors import QueueStoreAway
 from queueing.kinds import Kind
 from queueing.models import new_id
-from queueing.statements import execute_many, fetch
+from queueing.statements import execute, execute_many, fetch
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +122,18 @@ def placed(job: NewJob, session_id: str | None, covers: int, lane_key: str) -> N
     return replace(job, session_id=session_id, covers=covers, lane_key=lane_key)
 
 
+def append(job: NewJob) -> Enqueued:
+    """The same for one job, on SQLite."""
+    ((lane_id, head, seq, now),) = fetch(
+        "take_numbers", (job.lane_key, job.kind.name, job.team_id, job.project_id, 1)
+    )
+    row = Enqueued(new_id(), job, seq, seq == head, moment(now))
+    origin = orjson.dumps(job.origin).decode()
+    execute("insert_job", _columns(row, lane_id, now, origin))
+    execute("history", (row.id, *_first_history(origin)))
+    return row
+
+
 def _append(lane_key: str, jobs: list[NewJob]) -> list[Enqueued]:
     of_first = [jobs[0].kind.name, jobs[0].team_id, jobs[0].project_id]
     ((lane_id, head, tail, now),) = fetch("take_numbers", [lane_key, *of_first, len(jobs)])
@@ -130,22 +142,24 @@ def _append(lane_key: str, jobs: list[NewJob]) -> list[Enqueued]:
         Enqueued(new_id(), job, first + index, first + index == head, moment(now))
         for index, job in enumerate(jobs)
     ]
-    execute_many("insert_job", (_columns(row, lane_id, now) for row in rows))
-    execute_many("history", ((row.id, *_first_history(row.new)) for row in rows))
+    origins = [orjson.dumps(job.origin).decode() for job in jobs]
+    told = list(zip(rows, origins, strict=True))
+    execute_many("insert_job", (_columns(row, lane_id, now, origin) for row, origin in told))
+    execute_many("history", ((row.id, *_first_history(origin)) for row, origin in told))
     return rows
 
 
-def _columns(row: Enqueued, lane_id: int, now: object) -> tuple[object, ...]:
+def _columns(row: Enqueued, lane_id: int, now: object, origin: str) -> tuple[object, ...]:
     job = row.new
     return (
         row.id, job.queue_job_id, lane_id, row.seq, job.kind.name, job.kind.max_attempts,
         now, job.size, job.team_id, job.project_id, job.session_id, job.kind.source_type,
-        job.source_id, job.covers, orjson.dumps(job.origin).decode(), now, now,
+        job.source_id, job.covers, origin, now, now,
     )  # fmt: skip
 
 
-def _first_history(job: NewJob) -> tuple[object, ...]:
-    return states.ENQUEUED, states.QUEUED, 0, orjson.dumps(job.origin).decode()
+def _first_history(origin: str) -> tuple[object, ...]:
+    return states.ENQUEUED, states.QUEUED, 0, origin
 
 
 def publish(heads: Iterable[Head]) -> int:

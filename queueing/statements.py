@@ -421,6 +421,11 @@ def now() -> datetime:
     return direct.moment(at)
 
 
+def execute(name: str, params: Sequence[object]) -> None:
+    """Run the statement `name`, an INSERT, on SQLite."""
+    direct.execute(sql(name), params)
+
+
 def execute_many(name: str, rows: Iterable[Sequence[object]]) -> None:
     """Run the statement `name`, an INSERT, once a row."""
     direct.execute_many(sql(name), rows)
