@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 from django.core.handlers.wsgi import WSGIRequest
 from django.db import close_old_connections
-from django.http.response import HttpResponseBase
+from django.http.response import HttpResponse
 from django.utils.log import log_response
 from ninja.operation import Operation
 
@@ -36,7 +36,7 @@ class Way:
     """What is asked of a caller, and the handler behind it."""
 
     admits: Callable[[Any], Any]
-    handles: Callable[[Any], HttpResponseBase]
+    handles: Callable[[Any], HttpResponse]
 
 
 class Light(WSGIRequest):
@@ -92,7 +92,7 @@ def _taken(way: Way, environ: dict[str, Any]) -> Told:
     return response.status_code, _headers(response, request), response.content
 
 
-def _response(way: Way, request: Call) -> HttpResponseBase:
+def _response(way: Way, request: Call) -> HttpResponse:
     try:
         request.auth = way.admits(request)
         return way.handles(request)
@@ -100,7 +100,7 @@ def _response(way: Way, request: Call) -> HttpResponseBase:
         return api.on_exception(request, error)
 
 
-def _headers(response: HttpResponseBase, request: Call) -> list[tuple[bytes, bytes]]:
+def _headers(response: HttpResponse, request: Call) -> list[tuple[bytes, bytes]]:
     """The answer's own headers, and what the door would add."""
     environ = request.META
     crossing = door.crossing(environ.get("HTTP_ORIGIN", ""), environ.get("HTTP_HOST", ""))
