@@ -9,6 +9,7 @@ from ninja.operation import Operation
 from claudemem.api.calls import Needs
 from claudemem.api.door import HEADERS
 from claudemem.api.routes import api as ninja
+from observations import agents
 from observations.keys import revoke
 from observations.models import ApiKey, Project
 from tests.claudemem.api.conftest import Api, RawKey, refused, told
@@ -53,7 +54,7 @@ def test_the_routes_are_those_of_the_contract() -> None:
         "GET /v1/info",
         "GET /v1/openapi.json",
         "GET /v1/docs",
-        "POST /v1/hooks/claude-code",
+        *(f"POST /v1/hooks/{name}" for name in agents.BY_NAME),
         "POST /v1/sessions/start",
         "GET /v1/sessions",
         "GET /v1/sessions/some-id",

@@ -12,7 +12,7 @@ from observations import agents
 from observations.agents import Asks, HookPayload
 from observations.errors import InvalidInput
 
-DOCUMENTED = Path(__file__).parents[2] / "recordings/documented"
+DOCUMENTED = Path(__file__).parents[2] / "documented"
 OTHERS = ("codex", "cursor", "gemini", "opencode", "windsurf")
 PROMPT = "Cap the wait between retries with max_wait, and test it."
 RETRY = "/home/dev/shop/retry.py"
