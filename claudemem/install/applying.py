@@ -8,6 +8,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from claudemem.install.plan import Change, Found, Plan, Refused
@@ -28,7 +29,8 @@ def read(path: Path) -> Found:
             f"{path} cannot be read ({error.strerror}): let this user read it, or move it away"
         ) from None
     _see_parent(path, real)
-    if not os.access(real, os.W_OK):
+    # Root may write to all, and whoever made it read-only means that too.
+    if not (real.stat().st_mode & stat.S_IWUSR and os.access(real, os.W_OK)):
         raise Refused(f"{path} may not be written: `chmod u+w {path}`, and run this again")
     return Found(path, content, shared=path.is_symlink())
 
@@ -123,6 +125,7 @@ def _replace(ready: Sequence[tuple[Change, Path | None]]) -> None:
             target = _real(change.path)
             if new is None:
                 target.unlink(missing_ok=True)
+                _leave(target.parent)
             else:
                 new.replace(target)
             done.append(change)
@@ -132,9 +135,17 @@ def _replace(ready: Sequence[tuple[Change, Path | None]]) -> None:
         raise
 
 
+def _leave(folder: Path) -> None:
+    """Take away a hidden directory of an agent's in which nothing is left."""
+    if folder.name.startswith(".") and folder != Path.home():
+        with suppress(OSError):
+            folder.rmdir()
+
+
 def _put_back(change: Change) -> None:
     target = _real(change.path)
     if change.before is None:
         target.unlink(missing_ok=True)
     else:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         target.write_bytes(change.before)
