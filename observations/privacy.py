@@ -47,14 +47,20 @@ class Scrubbed:
 
 
 def scrub(value: JSON, *, max_text: int = 16_384) -> Scrubbed:
-    """A cleaned copy of `value`, with counts of what was removed by the name of the rule.
+    """`value` without what must not be kept, and counts of what was removed by the name of the rule.
 
-    No string of it is longer than `max_text` characters. `value` itself is never changed, and
-    nothing that a JSON parser returns is refused.
+    No string of it is longer than `max_text` characters. `value` itself is never changed: what is
+    returned is a copy, or `value` where nothing was to be removed. Nothing that a JSON parser
+    returns is refused.
     """
+    if not value:
+        return Scrubbed(value, {})
+    texts, tells = _texts(value)
     removed: Counter[str] = Counter()
-    texts = _cleaned(list(_texts(value)), max_text, removed)
-    return Scrubbed(_rebuilt(value, iter(texts), removed), dict(removed))
+    cleaned = _cleaned(texts, max_text, removed)
+    if not tells and cleaned == texts:
+        return Scrubbed(value, {})
+    return Scrubbed(_rebuilt(value, iter(cleaned), removed), dict(removed))
 
 
 def scrub_text(text: str, *, max_text: int | None = None) -> str:
@@ -78,18 +84,23 @@ def scrub_name(text: str) -> str:
 
 def _cleaned(texts: list[str], max_text: int, removed: Counter[str]) -> list[str]:
     """The texts, cleaned one by one, but only by the rules that all of them together call for."""
-    if max_text >= _SMALL and all(map(_is_plain, texts)):
+    if max_text < _SMALL:
+        return [_within(_storable(text), _RULES, max_text, removed) for text in texts]
+    odd = [text for text in texts if not _is_plain(text)]
+    if not odd:
         return texts
-    joined = "\n".join(texts)
-    if "\0" in joined or not joined.isascii():
+    joined = "\n".join(odd)
+    if not _is_storable(joined):
         texts = [_storable(text) for text in texts]
         joined = "\n".join(texts)
     if len(joined) > max_text:
         joined = "\n".join([text for text in texts if len(text) <= max_text])
     rules = suspects(joined, _RULES)
-    if not rules and len(max(texts, key=len, default="")) <= max_text:
+    if not rules and len(max(texts, key=len)) <= max_text:
         return texts
-    return [_within(text, rules, max_text, removed) for text in texts]
+    return [
+        text if _is_plain(text) else _within(text, rules, max_text, removed) for text in texts
+    ]
 
 
 def _is_plain(text: str) -> bool:
@@ -185,26 +196,44 @@ def _outside_placeholder(text: str, at: int) -> tuple[int, int]:
     return (start, end) if 0 <= start < at < end else (at, at)
 
 
+def _is_storable(text: str) -> bool:
+    """Whether every database takes it; in Python a text may hold halves of characters."""
+    if "\0" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _storable(text: str) -> str:
     return _SURROGATES.sub(lambda run: "\ufffd" * len(run[0]), text.replace("\0", ""))
 
 
-def _texts(value: JSON) -> Iterator[str]:
-    """All keys and strings, in the order in which `_rebuilt` takes them back."""
+def _texts(value: JSON) -> tuple[list[str], bool]:
+    """All keys and strings, in the order in which `_rebuilt` takes them back.
+
+    And whether any of the keys is the name of a secret.
+    """
+    texts: list[str] = []
     containers: list[JSON] = [[value]]
+    tells = False
     while containers:
         container = containers.pop()
-        items: Iterable[JSON]
+        items: Iterable[JSON] = ()
         if isinstance(container, dict):
-            yield from container
+            texts += container
             items = container.values()
-        else:
-            items = container if isinstance(container, list) else ()
+            tells = tells or any(map(secret_kind, filter(_is_short, container)))
+        elif isinstance(container, list):
+            items = container
         for item in items:
             if isinstance(item, str):
-                yield item
+                texts.append(item)
             elif isinstance(item, (dict, list)):
                 containers.append(item)
+    return texts, tells
 
 
 def _rebuilt(value: JSON, texts: Iterator[str], removed: Counter[str]) -> JSON:
@@ -238,6 +267,10 @@ def _rebuilt(value: JSON, texts: Iterator[str], removed: Counter[str]) -> JSON:
         elif isinstance(source, list) and isinstance(target, list):
             target.extend([copied(item, kind) for item in source])
     return root[0]
+
+
+def _is_short(name: str) -> bool:
+    return len(name) <= _LONGEST_NAME
 
 
 def _kind_of(name: str) -> str | None:

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from observations.assignments import may_assign, redact_assignments, redact_flags
 from observations.detectors import PHRASES, TOKENS
 from observations.keyblocks import may_hold_keys, redact_keys
+from observations.needles import finder
 from observations.spans import fold
 
 _WORD_BYTES = frozenset((string.ascii_letters + string.digits + "_-.").encode())
-_WORDS_ONLY = bytes(b if b in _WORD_BYTES else 0x20 for b in range(256))
+_SHAPE = bytes(ord("w") if b in _WORD_BYTES else ord(" ") for b in range(256))
 _SHORTEST_TOKEN = 20
+_LONG = b"w" * _SHORTEST_TOKEN
 _TOKEN_ANCHORS = tuple(dict.fromkeys(anchor for token in TOKENS for anchor in token.anchors))
+_has_token_anchor = finder(_TOKEN_ANCHORS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +30,21 @@ class Rule:
 def suspects(text: str, rules: Sequence[Rule]) -> tuple[Rule, ...]:
     """Those of the rules that may change `text`."""
     low = fold(text)
-    return tuple(rule for rule in rules if rule.may_apply(text, low))
+    return tuple([rule for rule in rules if rule.may_apply(text, low)])
 
 
 def long_words(text: str) -> str:
     """The words of `text` that are long enough to be a token: few, so cheap to search."""
-    words = text.encode().translate(_WORDS_ONLY).split()
-    return b" ".join([word for word in words if len(word) >= _SHORTEST_TOKEN]).decode()
+    raw = text.encode()
+    # What is long is found by its shape: to look at each word would take far longer.
+    shape, found = raw.translate(_SHAPE), []
+    start = shape.find(_LONG)
+    while start >= 0:
+        end = shape.find(b" ", start)
+        end = len(raw) if end < 0 else end
+        found.append(raw[start:end])
+        start = shape.find(_LONG, end)
+    return b" ".join(found).decode()
 
 
 def _token_anchors(text: str) -> list[str]:
@@ -42,7 +53,7 @@ def _token_anchors(text: str) -> list[str]:
 
 
 def _may_hold_tokens(text: str, _low: str) -> bool:
-    return bool(_token_anchors(text))
+    return _has_token_anchor(text) and bool(_token_anchors(text))
 
 
 def _redact_tokens(text: str, removed: Counter[str]) -> str:
@@ -57,12 +68,10 @@ def _phrases(anchors: tuple[str, ...]) -> Rule:
     """All detectors that look for the same anchors, so that these are looked for once."""
     detectors = [detector for detector in PHRASES if detector.anchors == anchors]
 
+    holds = finder(anchors)
+
     def may_apply(_text: str, low: str) -> bool:
-        # A loop and no generator: it is asked of every text that comes, for every rule.
-        for anchor in anchors:  # noqa: SIM110
-            if anchor in low:
-                return True
-        return False
+        return holds(low)
 
     def redact(text: str, removed: Counter[str]) -> str:
         for detector in detectors:
