@@ -1,0 +1,88 @@
+"""One call of a hook: what the agent said, as far as the client must understand it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+from claudemem.hook import manners
+
+# What the server takes.
+MOST = 5 * 1024 * 1024
+
+
+class NoCall(Exception):
+    """What came is no payload of a hook; the message says what it is instead."""
+
+
+class Call:
+    """A payload as it is sent, its headers, and what decides how it is handled.
+
+    `event` and `session` are "" where the payload does not name them.
+    """
+
+    __slots__ = ("agent", "asks", "cwd", "delivery", "ends", "event", "headers", "raw", "session",
+                 "starts")  # fmt: skip
+
+    def __init__(self, agent: str, raw: bytes, said: dict[str, object]) -> None:
+        manner = manners.of(agent)
+        self.agent = agent
+        self.raw = raw
+        self.event = _text(said.get(manner.names))
+        self.session = _text(said.get(manner.session))
+        self.cwd = _text(said.get("cwd"))
+        self.asks = self.event in manner.asks
+        self.starts = self.event in manner.starts
+        self.ends = self.event in manner.ends
+        self.delivery = os.urandom(16).hex()
+        self.headers = {"X-Claude-Mem-Delivery": self.delivery}
+        started_by = os.environ.get("CLAUDE_CODE_ENTRYPOINT", "").strip()
+        if started_by and len(started_by) <= 200 and _sendable(started_by):
+            self.headers["X-Claude-Mem-Entrypoint"] = started_by
+
+    def locate(self) -> None:
+        """Add what can be read of the working directory."""
+        from claudemem.hook import place
+
+        if "X-Claude-Mem-Place" in self.headers:
+            return
+        facts = place.place(self.cwd or os.getcwd())
+        if facts:
+            self._add("X-Claude-Mem-Place", json.dumps(facts, separators=(",", ":")))
+
+    def date(self) -> None:
+        """Add when it was made: it will be sent later."""
+        self._add("X-Claude-Mem-Occurred", f"{time.time():.6f}")
+
+    def _add(self, name: str, value: str) -> None:
+        # Another dict: a thread may be sending this one.
+        self.headers = {**self.headers, name: value}
+
+
+def understood(agent: str, raw: bytes) -> Call:
+    """The call whose payload is `raw`. Raises NoCall.
+
+    What is larger than a server takes has its largest strings left out.
+    """
+    try:
+        said = json.loads(raw.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        raise NoCall(f"{len(raw)} bytes that are no JSON") from None
+    if not isinstance(said, dict):
+        raise NoCall(f"{len(raw)} bytes of JSON that are no object")
+    if len(raw) > MOST:
+        from claudemem.hook import cut
+
+        raw = cut.fitted(said, MOST)
+        if not raw:
+            raise NoCall("more than a server takes, and no long text to leave out")
+    return Call(agent, raw, said)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _sendable(text: str) -> bool:
+    return text.isascii() and text.isprintable()

@@ -1,0 +1,48 @@
+"""Payloads that are too large for the server: their largest strings are left out, whole.
+
+A part of a string may hold the end of what must not be stored without its beginning, by which it
+would be known.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+_SHORT = 1024
+
+
+def fitted(said: dict[str, Any], most: int) -> bytes:
+    """`said` as JSON of at most `most` bytes; b"" if it has too few long strings for that.
+
+    It is changed: each string that is left out, the longest first, is replaced by its length.
+    """
+    size = len(_written(said))
+    for length, within, key in sorted(_long(said), key=lambda found: -found[0]):
+        if size <= most:
+            break
+        note = f"[{length} characters left out: too large to be sent]"
+        size -= len(_written(within[key])) - len(_written(note))
+        within[key] = note
+    written = _written(said)
+    return written if len(written) <= most else b""
+
+
+def _long(said: dict[str, Any]) -> list[tuple[int, Any, Any]]:
+    """The strings that are not short: their lengths, and where they are."""
+    found: list[tuple[int, Any, Any]] = []
+    left: list[Any] = [said]
+    while left:
+        within = left.pop()
+        for key, value in within.items() if isinstance(within, dict) else enumerate(within):
+            if isinstance(value, str):
+                if len(value) > _SHORT:
+                    found.append((len(value), within, key))
+            elif isinstance(value, (dict, list)):
+                left.append(value)
+    return found
+
+
+def _written(value: object) -> bytes:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace")

@@ -1,0 +1,188 @@
+"""A connection to the server, by HTTP/1.1 over a socket: http.client alone would cost 20 ms."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from typing import TYPE_CHECKING
+
+from claudemem.hook.target import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from io import BufferedReader
+
+_LINE = 65536
+_HEADERS = 200
+# What is told to an agent is much smaller.
+_BODY = 1024 * 1024
+
+
+class Away(Exception):
+    """The server did not answer; the message says in which way. `slow`: it ran out of time."""
+
+    def __init__(self, message: str, *, slow: bool = False) -> None:
+        super().__init__(message)
+        self.slow = slow
+
+
+class Answer:
+    """What the server answered."""
+
+    __slots__ = ("body", "status")
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self.status = status
+        self.body = body
+
+    @property
+    def is_object(self) -> bool:
+        """Whether the body is a JSON object, as all bodies of the server's are."""
+        try:
+            return isinstance(json.loads(self.body), dict)
+        except (ValueError, RecursionError):
+            return False
+
+
+class Link:
+    """A connection to `target`, opened when it is needed and kept for what follows."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._socket: socket.socket | None = None
+        self._file: BufferedReader | None = None
+
+    def post(self, agent: str, headers: Mapping[str, str], body: bytes, until: float) -> Answer:
+        """The answer to a payload of `agent`, awaited until a moment of the monotonic clock.
+
+        That moment holds for each step: who answers a byte at a time is not cut off by it.
+        Raises Away.
+        """
+        head = self._head(agent, headers, len(body))
+        if self._socket is not None:
+            try:
+                return self._exchange(head + body, until)
+            except Away as error:
+                if error.slow:
+                    raise
+                # A server may close a connection that was kept: that says nothing of it.
+        return self._exchange(head + body, until)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = self._file = None
+
+    def _head(self, agent: str, headers: Mapping[str, str], size: int) -> bytes:
+        said = {
+            "Host": self._target.authority,
+            "Content-Type": "application/json",
+            "Content-Length": str(size),
+            "Accept": "application/json",
+            "User-Agent": "claudemem-hook",
+            **({"Authorization": f"Bearer {self._target.key}"} if self._target.key else {}),
+            **headers,
+        }
+        lines = "".join(f"{name}: {value}\r\n" for name, value in said.items())
+        first = f"POST {self._target.path}/v1/hooks/{agent} HTTP/1.1\r\n"
+        return f"{first}{lines}\r\n".encode("ascii")
+
+    def _exchange(self, request: bytes, until: float) -> Answer:
+        try:
+            if self._socket is None:
+                self._open(until)
+            assert self._socket is not None
+            self._socket.settimeout(_left(until))
+            try:
+                self._socket.sendall(request)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # it may have answered before it had read it all
+            return self._answer(until)
+        except TimeoutError:
+            self.close()
+            raise Away("no answer in time", slow=True) from None
+        except (OSError, ValueError) as error:
+            self.close()
+            said = getattr(error, "strerror", None) or str(error)
+            raise Away(f"{type(error).__name__}: {said}"[:200]) from None
+
+    def _open(self, until: float) -> None:
+        target = self._target
+        connection = socket.create_connection((target.host, target.port), _left(until))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if target.secure:
+            import ssl  # it costs as much as all the rest
+
+            context = ssl.create_default_context(cafile=target.ca or None)
+            connection.settimeout(_left(until))
+            connection = context.wrap_socket(connection, server_hostname=target.host)
+        self._socket = connection
+        self._file = connection.makefile("rb")
+
+    def _answer(self, until: float) -> Answer:
+        assert self._socket is not None
+        assert self._file is not None
+        self._socket.settimeout(_left(until))
+        status = 100
+        while 100 <= status < 200:
+            words = self._file.readline(_LINE).split(None, 2)
+            if len(words) < 2 or not words[0].startswith(b"HTTP/1."):
+                raise ValueError("it closed the connection, or does not speak HTTP/1.1")
+            status = int(words[1])
+            headers = self._headers()
+        body = self._body(headers)
+        if b"close" in headers.get(b"connection", b"").lower() or words[0] == b"HTTP/1.0":
+            self.close()
+        return Answer(status, body)
+
+    def _headers(self) -> dict[bytes, bytes]:
+        assert self._file is not None
+        found: dict[bytes, bytes] = {}
+        for _ in range(_HEADERS):
+            line = self._file.readline(_LINE)
+            if line in (b"\r\n", b"\n"):
+                return found
+            name, colon, value = line.partition(b":")
+            if not colon:
+                break
+            found[name.strip().lower()] = value.strip()
+        raise ValueError("its headers do not end")
+
+    def _body(self, headers: Mapping[bytes, bytes]) -> bytes:
+        assert self._file is not None
+        if b"chunked" in headers.get(b"transfer-encoding", b"").lower():
+            return self._chunks()
+        if b"content-length" not in headers:
+            body = self._file.read(_BODY + 1)
+            self.close()
+        else:
+            size = int(headers[b"content-length"])
+            if size > _BODY:
+                raise ValueError("its answer is too long")
+            body = self._file.read(size)
+            if len(body) < size:
+                raise ValueError("its answer broke off")
+        if len(body) > _BODY:
+            raise ValueError("its answer is too long")
+        return body
+
+    def _chunks(self) -> bytes:
+        assert self._file is not None
+        body = b""
+        while size := int(self._file.readline(_LINE).partition(b";")[0], 16):
+            if len(body) + size > _BODY:
+                raise ValueError("its answer is too long")
+            body += self._file.read(size)
+            self._file.readline(_LINE)
+        while self._file.readline(_LINE) not in (b"\r\n", b"\n", b""):
+            pass
+        return body
+
+
+def _left(until: float) -> float:
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left

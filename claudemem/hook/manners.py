@@ -1,0 +1,48 @@
+"""What the client must know of each agent before it has asked the server: a table.
+
+Everything else about agents is known to the server, which answers in the agent's own words.
+"""
+
+
+class Manner:
+    """How an agent's hooks are to be handled.
+
+    `names` is the payload's field that says which event it is, `session` the one that says in
+    which session. Events that `asks` holds are waited for as long as context may take, because
+    the agent reads the answer; those in `starts` are a session's first, those
+    in `ends` its last. `nothing` is printed where
+    there is no answer of the server's.
+    """
+
+    __slots__ = ("asks", "ends", "names", "nothing", "session", "starts")
+
+    def __init__(
+        self,
+        asks: str = "",
+        starts: str = "SessionStart",
+        ends: str = "SessionEnd",
+        names: str = "hook_event_name",
+        session: str = "session_id",
+        nothing: str = "",
+    ) -> None:
+        self.asks = frozenset(asks.split())
+        self.starts = frozenset(starts.split())
+        self.ends = frozenset(ends.split())
+        self.names = names
+        self.session = session
+        self.nothing = nothing
+
+
+# Of an agent that is not listed the server is told as well; it is waited for as for a capture.
+UNKNOWN = Manner()
+
+BY_AGENT = {
+    "claude-code": Manner(
+        asks="SessionStart UserPromptSubmit PreToolUse PostToolUseFailure SubagentStart"
+    ),
+}
+
+
+def of(agent: str) -> Manner:
+    """The manner of an agent by its name in the URL."""
+    return BY_AGENT.get(agent, UNKNOWN)

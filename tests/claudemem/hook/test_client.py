@@ -1,0 +1,346 @@
+"""The client as a process: whatever its parent, its disk and its server do."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from claudemem.hook import command
+from tests.hooks import AWAY, CAPTURE, CONTEXT, Answering, Hooks, answering, prompt, tool_call
+from tests.stack import ROOT, environment
+
+pytestmark = pytest.mark.once
+
+
+@pytest.fixture
+def hooks(tmp_path: Path) -> Hooks:
+    return Hooks(tmp_path / "client")
+
+
+@pytest.fixture
+def server(hooks: Hooks) -> Iterator[Answering]:
+    with answering() as told:
+        hooks.configure(told.url)
+        yield told
+
+
+@pytest.fixture
+def silent(hooks: Hooks) -> Iterator[socket.socket]:
+    """A server that takes every connection and says nothing."""
+    with closing(socket.create_server(("127.0.0.1", 0), backlog=50)) as listening:
+        hooks.configure(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        yield listening
+
+
+# --- what is sent, and what is said ---------------------------------------------------------------
+
+
+def test_a_payload_is_sent_and_the_answer_printed(hooks: Hooks, server: Answering) -> None:
+    server.reply = lambda _: (200, b'{"systemMessage": "hello"}')
+    ran = hooks.run(prompt(), CLAUDE_CODE_ENTRYPOINT="cli")
+    (request,) = server.requests
+
+    assert (ran.code, ran.printed, ran.complained) == (0, '{"systemMessage": "hello"}', "")
+    assert request.path == "/v1/hooks/claude-code"
+    assert request.body == prompt()
+    assert request.headers["Authorization"] == "Bearer cmem_key"
+    assert len(request.headers["X-Claude-Mem-Delivery"]) == 32
+    assert request.headers["X-Claude-Mem-Entrypoint"] == "cli"
+    assert not {"X-Claude-Mem-Occurred", "X-Claude-Mem-Place"} & set(request.headers)
+    assert sorted(each.name for each in hooks.folder.iterdir()) == ["config.json"]
+
+
+def test_a_session_begins_with_where_it_is(hooks: Hooks, server: Answering) -> None:
+    start = {"hook_event_name": "SessionStart", "session_id": "s-1", "cwd": str(ROOT)}
+    hooks.run(start)
+    place = json.loads(server.requests[0].headers["X-Claude-Mem-Place"])
+
+    assert place["root"] == str(ROOT.resolve())
+
+
+@pytest.mark.parametrize("word", ["1", "TRUE", " yes ", "On"])
+def test_what_is_switched_off_does_nothing(hooks: Hooks, server: Answering, word: str) -> None:
+    ran = hooks.run(tool_call(1), MEM_OFF=word)
+
+    assert (ran.code, ran.printed, server.requests, hooks.waiting()) == (0, "", [], [])
+
+
+def test_where_it_was_uninstalled_nothing_is_made_again(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    ran = subprocess.run(
+        command.words("claude-code", str(gone)), input=json.dumps(tool_call(1)),
+        capture_output=True, text=True, env=environment(), check=False,
+    )  # fmt: skip
+
+    assert (ran.returncode, ran.stdout, ran.stderr, gone.exists()) == (0, "", "", False)
+
+
+def test_the_environment_names_another_server_with_a_spool_of_its_own(
+    hooks: Hooks, server: Answering
+) -> None:
+    hooks.configure(AWAY)
+    named = {"CLAUDE_MEM_SERVER_URL": AWAY + "1", "CLAUDE_MEM_SERVER_API_KEY": "cmem_other"}
+    hooks.run(tool_call(1), **named)
+    hooks.configure(server.url)
+    hooks.run(tool_call(2))
+
+    assert server.bodies == [tool_call(2)]
+    assert [each.name for each in hooks.folder.glob("spool-*")] != []
+
+
+def test_a_key_goes_to_no_server_but_its_own(hooks: Hooks, server: Answering) -> None:
+    hooks.configure(AWAY)
+    hooks.run(tool_call(1), CLAUDE_MEM_SERVER_URL=server.url)
+
+    assert server.requests == []
+    assert "set CLAUDE_MEM_SERVER_API_KEY" in hooks.log
+
+
+# --- what agents do -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [(b"", ""), (b" \n", ""), (b'{"hook_event_name": ', "no JSON"), (b"\xff\0\xfe", "no JSON"),
+     (b"[1]", "no object"), (b'"text"', "no object"), (b'{"a": "' + b"[" * 50000, "no JSON"),
+     (b'{"a": ' + b"[" * 50000 + b"]" * 50000 + b"}", "no JSON")],
+    ids=["nothing", "blank", "half", "garbage", "list", "text", "open", "deep"],
+)  # fmt: skip
+def test_what_is_no_payload_ends_well_with_a_line(
+    hooks: Hooks, server: Answering, said: bytes, why: str
+) -> None:
+    ran = hooks.run(said)
+
+    assert (ran.code, ran.printed, ran.complained, server.requests) == (0, "", "", [])
+    assert why in hooks.log
+    assert hooks.log.count("\n") == bool(why)
+
+
+def test_a_parent_that_never_closes_its_pipe_is_not_waited_for(
+    hooks: Hooks, server: Answering
+) -> None:
+    whole, half, nothing = (hooks.start() for _ in range(3))
+    assert whole.stdin
+    assert half.stdin
+    whole.stdin.write(json.dumps(tool_call(1)).encode())
+    half.stdin.write(b'{"hook_event_name": "Stop", ')
+    for pipe in (whole.stdin, half.stdin):
+        pipe.flush()
+    try:
+        assert [each.wait(CAPTURE) for each in (whole, half, nothing)] == [0, 0, 0]
+    finally:
+        for each in (whole, half, nothing):
+            each.communicate()
+    assert server.bodies == [tool_call(1)]
+    assert "26 bytes" not in hooks.log
+    assert "no JSON" in hooks.log
+
+
+@pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
+def test_a_closed_stream_ends_well_and_no_file_takes_its_place(hooks: Hooks, stream: str) -> None:
+    number = ("stdin", "stdout", "stderr").index(stream)
+    script = f'exec "$@" {number}{"<" if number == 0 else ">"}&-'
+    ran = subprocess.run(
+        ["sh", "-c", script, "sh", *command.words("claude-code", str(hooks.folder))],
+        input=json.dumps(tool_call(1)), capture_output=True, text=True, env=environment(),
+        check=False,
+    )  # fmt: skip
+
+    assert ran.returncode == 0
+    assert hooks.waiting() == ([] if stream == "stdin" else [tool_call(1)])
+
+
+def test_an_answer_that_nobody_reads_ends_well(hooks: Hooks, server: Answering) -> None:
+    server.reply = lambda _: (200, json.dumps({"a": "b" * 300_000}).encode())
+    reading, writing = os.pipe()
+    os.close(reading)
+    running = hooks.start(stdout=writing)
+    os.close(writing)
+    ran = hooks.told(running, prompt())
+    # And one that reads nothing, and keeps the pipe open.
+    running = hooks.start()
+    assert running.stdin
+    running.stdin.write(json.dumps(prompt()).encode())
+    running.stdin.close()
+    try:
+        assert (ran.code, running.wait(CONTEXT)) == (0, 0)
+    finally:
+        assert running.stdout
+        assert running.stderr
+        running.stdout.close()
+        running.stderr.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_who_is_told_to_end_keeps_the_payload_first(
+    hooks: Hooks, silent: socket.socket, number: int
+) -> None:
+    running = hooks.start()
+    assert running.stdin
+    running.stdin.write(json.dumps(prompt()).encode())
+    running.stdin.close()
+    connection, _ = silent.accept()
+    with closing(connection):
+        running.send_signal(number)
+        assert running.wait(CONTEXT) == 0
+    for pipe in (running.stdout, running.stderr):
+        assert pipe
+        assert pipe.read() == b""
+        pipe.close()
+    assert hooks.waiting() == [prompt()]
+
+
+# --- servers that do not answer -------------------------------------------------------------------
+
+
+def test_one_that_is_away_costs_nothing_and_loses_nothing(hooks: Hooks, server: Answering) -> None:
+    hooks.configure(AWAY)
+    away = [tool_call(number) for number in range(4)] + [prompt()]
+    ran = [hooks.run(payload) for payload in away]
+    assert [(each.code, each.printed, each.complained) for each in ran] == [(0, "", "")] * 5
+    assert hooks.waiting() == away
+    assert hooks.spool.stat().st_mode & 0o777 == 0o600
+    assert hooks.log.count("Connection refused: payloads wait in") == 1
+
+    hooks.configure(server.url)
+    assert hooks.run(tool_call(9)).code == 0
+
+    assert server.bodies == [*away, tool_call(9)]
+    assert len({each.headers["X-Claude-Mem-Delivery"] for each in server.requests}) == 6
+    assert all(float(each.headers["X-Claude-Mem-Occurred"]) for each in server.requests)
+    assert hooks.waiting() == []
+    assert hooks.spool.read_bytes() == b""
+
+
+def test_one_that_is_silent_is_waited_for_once_and_no_longer_than_allowed(
+    hooks: Hooks, silent: socket.socket
+) -> None:
+    first = hooks.run(tool_call(1))
+    connections = [silent.accept()[0]]
+    second = hooks.run(tool_call(2))
+    asked = hooks.run(prompt("s-2"))
+    connections.append(silent.accept()[0])
+    silent.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        silent.accept()
+
+    assert [each.code for each in (first, second, asked)] == [0, 0, 0]
+    assert first.seconds < CAPTURE
+    assert asked.seconds < CONTEXT
+    assert hooks.waiting() == [tool_call(1), tool_call(2), prompt("s-2")]
+    assert "no answer in time" in hooks.log
+    for connection in connections:
+        connection.close()
+
+
+def test_one_that_answers_a_byte_at_a_time_is_left_at_the_deadline(
+    hooks: Hooks, silent: socket.socket
+) -> None:
+    ended = threading.Event()
+
+    def trickle() -> None:
+        connection, _ = silent.accept()
+        with closing(connection), suppress(OSError):
+            while not ended.wait(0.05):
+                connection.sendall(b"H")
+
+    thread = threading.Thread(target=trickle)
+    thread.start()
+    ran = hooks.run(prompt())
+    ended.set()
+    thread.join()
+
+    assert (ran.code, ran.printed) == (0, "")
+    assert ran.seconds < CONTEXT
+    assert hooks.waiting() == [prompt()]
+
+
+def test_a_name_that_nobody_looks_up_is_left_at_the_deadline(hooks: Hooks) -> None:
+    # The resolver's own call hangs, where no signal reaches Python.
+    program = (
+        "import sys; sys.path.insert(0, sys.argv.pop(1)); import _socket, select;"
+        "_socket.getaddrinfo = lambda *_, **__: select.select([], [], [], 60);"
+        "import socket; socket.create_connection = lambda *_: _socket.getaddrinfo();"
+        "from claudemem.hook import client; client.main(sys.argv[1], sys.argv[2])"
+    )
+    started = time.monotonic()
+    ran = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program, str(ROOT), "claude-code", str(hooks.folder)],
+        input=json.dumps(tool_call(1)), capture_output=True, text=True, env=environment(),
+        check=False,
+    )  # fmt: skip
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert time.monotonic() - started < CAPTURE
+    assert hooks.waiting() == [tool_call(1)]
+
+
+@pytest.mark.parametrize("status", [408, 429, 500])
+def test_one_that_cannot_take_it_now_is_asked_again(
+    hooks: Hooks, server: Answering, status: int
+) -> None:
+    server.reply = lambda _: (status, b'{"error": "x"}')
+    assert hooks.run(tool_call(1)).code == 0
+    assert hooks.waiting() == [tool_call(1)]
+    server.reply = lambda _: (200, b"{}")
+    hooks.run(tool_call(2))
+
+    assert server.bodies == [tool_call(1), tool_call(1), tool_call(2)]
+    first, again, _ = (each.headers["X-Claude-Mem-Delivery"] for each in server.requests)
+    assert first == again
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_what_somebody_has_to_mend_waits_and_is_said_once(
+    hooks: Hooks, server: Answering, status: int
+) -> None:
+    server.reply = lambda _: (status, b'{"error": "x"}')
+    for number in range(3):
+        hooks.run(tool_call(number))
+    assert hooks.waiting() == [tool_call(number) for number in range(3)]
+    assert hooks.log.count(f"the server answers {status}, ") == 2
+
+
+@pytest.mark.parametrize("status", [400, 413])
+def test_what_will_never_be_taken_is_dropped_with_a_line(
+    hooks: Hooks, server: Answering, status: int
+) -> None:
+    server.reply = lambda request: (
+        (status, b'{"error": "no"}') if "bad" in request.body else (200, b"{}")
+    )
+    assert hooks.run(tool_call(1, bad=True)).code == 0
+    assert hooks.waiting() == []
+    assert hooks.log.count(f"refused a payload with {status}, it is dropped") == 1
+    # And so is one that waited.
+    hooks.configure(AWAY)
+    for payload in (tool_call(2), tool_call(3, bad=True), tool_call(4)):
+        hooks.run(payload)
+    hooks.configure(server.url)
+    hooks.run(tool_call(5))
+
+    assert [each.get("tool_use_id") for each in server.bodies[1:]] == [
+        "s-1-2", "s-1-3", "s-1-4", "s-1-5",
+    ]  # fmt: skip
+    assert hooks.log.count(f"refused a payload with {status}, it is dropped") == 2
+
+
+@pytest.mark.parametrize(
+    "answer", [(200, b"<html>log in</html>"), (400, b"plain HTTP"), (200, b"")]
+)
+def test_who_is_not_the_server_is_told_nothing_of_to_the_agent(
+    hooks: Hooks, server: Answering, answer: tuple[int, bytes]
+) -> None:
+    server.reply = lambda _: answer
+
+    assert hooks.run(prompt()).printed == ""
+    assert hooks.waiting() == [prompt()]
+    assert "that is no answer of a claudemem server" in hooks.log
