@@ -44,6 +44,7 @@ COMMANDS = {
     "flower": "claudemem.commands.process:flower",
     "healthcheck": "claudemem.commands.healthcheck:healthcheck",
     "first-run": "claudemem.commands.first_run:first_run",
+    "install": "claudemem.commands.install:install",
     "uninstall": "claudemem.commands.uninstall:uninstall",
     "server": "claudemem.cli:server",
 }

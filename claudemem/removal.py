@@ -16,7 +16,7 @@ _MADE = ("redis", "wake", *serverfiles.NAMES, statefile.NAME, "migrate.lock", "s
 _DATABASE = "claude-mem.sqlite3"
 # What cannot be made again, the database first.
 _KEPT = (_DATABASE, f"{_DATABASE}-wal", f"{_DATABASE}-shm", "settings.json", "secret_key",
-         "flower_password", "modes", "backups")  # fmt: skip
+         "flower_password", "modes", "backups", "client")  # fmt: skip
 _LOCK = "up.lock"
 # Any of these says that the directory is ours; others have a settings.json too. The lock goes last,
 # so that a removal that was broken off can be repeated.

@@ -10,19 +10,37 @@ from typing import TYPE_CHECKING
 import click
 
 from claudemem.commands import own_directory
+from claudemem.install import BY_NAME
 
 if TYPE_CHECKING:
     from claudemem.datadir import DataDir
 
 
-@click.command(short_help="Stop everything and remove what is ours.")
+@click.command(short_help="Disconnect an agent, or remove what is ours.")
+@click.argument("agent", required=False, type=click.Choice(list(BY_NAME)), metavar="[AGENT]")
 @click.option("--purge-data", is_flag=True, help="Remove the memory as well: it is gone for good.")
-@click.option("--yes", is_flag=True, help="Do not ask before memory is removed.")
-def uninstall(purge_data: bool, yes: bool) -> None:
-    """Stop everything and remove what is ours from the data directory.
+@click.option("--project", is_flag=True, help="Disconnect the agent in this directory only.")
+@click.option("--dry-run", is_flag=True, help="Show what the agent's settings would lose.")
+@click.option("--yes", is_flag=True, help="Do not ask before memory or settings are changed.")
+def uninstall(agent: str | None, purge_data: bool, project: bool, dry_run: bool, yes: bool) -> None:
+    """Take what is ours out of the settings of AGENT.
 
-    What is remembered stays, with settings, secrets, modes and backups, unless --purge-data.
+    Without AGENT: stop everything, and remove what is ours from the data directory. What is
+    remembered stays, with settings, secrets, modes and backups, unless --purge-data.
     """
+    if agent is None and (project or dry_run):
+        raise click.UsageError("--project and --dry-run are for the settings of an AGENT: name it")
+    if agent is not None and purge_data:
+        raise click.UsageError("--purge-data is for `claudemem uninstall` without an AGENT")
+    if agent is not None:
+        from claudemem.commands import disconnect
+
+        disconnect.disconnect(agent, project=project, dry_run=dry_run, yes=yes)
+        return
+    _remove(purge_data, yes)
+
+
+def _remove(purge_data: bool, yes: bool) -> None:
     from claudemem import removal
 
     data = own_directory()

@@ -119,8 +119,7 @@ def put(document: Document, path: Sequence[Step], value: JSON) -> Document:
     text, slot = _text(document), found[-1]
     if _DECODER.decode(text[slot.value : slot.end]) == value:
         return document
-    written = _written(value, _style(text, document.value), _indent(text, slot.begin))
-    return replace(document, text=text[: slot.value] + written + text[slot.end :])
+    return replace(document, text=text[: slot.value] + json.dumps(value) + text[slot.end :])
 
 
 def append(document: Document, path: Sequence[str], value: JSON) -> Document:
@@ -337,20 +336,13 @@ def _entry(rest: Sequence[Step], value: JSON, style: _Style, indent: str) -> str
 
 def _within(path: Sequence[Step], value: JSON, style: _Style, indent: str) -> str:
     if not path:
-        return _written(value, style, indent)
+        return json.dumps(value)
     opening, closing = "[]" if isinstance(path[0], int) else "{}"
     if style.unit is None:
         return f"{opening} {_entry(path, value, style, '')}{closing}"
     inner = indent + style.unit
     entry = _entry(path, value, style, inner)
     return f"{opening}{style.newline}{inner}{entry}{style.newline}{indent}{closing}"
-
-
-def _written(value: JSON, style: _Style, indent: str) -> str:
-    if style.unit is None:
-        return json.dumps(value)
-    lines = json.dumps(value, indent=style.unit).split("\n")
-    return (style.newline + indent).join(lines)
 
 
 def _is_index(path: Sequence[Step], depth: int) -> bool:
