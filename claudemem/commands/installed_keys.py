@@ -42,9 +42,9 @@ def make(agent: str) -> str:
 
 def revoke(raw: str) -> bool:
     """Make a key useless; False where this installation knows none such that works."""
+    load_django()
     from observations import keys
 
-    load_django()
     if not _is_ready(prepare=False):
         return False
     key = keys.holder_of(raw)

@@ -8,6 +8,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from claudemem.install.plan import Change, Found, Plan, Refused
@@ -123,6 +124,7 @@ def _replace(ready: Sequence[tuple[Change, Path | None]]) -> None:
             target = _real(change.path)
             if new is None:
                 target.unlink(missing_ok=True)
+                _leave(target.parent)
             else:
                 new.replace(target)
             done.append(change)
@@ -132,9 +134,17 @@ def _replace(ready: Sequence[tuple[Change, Path | None]]) -> None:
         raise
 
 
+def _leave(folder: Path) -> None:
+    """Take away a hidden directory of an agent's in which nothing is left."""
+    if folder.name.startswith(".") and folder != Path.home():
+        with suppress(OSError):
+            folder.rmdir()
+
+
 def _put_back(change: Change) -> None:
     target = _real(change.path)
     if change.before is None:
         target.unlink(missing_ok=True)
     else:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         target.write_bytes(change.before)

@@ -1,13 +1,11 @@
 """What connecting an agent changes: files, before and after, and what is said of it. Pure."""
 
 import difflib
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# Keys as this server makes them. They are told apart by their first characters.
-_KEY = re.compile(r"\b(cmem_|cm_)([0-9a-f]{4})[0-9a-f]{20,}")
+from observations.privacy import scrub_text
 
 
 class Refused(Exception):
@@ -85,7 +83,7 @@ class Plan:
         return tuple(each for each in self.changes if each.before != each.after)
 
     def diff(self) -> str:
-        """The changes as people read them. Keys are shortened."""
+        """The changes as people read them, without what is secret in them or beside them."""
         return "".join(line for change in self.due for line in _diff(change))
 
 
@@ -96,12 +94,7 @@ def _diff(change: Change) -> Iterator[str]:
         for content in (change.before, change.after)
     )
     for line in difflib.unified_diff(before, after, old, new):
-        yield shortened(line if line.endswith("\n") else f"{line}\n")
-
-
-def shortened(text: str) -> str:
-    """A text with the keys in it cut short."""
-    return _KEY.sub(r"\1\2…", text)
+        yield scrub_text(line)
 
 
 def _lines(content: bytes | None) -> list[str]:

@@ -1,8 +1,10 @@
 """JSON text is edited so that what is taken out again leaves the very bytes that were there."""
 
 import json
+import time
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -110,3 +112,60 @@ def _without_ours(value: dict[str, Any]) -> dict[str, Any]:
 def _without_empties(value: dict[str, Any]) -> dict[str, Any]:
     hooks = {k: v for k, v in value.get("hooks", {}).items() if v or k != "PostToolUse"}
     return {k: v for k, v in {**value, "hooks": hooks}.items() if v or k not in ("hooks", "env")}
+
+
+@given(documents(), _VALUES)
+@settings(max_examples=100, deadline=None)
+def test_what_others_put_in_between_stays_and_nothing_else(
+    before: bytes | None, value: Any
+) -> None:
+    document = jsonedit.load(before, PLACE)
+
+    def theirs(document: jsonedit.Document) -> jsonedit.Document:
+        return jsonedit.put(jsonedit.put(document, ("theirs",), value), ("env", "theirs"), value)
+
+    both = theirs(jsonedit.append(document, ("hooks", "PostToolUse"), {"ours": 1}))
+    last = len(both.value["hooks"]["PostToolUse"]) - 1
+    left = jsonedit.take(both, ("hooks", "PostToolUse", last))
+
+    assert left.value == theirs(document).value
+
+
+@given(documents(), _VALUES)
+@settings(max_examples=50, deadline=None)
+def test_a_value_is_replaced_where_it_stands(before: bytes | None, value: Any) -> None:
+    document = jsonedit.put(jsonedit.load(before, PLACE), ("env", "ours"), value)
+    other = jsonedit.put(document, ("env", "ours"), {"other": value})
+
+    assert list(other.value["env"]) == list(document.value["env"])
+    assert jsonedit.put(other, ("env", "ours"), {"other": value}) is other
+    assert jsonedit.put(other, ("env", "ours"), value) == document
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, '{\n  "a": {\n    "b": 1\n  }\n}\n'),
+        ("{}", '{ \n  "a": {\n    "b": 1\n  }\n}'),
+        ('{\n\t"c": 1\n}\n', '{\n\t"c": 1,\n\t"a": {\n\t\t"b": 1\n\t}\n}\n'),
+        ('{\r\n "c": 1\r\n}', '{\r\n "c": 1,\r\n "a": {\r\n  "b": 1\r\n }\r\n}'),
+        ('{"c":1}', '{"c":1, "a": { "b": 1}}'),
+    ],
+)
+def test_what_is_put_in_is_laid_out_as_the_rest_is(before: str | None, after: str) -> None:
+    document = jsonedit.load(None if before is None else before.encode(), PLACE)
+    assert jsonedit.put(document, ("a", "b"), 1).text == after
+
+
+def test_a_path_that_leads_nowhere_takes_nothing() -> None:
+    document = jsonedit.load(b'{"a": [1]}', PLACE)
+    for path in (("b",), ("a", 1), ("a", "b"), ("a", 0, "c")):
+        assert jsonedit.take(document, path) is document
+
+
+def test_a_text_of_many_megabytes_is_edited_soon() -> None:
+    large = json.dumps({"history": [{"display": "x" * 90, "n": n} for n in range(40_000)]}).encode()
+    began = time.process_time()
+    document = jsonedit.put(jsonedit.load(large, PLACE), ("mcpServers", "ours"), {})
+    assert jsonedit.dump(jsonedit.take(document, ("mcpServers", "ours"))) == large
+    assert time.process_time() - began < 5
