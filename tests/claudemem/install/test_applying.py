@@ -121,14 +121,17 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
             applying.read(tmp_path / name)
 
 
-@as_user
-def test_what_may_not_be_written_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_read_only_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     path.write_bytes(b"1")
     path.chmod(0o400)
     with pytest.raises(Refused, match="chmod u\\+w"):
         applying.read(path)
-    path.chmod(0o600)
+
+
+@as_user
+def test_a_directory_in_which_nothing_may_be_made_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
     tmp_path.chmod(0o500)
     with pytest.raises(Refused, match="may not write in"):
         applying.read(path)
