@@ -112,9 +112,14 @@ def agree(yes: bool) -> None:
     """Go on only if the user says so. Raises UsageError where there is nobody to be asked."""
     if yes:
         return
-    if not sys.stdin.isatty():
+    if not somebody_is_there():
         raise click.UsageError("files would be changed: say --yes where nobody is asked")
     click.confirm("Change these files?", default=True, abort=True)
+
+
+def somebody_is_there() -> bool:
+    """Whether there is somebody to be asked."""
+    return sys.stdin.isatty()
 
 
 def tell(notes: tuple[str, ...]) -> None:

@@ -180,7 +180,7 @@ def _is_our_hook(hook: Mapping[str, Any]) -> bool:
 
 def _leads_to(url: JSON, route: str) -> bool:
     try:
-        return isinstance(url, str) and urlsplit(url).path == route
+        return isinstance(url, str) and urlsplit(url).path.endswith(route)
     except ValueError:
         return False
 
