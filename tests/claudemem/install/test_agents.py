@@ -146,12 +146,11 @@ def test_twice_is_once_and_another_server_takes_the_place_of_the_first(
 
 
 @pytest.mark.parametrize("agent", OTHERS)
-def test_what_holds_the_key_is_its_owners_alone_and_a_diff_cuts_it_short(agent: str) -> None:
+def test_what_holds_the_key_is_its_owners_alone_and_a_diff_does_not_show_it(agent: str) -> None:
     plan = BY_NAME[agent].install(found(agent, {}), CONNECTION)
     assert all(change.secret == (KEY.encode() in (change.after or b"")) for change in plan.changes)
     assert any(change.secret for change in plan.changes)
     assert KEY not in plan.diff()
-    assert "cmem_0123" in plan.diff()
 
 
 @pytest.mark.parametrize("agent", OTHERS)
@@ -164,7 +163,7 @@ def test_no_key_is_put_into_a_file_that_may_be_shared(agent: str) -> None:
 @pytest.mark.parametrize("agent", ["codex", "cursor", "gemini", "windsurf"])
 def test_every_event_that_is_hooked_is_one_that_the_server_understands(agent: str) -> None:
     hooks = said(agent).get("hooks") or said(agent)["settings"]
-    documented = Path(__file__).parents[2] / f"recordings/documented/{agent}.jsonl"
+    documented = Path(__file__).parents[2] / f"documented/{agent}.jsonl"
     named = "agent_action_name" if agent == "windsurf" else "hook_event_name"
     known = {json.loads(line)[named] for line in documented.read_text().splitlines()}
     assert set(hooks["hooks"]) <= known
