@@ -47,7 +47,7 @@ class Scrubbed:
 
 
 def scrub(value: JSON, *, max_text: int = 16_384) -> Scrubbed:
-    """`value` without what must not be kept, and counts of what was removed by the name of the rule.
+    """`value` without what must not be kept, and counts of what was removed by the rule's name.
 
     No string of it is longer than `max_text` characters. `value` itself is never changed: what is
     returned is a copy, or `value` where nothing was to be removed. Nothing that a JSON parser

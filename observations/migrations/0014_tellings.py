@@ -6,7 +6,7 @@ from django.db.models import Q
 
 
 class Migration(migrations.Migration):
-    dependencies = [("observations", "0011_numbers_in_transactions")]
+    dependencies = [("observations", "0012_project_identity")]
 
     operations = [
         migrations.CreateModel(
