@@ -5,16 +5,18 @@ agent shows that to its user, who would else believe that it was understood.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Final
+
+import orjson
 
 from observations import places
 from observations.errors import InvalidInput
 from observations.places import Place
 
-PLACE: Final = places.HEADER
+PLACE: Final = "X-Claude-Mem-Place"
 DELIVERY: Final = "X-Claude-Mem-Delivery"
 OCCURRED: Final = "X-Claude-Mem-Occurred"
 OFF: Final = "X-Claude-Mem-Off"
@@ -23,7 +25,7 @@ ENTRYPOINT: Final = "X-Claude-Mem-Entrypoint"
 MEANING: Final[Mapping[str, str]] = {
     PLACE: "Compact JSON: what the client read of the working directory. Any of `project` (from "
     "`.claude-mem.toml`), `remote` (origin's URL), `common` and `root` (absolute paths of git's), "
-    "`branch`, `part` (of a monorepo)",
+    "`branch`, `part` (of a monorepo), `born` (the nanosecond at which the clone was made)",
     DELIVERY: "An id of this call, the same when it is sent again: by it a payload that has no id "
     "of its own is known again",
     OCCURRED: "When the hook ran, in seconds since 1970, where the payload is sent later",
@@ -33,6 +35,7 @@ MEANING: Final[Mapping[str, str]] = {
 
 _LONGEST_ID: Final = 200
 _LONGEST_PLACE: Final = 16_384
+_LONGEST_TEXT: Final = 4_096
 _YES: Final = frozenset({"1", "true", "yes", "on"})
 # An agent that does not know how to fill in a variable sends its name.
 _NO: Final = frozenset({"", "0", "false", "no", "off", "$mem_off", "${mem_off}"})
@@ -40,16 +43,21 @@ _NO: Final = frozenset({"", "0", "false", "no", "off", "$mem_off", "${mem_off}"}
 
 @dataclass(frozen=True, slots=True)
 class HookFacts:
-    """What a hook's client says beside the payload; see MEANING."""
+    """What a hook's client says beside the payload; see MEANING.
+
+    `look` reads the place of a directory, where the caller is on this machine.
+    """
 
     delivery: str = ""
     occurred_at: datetime | None = None
     place: Place | None = None
     off: bool = False
     entrypoint: str = ""
+    look: Callable[[str], Place | None] | None = None
 
 
 NONE: Final = HookFacts()
+_PARTS: Final = tuple(field.name for field in fields(Place))
 # As a WSGI environment calls them.
 _NAMES: Final = {name: f"HTTP_{name.upper().replace('-', '_')}" for name in MEANING}
 
@@ -104,4 +112,17 @@ def _place(value: str) -> Place | None:
         return None
     if len(value) > _LONGEST_PLACE:
         raise InvalidInput(f"expected at most {_LONGEST_PLACE} characters", (PLACE,))
-    return places.read(value)
+    try:
+        said = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"is not JSON: {error}", (PLACE,)) from error
+    if not isinstance(said, dict):
+        raise InvalidInput("expected an object", (PLACE,))
+    return places.of({name: _part(said, name) for name in _PARTS if said.get(name) is not None})
+
+
+def _part(said: dict[str, object], name: str) -> str:
+    value = said[name]
+    if not isinstance(value, str) or len(value) > _LONGEST_TEXT or "\0" in value:
+        raise InvalidInput(f"expected a text of at most {_LONGEST_TEXT} characters", (PLACE, name))
+    return value

@@ -20,7 +20,8 @@ def finder(words: Iterable[str]) -> Callable[[str], bool]:
     one_of_them = _text("|".join(map(re.escape, words)))
     # Any other text is nothing; what is no text is an error, and never taken for harmless.
     nothing = schema.with_default_schema(schema.none_schema(), default=None, on_error="default")
-    choices = [one_of_them, schema.chain_schema([_text(""), nothing])]
+    otherwise = schema.chain_schema([_text(""), nothing])
+    choices: list[schema.CoreSchema | tuple[schema.CoreSchema, str]] = [one_of_them, otherwise]
     found = SchemaValidator(schema.union_schema(choices, mode="left_to_right")).validate_python
     return lambda text: found(text) is not None
 

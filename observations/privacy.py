@@ -98,9 +98,7 @@ def _cleaned(texts: list[str], max_text: int, removed: Counter[str]) -> list[str
     rules = suspects(joined, _RULES)
     if not rules and len(max(texts, key=len)) <= max_text:
         return texts
-    return [
-        text if _is_plain(text) else _within(text, rules, max_text, removed) for text in texts
-    ]
+    return [text if _is_plain(text) else _within(text, rules, max_text, removed) for text in texts]
 
 
 def _is_plain(text: str) -> bool:

@@ -1,12 +1,13 @@
 """The hooks of agents, as they post their own payloads."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from ninja import Router
 from pydantic import TypeAdapter
 
-from claudemem.api import bodies, wire
+from claudemem.api import bodies, near, wire
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call, Needs, origin, team
 from claudemem.api.documents import says
@@ -85,9 +86,10 @@ for _agent in agents.BY_NAME.values():
 
 
 def _taken(agent: Agent, request: Call) -> Answer[Any]:
-    call = hook_calls.understood(
-        bodies.json_of(request), agent, hook_facts.of_environ(request.META)
-    )
+    facts = hook_facts.of_environ(request.META)
+    if not facts.place:
+        facts = replace(facts, look=near.look(request.META))
+    call = hook_calls.understood(bodies.json_of(request), agent, facts)
     source = f"http_post_v1_hooks_{agent.name.replace('-', '_')}"
     sender = hooks.Sender(
         team(request),

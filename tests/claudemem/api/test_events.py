@@ -476,10 +476,11 @@ def test_a_database_that_is_locked_or_away_is_503(
     def locked(*_: object, **__: object) -> None:
         raise OperationalError("database is locked")
 
-    for name in ("observations.ingest.capture", "observations.ingest.capture_hook",
+    for name in ("observations.ingest.capture", "observations.hooks.stored",
                  "observations.sessions.start"):  # fmt: skip
         monkeypatch.setattr(name, locked)
-    answer = api.post(path, event)
+    hook = {"hook_event_name": "Stop", "session_id": "one", "cwd": "/home/dev/shop"}
+    answer = api.post(path, hook if "hooks" in path else event)
     assert "try again" in refused(answer, 503, "ServiceUnavailable")
     assert answer["Retry-After"] == "1"
 
