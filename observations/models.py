@@ -13,6 +13,14 @@ from django.db.models import Q
 from django.utils import timezone
 from uuid_utils import uuid7
 
+from observations.aliases import MovedRow, ProjectAlias, ProjectMerge
+
+__all__ = [
+    "ApiKey", "AuditEntry", "DailyUsage", "Event", "Member", "MonthlyUsage", "MovedRow",
+    "Observation", "ObservationSource", "Project", "ProjectAlias", "ProjectMerge", "RateCount",
+    "Session", "Team",
+]  # fmt: skip
+
 
 def new_id() -> str:
     """A fresh UUIDv7 as text: unique, and in the order of time."""
@@ -89,6 +97,10 @@ class Project(models.Model):
     # What clients say of it: where it lies on their machine, and what else they like.
     root_path = models.TextField(null=True, blank=True)
     metadata = models.JSONField(null=True, blank=True, decoder=Decoder)
+    # Whatever is named or known as this project is that one, for as long as it is merged.
+    merged_into = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, editable=False, related_name="merged"
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -133,7 +145,9 @@ class ApiKey(models.Model):
 class Session(models.Model):
     """One run of an agent in a project.
 
-    `last_number` numbers its events; `news_number` is the newest event that a summary would have
+    `home_id` is the project by whose id its keys are made, where that is another: what a project
+    that was merged is still called by, and what its deliveries are known again by. `last_number`
+    numbers its events; `news_number` is the newest event that a summary would have
     something to say about, `summarised_number` how far the latest summary job reaches.
     """
 
@@ -150,6 +164,10 @@ class Session(models.Model):
     agent_type = models.CharField(max_length=500, null=True)
     platform_source = models.CharField(max_length=100, null=True)
     cwd = models.TextField(default="")
+    home_id = models.CharField(max_length=36, null=True, editable=False)
+    # Of its repository, as far as its agent's client said.
+    branch = models.CharField(max_length=250, null=True)
+    part = models.CharField(max_length=250, null=True)
     generation_status = models.CharField(max_length=20, default="idle")
     metadata = models.JSONField(default=dict, decoder=Decoder)
     last_number = models.BigIntegerField(default=0)

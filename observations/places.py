@@ -5,7 +5,6 @@ a name in `.claude-mem.toml`, the address of the repository, the clone, the dire
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
 from typing import Literal
@@ -70,14 +69,23 @@ class Key:
 class Identity:
     """Which project a place is: by `keys`, the weightiest first; `names` to call it, best first.
 
-    `called` is what it is called by who knows no more of it than its directory.
+    `called` is what it was called while no more was known of it than its directory.
     """
 
     keys: tuple[Key, ...]
     names: tuple[str, ...]
-    called: tuple[str, ...]
+    called: str
     branch: str = ""
     part: str = ""
+
+    @property
+    def kept(self) -> tuple[Key, ...]:
+        """The keys by which it is known from now on.
+
+        A directory may hold another repository tomorrow: beside an address it says nothing.
+        """
+        by_address = any(key.sort == "remote" for key in self.keys)
+        return tuple(key for key in self.keys if key.sort != "disk" or not by_address)
 
 
 def read(header: str) -> Place:
@@ -108,26 +116,20 @@ def of(facts: dict[str, str]) -> Place:
 
 def project_of(place: Place, cwd: str) -> Identity:
     """Which project a place is; `cwd` is the directory as the agent names it."""
-    called = _unlike(last_part(place.root), last_part(cwd))
     if place.project:
         name = place.project[:LONGEST_NAME]
-        return Identity((Key("explicit", name),), (name,), (name,), place.branch, place.part)
-    keys, names = _known_by(place, cwd)
-    return Identity(keys, names, called or names, place.branch, place.part)
-
-
-def _known_by(place: Place, cwd: str) -> tuple[tuple[Key, ...], tuple[str, ...]]:
+        return Identity((Key("explicit", name),), (name,), name, place.branch, place.part)
     address = normalised(place.remote)
     disk = directory(place.common or place.root or cwd)
     clone = [Key("clone", f"{disk}#{place.born}")] if place.born and place.common else []
     here = [Key("disk", disk)] if disk else []
-    if address:
-        sort: Sort = "disk" if _is_path(address) else "remote"
-        return _bounded([Key(sort, address), *clone, *here]), _names(address)
-    return _bounded([*clone, *here]), _names(disk) or (UNKNOWN,)
+    there = [Key("disk" if _is_path(address) else "remote", address)] if address else []
+    names = _names(address or disk) or (UNKNOWN,)
+    called = last_part(disk) or names[0]
+    return Identity(_short(*there, *clone, *here), names, called, place.branch, place.part)
 
 
-def _bounded(keys: Sequence[Key]) -> tuple[Key, ...]:
+def _short(*keys: Key) -> tuple[Key, ...]:
     """Each key once, and none longer than an index takes."""
     short = {
         key if len(key.text) <= 400 else Key(key.sort, sha256(key.text.encode()).hexdigest()): None
@@ -140,17 +142,13 @@ def _names(address: str) -> tuple[str, ...]:
     """What to call what lies there: its last part, and longer where that is taken."""
     parts = [part for part in re.split(r"[\\/]", address) if part]
     long = ["/".join(parts[-length:])[-LONGEST_NAME:] for length in (1, 2, 3)]
-    return _unlike(*long)
+    return tuple(dict.fromkeys(name for name in long if name))
 
 
 def last_part(path: str) -> str:
     """The last part of a path of any system; "" of a root."""
     parts = [part for part in re.split(r"[\\/]" if "\\" in path else "/", path) if part]
     return parts[-1][:LONGEST_NAME] if parts and not parts[-1].endswith(":") else ""
-
-
-def _unlike(*names: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def directory(path: str) -> str:

@@ -27,8 +27,8 @@ def place(cwd: str) -> dict[str, str]:
 
     `project` and `part` as `.claude-mem.toml` says them, `remote` the address of the repository's
     origin without user and password, `common` its directory that all worktrees share, `root` where
-    the worktree begins, `branch`, `part` the directory of the nearest manifest below the root, and
-    `born`, the nanosecond at which this clone was made.
+    the worktree begins, or the directory itself where there is none, `branch`, `part` the directory
+    of the nearest manifest below the root, and `born`, the nanosecond at which this clone was made.
     """
     try:
         here = os.path.realpath(cwd)
@@ -50,12 +50,11 @@ def _facts(here: str) -> dict[str, str]:
     within = above[: above.index(root) + 1] if root else above
     said_in = next((path for path in within if _is_file(os.path.join(path, NAME))), "")
     said = _said(said_in) if said_in else {}
-    top = root or (said_in if said else "")
+    top = root or (said_in if said else here)
     if isinstance(project := said.get("project"), str):
         facts["project"] = project
-    if top:
-        facts["root"] = top
-        facts["part"] = _part(here, top, said_in, said.get("parts"))
+    facts["root"] = top
+    facts["part"] = _part(here, top, said_in, said.get("parts"))
     return facts
 
 

@@ -1,7 +1,7 @@
 """Which project a place is: decided from what was read of it."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from observations.errors import InvalidInput
@@ -54,6 +54,7 @@ def test_an_address_is_the_same_however_it_is_reached(remote: str, address: str)
 WORD = st.from_regex(r"[a-z][a-z0-9-]{1,10}", fullmatch=True)
 
 
+@settings(deadline=None)
 @given(WORD, WORD, WORD, st.booleans(), st.sampled_from(["me@", "me:pw@", ""]))
 def test_every_way_of_saying_it_is_one_key(
     host: str, owner: str, name: str, ends: bool, user: str
@@ -67,6 +68,7 @@ def test_every_way_of_saying_it_is_one_key(
     assert {normalised(each) for each in said} == {f"{host}.example/{owner}/{name}"}
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_no_remote_breaks_it_and_none_keeps_its_user(text: str) -> None:
     normalised(text)
@@ -89,7 +91,8 @@ def test_a_remote_beats_the_clone_and_the_disk() -> None:
         Key("remote", SAME), Key("clone", "/src/shop#17"), Key("disk", "/src/shop"),
     )  # fmt: skip
     assert found.names == ("shop", "acme/shop", SAME)
-    assert found.called == ("shop", "web")
+    assert found.kept == found.keys[:2]
+    assert found.called == "shop"
     assert (found.branch, found.part) == ("fix", "web")
 
 

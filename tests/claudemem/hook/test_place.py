@@ -130,8 +130,10 @@ def test_a_head_that_is_no_branch_is_left_out(tmp_path: Path, head: str) -> None
     assert told["root"] == str(tmp_path / "shop")
 
 
-def test_outside_of_a_repository_nothing_is_known(tmp_path: Path) -> None:
-    assert place(str(tmp_path)) == {}
+def test_outside_of_a_repository_a_directory_is_its_own_root(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()  # nothing in it: git, too, goes on looking above
+
+    assert place(str(tmp_path)) == {"root": str(tmp_path)}
 
 
 def test_a_worktree_whose_repository_is_gone_keeps_its_root(tmp_path: Path) -> None:
