@@ -41,8 +41,9 @@ class Delivery:
     """An event that has arrived, and what its row will hold but for its place in its session.
 
     `keys` are what an earlier delivery of it may be stored under, the first its own. `likeness` is
-    what the keys of all alike deliveries begin with; empty if it has an id of its own. `is_news`: a
-    summary has something to say about it. `reopens`, `ends`: what it does to its session.
+    what the keys of all alike deliveries begin with; empty if it has an id of its own. `home_id` is
+    the project by whose id they are made. `is_news`: a summary has something to say about it.
+    `reopens`, `ends`: what it does to its session.
     """
 
     event: Event
@@ -52,6 +53,7 @@ class Delivery:
     likeness: str
     session: Session | None = None
     content_session_id: str | None = None
+    home_id: str | None = None
     is_news: bool = True
     reopens: bool = True
     ends: str = ""
@@ -66,14 +68,17 @@ class Delivery:
         return self.columns[-1]
 
 
-def delivered(event: Event, own_id: str | None, session_name: str | None) -> Delivery:
+def delivered(
+    event: Event, own_id: str | None, session_name: str | None, home_id: str | None = None
+) -> Delivery:
     """The delivery of `event`, whose session its client calls `session_name`.
 
     `own_id` tells a second delivery of it from a second event; without one, deliveries that are
-    alike and close in time are the same. Raises InvalidInput for a payload that cannot be stored.
+    alike and close in time are the same. `home_id` is the project by whose id it is known again,
+    where that was put into another. Raises InvalidInput for a payload that cannot be stored.
     """
     payload = identity.compact(event.payload)
-    place = (event.project_id, event.source_adapter, session_name, event.event_type)
+    place = (home_id or event.project_id, event.source_adapter, session_name, event.event_type)
     if own_id:
         keys: tuple[str, ...] = (identity.delivery_key(*place, own_id),)
         likeness = ""
@@ -81,7 +86,8 @@ def delivered(event: Event, own_id: str | None, session_name: str | None) -> Del
         keys = identity.likeness_keys(*place, payload, event.occurred_at)
         likeness = identity.likeness_stem(*place, payload)
     event.dedupe_key = keys[0]
-    return Delivery(event, _columns(event, payload), len(payload), keys, likeness)
+    columns = _columns(event, payload)
+    return Delivery(event, columns, len(payload), keys, likeness, home_id=home_id)
 
 
 def _columns(event: Event, payload: str) -> tuple[object, ...]:

@@ -5,14 +5,16 @@ agent shows that to its user, who would else believe that it was understood.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Final
 
 import orjson
 
+from observations import places
 from observations.errors import InvalidInput
+from observations.places import Place
 
 PLACE: Final = "X-Claude-Mem-Place"
 DELIVERY: Final = "X-Claude-Mem-Delivery"
@@ -23,7 +25,7 @@ ENTRYPOINT: Final = "X-Claude-Mem-Entrypoint"
 MEANING: Final[Mapping[str, str]] = {
     PLACE: "Compact JSON: what the client read of the working directory. Any of `project` (from "
     "`.claude-mem.toml`), `remote` (origin's URL), `common` and `root` (absolute paths of git's), "
-    "`branch`, `part` (of a monorepo)",
+    "`branch`, `part` (of a monorepo), `born` (the nanosecond at which the clone was made)",
     DELIVERY: "An id of this call, the same when it is sent again: by it a payload that has no id "
     "of its own is known again",
     OCCURRED: "When the hook ran, in seconds since 1970, where the payload is sent later",
@@ -40,26 +42,18 @@ _NO: Final = frozenset({"", "0", "false", "no", "off", "$mem_off", "${mem_off}"}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """What a client read of the directory in which its agent works; "" what it does not know."""
-
-    project: str = ""
-    remote: str = ""
-    common: str = ""
-    root: str = ""
-    branch: str = ""
-    part: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class HookFacts:
-    """What a hook's client says beside the payload; see MEANING."""
+    """What a hook's client says beside the payload; see MEANING.
+
+    `look` reads the place of a directory, where the caller is on this machine.
+    """
 
     delivery: str = ""
     occurred_at: datetime | None = None
     place: Place | None = None
     off: bool = False
     entrypoint: str = ""
+    look: Callable[[str], Place | None] | None = None
 
 
 NONE: Final = HookFacts()
@@ -124,7 +118,7 @@ def _place(value: str) -> Place | None:
         raise InvalidInput(f"is not JSON: {error}", (PLACE,)) from error
     if not isinstance(said, dict):
         raise InvalidInput("expected an object", (PLACE,))
-    return Place(**{name: _part(said, name) for name in _PARTS if said.get(name) is not None})
+    return places.of({name: _part(said, name) for name in _PARTS if said.get(name) is not None})
 
 
 def _part(said: dict[str, object], name: str) -> str:

@@ -21,6 +21,7 @@ from observations import (
     hook_calls,
     hook_facts,
     ordinary,
+    projects,
     sessions,
 )
 from observations.agents import Agent, HookPayload
@@ -32,9 +33,10 @@ from observations.errors import Forbidden, StorageAway
 from observations.hook_calls import HookCall
 from observations.hook_facts import HookFacts
 from observations.identity import fingerprint, lane_key, platform
-from observations.models import Event, Project, Session
+from observations.models import Event, Session
 from observations.ordinary import Ordinary
 from observations.privacy import scrub, scrub_text
+from observations.projects import Belonging
 from observations.sessions import NewSession
 from queueing import direct, kinds, outbox, retention
 from queueing.kinds import Kind
@@ -45,8 +47,6 @@ _CHARACTERS_A_TOKEN = 4
 
 # Batches that share events with several others may meet another of them each time.
 _MOST_COLLISIONS = 5
-
-_PROJECT = "SELECT id FROM observations_project WHERE team_id = %s AND name = %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,10 @@ class SessionRef:
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event as a client reports it. `occurred_at` None means now."""
+    """An event as a client reports it. `occurred_at` None means now.
+
+    `home_id` is the project that was named, where that was put into `project_id`.
+    """
 
     project_id: str
     event_type: str
@@ -77,6 +80,7 @@ class NewEvent:
     metadata: dict[str, JSON] = field(default_factory=dict)
     generate: bool = True
     removed: dict[str, int] = field(default_factory=dict)
+    home_id: str | None = None
 
 
 def capture(
@@ -87,12 +91,20 @@ def capture(
     Raises Forbidden for a project or session of another tenant, InvalidInput for a payload that
     cannot be stored.
     """
-    clean = [_scrubbed(new) for new in events]
+    clean = _at_home(team_id, [_scrubbed(new) for new in events])
     if kind is kinds.EVENT and len(clean) == 1:
         written = _ordinary_event(team_id, clean[0], origin)
         if written:
             return (written,)
     return _stored(lambda: _arrived(team_id, clean, origin, kind))
+
+
+def _at_home(team_id: str, news: Sequence[NewEvent]) -> list[NewEvent]:
+    """The events in the projects that are meant. Raises Forbidden for another tenant's."""
+    meant = {each: sessions.require_project(team_id, each) for each in {n.project_id for n in news}}
+    if all(named == project for named, project in meant.items()):
+        return list(news)
+    return [replace(new, project_id=meant[new.project_id], home_id=new.project_id) for new in news]
 
 
 def capture_hook(
@@ -107,9 +119,8 @@ def capture_hook(
 ) -> Captured:
     """Store an agent's hook payload, with its session, and the job that it calls for.
 
-    Without `project_id` the project is the one of the team that is named like the last part of
-    the payload's `cwd`; it is made if need be. `facts` is what its client says beside it. Raises
-    InvalidInput naming the unusable field.
+    Without `project_id` its session's project is decided at its first event (`projects.of_hook`).
+    `facts` is what its client says beside it. Raises InvalidInput naming the unusable field.
     """
     call = hook_calls.understood(payload, agent, facts)
     return capture_call(team_id, project_id, call, origin=origin, kind=kind)
@@ -124,16 +135,16 @@ def capture_call(
     kind: Kind = kinds.EVENT,
 ) -> Captured:
     """The same for a payload that is understood already."""
-    written = _ordinary_hook(team_id, project_id, call.hook, call.removed, origin, kind)
+    where = projects.of_hook(team_id, project_id, call)
+    written = _ordinary_hook(team_id, where, call.hook, call.removed, origin, kind)
     if written:
         return written
-    arrived = partial(_arrived_hook, team_id, project_id, call.hook, call.removed, origin, kind)
+    arrived = partial(_arrived_hook, team_id, where, call.hook, call.removed, origin, kind)
     return _stored(arrived)[0]
 
 
 def _ordinary_event(team_id: str, new: NewEvent, origin: dict[str, Any]) -> Captured | None:
     """The event, if it was ordinary enough to be written with those of others."""
-    sessions.require_project(team_id, new.project_id)
     delivery = _delivery(team_id, new, _Links(team_id, [new]).find(new), direct.now())
     key = delivery.session.identity_key if delivery.session else None
     if delivery.session and not key:
@@ -143,7 +154,7 @@ def _ordinary_event(team_id: str, new: NewEvent, origin: dict[str, Any]) -> Capt
 
 def _ordinary_hook(
     team_id: str,
-    project_id: str | None,
+    where: Belonging,
     hook: HookPayload,
     removed: dict[str, int],
     origin: dict[str, Any],
@@ -152,9 +163,8 @@ def _ordinary_hook(
     """The payload's event, if it was ordinary enough to be written with those of others."""
     if hook.makes == "summary" or hook.end_reason:
         return None
-    project = project_id or _project_named(team_id, agents.project_name(hook.cwd))
-    delivery = _hook_delivery(team_id, project, hook, removed, direct.now())
-    key = sessions.key_of(team_id, _hook_session(project, hook))
+    delivery = _hook_delivery(team_id, where, hook, removed, direct.now())
+    key = sessions.key_of(team_id, _hook_session(where, hook))
     replay = bool(delivery.likeness)
     observed = hook.makes == "observation"
     return _ordinary(delivery, key, origin, kind, observed=observed, replay=replay)
@@ -248,8 +258,6 @@ def _scrubbed(new: NewEvent) -> NewEvent:
 def _arrived(
     team_id: str, news: list[NewEvent], origin: dict[str, Any], kind: Kind
 ) -> Callable[[], _Written]:
-    for project_id in sorted({new.project_id for new in news}):
-        sessions.require_project(team_id, project_id)
     links, now = _Links(team_id, news), direct.now()
     asked = [_delivery(team_id, new, links.find(new), now) for new in news]
     silent = {one.key for one, new in zip(asked, news, strict=True) if not new.generate}
@@ -333,7 +341,8 @@ def _delivery(team_id: str, new: NewEvent, session: Session | None, now: datetim
     content = new.session.content_session_id
     # The same name, whether the session was named by its client's id or by ours.
     name = content or (session and (session.content_session_id or session.id)) or None
-    delivery = deliveries.delivered(event, new.source_event_id or _tool_use(new, name), name)
+    home = (session.home_id if session else new.home_id) or event.project_id
+    delivery = deliveries.delivered(event, new.source_event_id or _tool_use(new, name), name, home)
     delivery.session, delivery.content_session_id = session, content
     delivery.is_news = not agents.asks_memory(event.payload)
     return delivery
@@ -400,7 +409,9 @@ def _observation_job(delivery: Delivery, kind: Kind, origin: dict[str, Any]) -> 
     lane = (
         session.lane_key
         if session
-        else lane_key(event.project_id, delivery.content_session_id, None, event.id)
+        else lane_key(
+            delivery.home_id or event.project_id, delivery.content_session_id, None, event.id
+        )
     )
     return NewJob(
         kind=kind,
@@ -418,17 +429,18 @@ def _observation_job(delivery: Delivery, kind: Kind, origin: dict[str, Any]) -> 
 
 def _arrived_hook(
     team_id: str,
-    project_id: str | None,
+    where: Belonging,
     hook: HookPayload,
     removed: dict[str, int],
     origin: dict[str, Any],
     kind: Kind,
 ) -> Callable[[], _Written]:
     now = direct.now()
-    project = project_id or _project_named(team_id, agents.project_name(hook.cwd))
-    new = _hook_session(project, hook)
+    new = _hook_session(where, hook)
     session = sessions.known(team_id, new)
-    delivery = _hook_delivery(team_id, project, hook, removed, now)
+    if session is None and (moved := projects.of_moved(team_id, where, hook)):
+        return _arrived_hook(team_id, moved, hook, removed, origin, kind)
+    delivery = _hook_delivery(team_id, where, hook, removed, now)
 
     def write() -> _Written:
         delivery.session = session or sessions.found_or_made(team_id, new, now, origin)[0]
@@ -444,11 +456,11 @@ def _arrived_hook(
 
 
 def _hook_delivery(
-    team_id: str, project_id: str, hook: HookPayload, removed: dict[str, int], now: datetime
+    team_id: str, where: Belonging, hook: HookPayload, removed: dict[str, int], now: datetime
 ) -> Delivery:
     event = direct.instance(Event, {
         "team_id": team_id,
-        "project_id": project_id,
+        "project_id": where.project_id,
         "source_adapter": hook.adapter,
         "event_type": hook.event_type,
         "platform_source": hook.platform,
@@ -458,7 +470,7 @@ def _hook_delivery(
         "received_at": now,
         "created_at": now,
     })  # fmt: skip
-    delivery = deliveries.delivered(event, hook.own_id, hook.session_id)
+    delivery = deliveries.delivered(event, hook.own_id, hook.session_id, where.home_id)
     delivery.is_news, delivery.reopens = hook.is_news, hook.reopens_session
     delivery.ends = hook.end_reason
     return delivery
@@ -481,17 +493,14 @@ def _hook_entries(
     return [*entries.captured([delivery.event], rows, origin), *ended]
 
 
-def _hook_session(project_id: str, hook: HookPayload) -> NewSession:
+def _hook_session(where: Belonging, hook: HookPayload) -> NewSession:
     return NewSession(
-        project_id=project_id,
+        project_id=where.project_id,
         external_session_id=hook.session_id[:500],
         content_session_id=hook.session_id[:500],
         platform_source=hook.platform,
         cwd=hook.cwd,
+        home_id=where.home_id,
+        branch=where.branch,
+        part=where.part,
     )
-
-
-def _project_named(team_id: str, name: str) -> str:
-    for (project_id,) in direct.fetch(_PROJECT, [team_id, name]):
-        return str(project_id)
-    return Project.objects.get_or_create(team_id=team_id, name=name)[0].id

@@ -5,21 +5,14 @@ a name in `.claude-mem.toml`, the address of the repository, the clone, the dire
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from hashlib import sha256
-from typing import Literal
 
-import orjson
-
-from observations.errors import InvalidInput
 from observations.privacy import scrub_name
 
-HEADER = "X-Claude-Mem-Place"
 UNKNOWN = "unknown-project"
 LONGEST_NAME = 200
-_LONGEST_VALUE = 4096
-
-Sort = Literal["explicit", "remote", "clone", "disk"]
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 # As ssh and git take it: a host, a colon, a path. One letter is a drive.
@@ -59,9 +52,12 @@ _NAMES = frozenset(each.name for each in fields(Place))
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Something that a project is known by: unique in a team, whichever project has it."""
+    """Something that a project is known by: unique in a team, whichever project has it.
 
-    sort: Sort
+    `sort` is explicit, remote, clone or disk.
+    """
+
+    sort: str
     text: str
 
 
@@ -88,28 +84,7 @@ class Identity:
         return tuple(key for key in self.keys if key.sort != "disk" or not by_address)
 
 
-def read(header: str) -> Place:
-    """The place as a client's header tells it, without secrets.
-
-    Raises InvalidInput, naming the header, for anything but an object of short texts. Names that
-    are not known are passed over.
-    """
-    try:
-        said = orjson.loads(header)
-    except orjson.JSONDecodeError as error:
-        raise InvalidInput("is no JSON", (HEADER,)) from error
-    if not isinstance(said, dict):
-        raise InvalidInput("expected an object", (HEADER,))
-    known = {name: value for name, value in said.items() if name in _NAMES and value is not None}
-    for name, value in known.items():
-        if not isinstance(value, str) or len(value) > _LONGEST_VALUE:
-            raise InvalidInput(
-                f"{name} is no text of at most {_LONGEST_VALUE} characters", (HEADER,)
-            )
-    return of(known)
-
-
-def of(facts: dict[str, str]) -> Place:
+def of(facts: Mapping[str, str]) -> Place:
     """The place of which these facts were read, without secrets."""
     return Place(**{name: scrub_name(value) for name, value in facts.items() if name in _NAMES})
 

@@ -1,19 +1,36 @@
-"""Projects that somebody makes by name; hooks make theirs as they come."""
+"""Projects: made by name, or found and made as hooks come."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 
 from django.db import IntegrityError, transaction
 
-from observations import audit, entries
+from observations import agents, audit, entries, places
+from observations.agents import HookPayload
 from observations.drafts import JSON
 from observations.entries import BY_PROGRAM, Origin
-from observations.errors import Conflict, InvalidInput
+from observations.errors import Conflict, InvalidInput, StorageAway
+from observations.hook_calls import HookCall
 from observations.identity import compact
-from observations.models import Project
+from observations.models import Project, ProjectAlias
+from observations.places import Identity, Key, Place
 from observations.privacy import scrub, scrub_text
+from queueing import direct
 
 LONGEST_NAME = 200
+# So often at most others take the name or the key that we were about to take.
+_MOST_COLLISIONS = 5
+
+_SESSION = """
+    SELECT project_id, home_id FROM observations_session
+    WHERE content_session_id = %s AND team_id = %s AND platform_source = %s
+        AND external_session_id = content_session_id
+    ORDER BY started_at DESC LIMIT 1"""
+_NAMED = """
+    SELECT coalesce(merged_into_id, id), id FROM observations_project
+    WHERE team_id = %s AND name = %s"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +82,135 @@ def _metadata(given: Mapping[str, JSON]) -> JSON:
     except InvalidInput as error:
         raise InvalidInput(error.message, ("metadata",)) from error
     return kept
+
+
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """Where a hook's event belongs; `branch` and `part` for its session, should that be made.
+
+    `home_id` is the project by whose id it is known again, where that was put into `project_id`.
+    `bound`: a key said so.
+    """
+
+    project_id: str
+    home_id: str | None = None
+    branch: str = ""
+    part: str = ""
+    bound: bool = False
+
+
+def of_hook(team_id: str, bound: str | None, call: HookCall) -> Belonging:
+    """Where the event of a hook belongs: with `bound`, the project of its key, there.
+
+    Else a session's project is decided once: an event of one that is known belongs where that is.
+    That of another belongs to the project of its place, which is made if need be, or where nothing
+    is known of that to the one that is named like its directory. Raises StorageAway where others
+    keep taking the names that it would have.
+    """
+    facts, hook = call.facts, call.hook
+    if bound:
+        told = facts.place or places.NOWHERE
+        return Belonging(bound, None, told.branch, told.part, bound=True)
+    if known := _of_session(team_id, hook.session_id, hook.platform):
+        return known
+    place = facts.place or (facts.look(hook.cwd) if facts.look and hook.cwd else None)
+    for _ in range(_MOST_COLLISIONS):
+        with suppress(IntegrityError):
+            if place:
+                return _of_place(team_id, place, hook.cwd)
+            return _named(team_id, agents.project_name(hook.cwd))
+    raise StorageAway("projects are just being made by others: send it again")
+
+
+def of_moved(team_id: str, where: Belonging, hook: HookPayload) -> Belonging | None:
+    """Where the event belongs if its session was in another project before that was merged.
+
+    Its keys are made by that one's id, which a key that is bound to the project does not know.
+    """
+    found = _of_session(team_id, hook.session_id, hook.platform) if where.bound else None
+    return found if found and found.home_id and found.project_id == where.project_id else None
+
+
+def _of_session(team_id: str, session_id: str, platform: str) -> Belonging | None:
+    # Every event asks this: one step in an index.
+    for project_id, home_id in direct.fetch(_SESSION, [session_id[:500], team_id, platform]):
+        return Belonging(project_id, home_id)
+    return None
+
+
+def _named(team_id: str, name: str) -> Belonging:
+    for project_id, own_id in direct.fetch(_NAMED, [team_id, name]):
+        return Belonging(project_id, own_id if own_id != project_id else None)
+    with transaction.atomic():
+        return Belonging(Project.objects.create(team_id=team_id, name=name).id)
+
+
+def _of_place(team_id: str, place: Place, cwd: str) -> Belonging:
+    identity = places.project_of(place, cwd)
+    with transaction.atomic():
+        known = _known(team_id, identity)
+        project = _first_of(identity, known) or _taken_over(team_id, identity)
+        project = project or _made(team_id, identity)
+        fresh = [key for key in identity.kept if key not in known]
+        ProjectAlias.objects.bulk_create(
+            [ProjectAlias(team_id=team_id, project=project, sort=key.sort, key=key.text)
+             for key in fresh]
+        )  # fmt: skip
+    meant = project.merged_into_id
+    home_id = project.id if meant else None
+    return Belonging(meant or project.id, home_id, identity.branch, identity.part)
+
+
+def _known(team_id: str, identity: Identity) -> dict[Key, Project]:
+    rows = ProjectAlias.objects.filter(team_id=team_id, key__in=[key.text for key in identity.keys])
+    return {
+        key: row.project
+        for row in rows.select_related("project")
+        if (key := Key(row.sort, row.key)) in identity.keys
+    }
+
+
+def _first_of(identity: Identity, known: Mapping[Key, Project]) -> Project | None:
+    """The project of the weightiest key that one has.
+
+    A directory alone leads none with an address to a project that has another: a repository that
+    lay there yesterday is no reason.
+    """
+    addressed = any(key.sort == "remote" for key in identity.keys)
+    for key in identity.keys:
+        project = known.get(key)
+        if project and not (addressed and key.sort == "disk" and _has_address(project)):
+            return project
+    return None
+
+
+def _has_address(project: Project) -> bool:
+    return ProjectAlias.objects.filter(project=project, sort="remote").exists()
+
+
+def _taken_over(team_id: str, identity: Identity) -> Project | None:
+    """The project that the place was called by, unless it is known to be another's.
+
+    A name that a file says is that project's, whatever else is known of it.
+    """
+    rows = Project.objects.select_for_update().filter(team_id=team_id, name=identity.called)
+    project = rows.first()
+    if project is None or identity.keys[0].sort == "explicit":
+        return project
+    return None if project.merged_into_id or project.aliases.exists() else project
+
+
+def _made(team_id: str, identity: Identity) -> Project:
+    taken = Project.objects.filter(team_id=team_id, name__startswith=identity.names[0])
+    others = {*taken.values_list("name", flat=True)} | {
+        *Project.objects.filter(team_id=team_id, name__in=identity.names)
+        .values_list("name", flat=True)
+    }  # fmt: skip
+    name = next(name for name in _free_names(identity) if name not in others)
+    return Project.objects.create(team_id=team_id, name=name)
+
+
+def _free_names(identity: Identity) -> Iterator[str]:
+    yield from identity.names
+    for number in count(2):
+        yield f"{identity.names[0][: LONGEST_NAME - 8]} ({number})"

@@ -26,7 +26,10 @@ OTHER_PROJECT = "project_id must belong to team_id"
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """A session as its client names it; `platform_source` as sent, not yet canonical."""
+    """A session as its client names it; `platform_source` as sent, not yet canonical.
+
+    `home_id` is the project by whose id it is known, where that was put into `project_id`.
+    """
 
     project_id: str
     external_session_id: str | None = None
@@ -36,6 +39,9 @@ class NewSession:
     platform_source: str | None = None
     cwd: str = ""
     metadata: dict[str, JSON] = field(default_factory=dict)
+    home_id: str | None = None
+    branch: str = ""
+    part: str = ""
 
 
 def start(team_id: str, new: NewSession, *, origin: Origin = BY_PROGRAM) -> tuple[Session, bool]:
@@ -44,8 +50,7 @@ def start(team_id: str, new: NewSession, *, origin: Origin = BY_PROGRAM) -> tupl
     A session that had ended is open again: agents resume. What is said of one that is known is
     added to its metadata. `origin` is who asks. Raises Forbidden for a project of another team.
     """
-    require_project(team_id, new.project_id)
-    new = _clean(new)
+    new = _clean(new, require_project(team_id, new.project_id))
     with transaction.atomic():
         session, created = found_or_made(team_id, new, direct.now(), origin)
         changed = [] if created else [*_reopened(session), *_told(session, new.metadata)]
@@ -80,9 +85,11 @@ def _told(session: Session, metadata: dict[str, JSON]) -> list[str]:
     return ["metadata"] if session.metadata != before else []
 
 
-def _clean(new: NewSession) -> NewSession:
+def _clean(new: NewSession, project_id: str) -> NewSession:
     return replace(
         new,
+        project_id=project_id,
+        home_id=new.project_id if project_id != new.project_id else None,
         external_session_id=clean_name(new.external_session_id),
         content_session_id=clean_name(new.content_session_id),
         agent_id=clean_name(new.agent_id),
@@ -97,13 +104,18 @@ def clean_name(value: str | None) -> str | None:
 
 
 # By `project_id` and `team_id`: every event asks this.
-_OURS = "SELECT 1 FROM observations_project WHERE id = %s AND team_id = %s"
+_OURS = """
+    SELECT coalesce(merged_into_id, id) FROM observations_project WHERE id = %s AND team_id = %s"""
 
 
-def require_project(team_id: str, project_id: str) -> None:
-    """Raise Forbidden unless the project is the team's."""
-    if not direct.fetch(_OURS, [project_id, team_id]):
-        raise Forbidden(OTHER_PROJECT)
+def require_project(team_id: str, project_id: str) -> str:
+    """The project that is meant: itself, or the one that it was merged into.
+
+    Raises Forbidden unless it is the team's.
+    """
+    for (meant,) in direct.fetch(_OURS, [project_id, team_id]):
+        return str(meant)
+    raise Forbidden(OTHER_PROJECT)
 
 
 def found_or_made(
@@ -132,7 +144,7 @@ _KNOWN = (
 )  # fmt: skip
 _FIND = f"SELECT {', '.join(_KNOWN)} FROM observations_session WHERE identity_key = %s"  # noqa: S608
 _LINKED = (
-    "id", "team_id", "project_id", "identity_key", "lane_key", "content_session_id",
+    "id", "team_id", "project_id", "home_id", "identity_key", "lane_key", "content_session_id",
     "platform_source", "last_number", "news_number", "summarised_number", "ended_at", "end_reason",
 )  # fmt: skip
 _OF_CONTENT = f"""
@@ -150,7 +162,7 @@ def key_of(team_id: str, new: NewSession) -> str | None:
     """The identity key of the session that `new` names; None if it names none."""
     return identity.session_key(
         team_id,
-        new.project_id,
+        new.home_id or new.project_id,
         external=new.external_session_id,
         content=new.content_session_id,
         agent_id=new.agent_id,
@@ -193,14 +205,18 @@ def _made(team_id: str, new: NewSession, key: str | None, at: datetime) -> Sessi
         agent_type=new.agent_type,
         platform_source=identity.platform(new.platform_source),
         cwd=new.cwd,
+        home_id=new.home_id,
+        branch=new.branch or None,
+        part=new.part or None,
         metadata=scrub(new.metadata).value,
         started_at=at,
         last_event_at=at,
         created_at=at,
         updated_at=at,
     )
+    home = new.home_id or new.project_id
     session.lane_key = identity.lane_key(
-        new.project_id, new.content_session_id, new.external_session_id, session.id
+        home, new.content_session_id, new.external_session_id, session.id
     )
     session.save(force_insert=True)
     return session

@@ -1,11 +1,12 @@
 """The hooks of agents, as they post their own payloads."""
 
+from dataclasses import replace
 from typing import Any
 
 from ninja import Router
 from pydantic import TypeAdapter
 
-from claudemem.api import bodies, wire
+from claudemem.api import bodies, near, wire
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call, Needs, origin, team
 from claudemem.api.documents import says
@@ -90,7 +91,7 @@ def _taken(agent: Agent, request: Call) -> Answer[Any]:
         payload,
         origin=origin(request, f"http_post_v1_hooks_{agent.name.replace('-', '_')}"),
         agent=agent,
-        facts=facts,
+        facts=facts if facts.place else replace(facts, look=near.look(request.META)),
     )
     return Answer({}, headers=_told(captured))
 
