@@ -87,7 +87,7 @@ def had(project: Project) -> dict[str, int]:
 
 
 def found(project: Project, words: str) -> int:
-    return len(recall.search(project.id, words, limit=20).items)
+    return len(recall.search(project.id, words, limit=20).observations)
 
 
 def rows() -> list[list[tuple[Any, ...]]]:
