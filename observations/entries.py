@@ -11,7 +11,7 @@ from queueing import states, witness
 if TYPE_CHECKING:
     from observations.drafts import Completion
     from observations.findings import Outcome
-    from observations.models import ApiKey, Event, Observation, Session
+    from observations.models import ApiKey, Event, Observation, ProjectMerge, Session
     from queueing.leases import Job
     from queueing.models import GenerationJob, Share
     from queueing.outbox import Enqueued
@@ -32,6 +32,7 @@ OBSERVATION_READ = "observation.read"
 OBSERVATION_CREATED, OBSERVATION_DELETED = "observation.created", "observation.deleted"
 OBSERVATION_UPDATED = "observation.updated"
 PROJECT_CREATE, MEMORY_PURGED = "project.create", "project.memory_purged"
+PROJECT_MERGED, MERGE_UNDONE = "project.merged", "project.merge_undone"
 JOB_PROCESSING, JOB_COMPLETED = "generation_job.processing", "generation_job.completed"
 JOB_STALLED, JOB_FAILED = "generation_job.stalled", "generation_job.failed"
 JOB_RETRIED = "generation_job.retried_by_operator"
@@ -47,6 +48,7 @@ ACTIONS: Final = (
     OBSERVATION_DELETED, MEMORY_PURGED, OBSERVATION_READ, OBSERVATION_CREATED, JOB_PROCESSING,
     JOB_COMPLETED, JOB_STALLED, JOB_FAILED, JOB_RETRIED, JOB_CANCELLED, PROJECT_CREATE, KEY_CREATE,
     KEY_REVOKE, KEY_ROTATE, KEY_SCOPES, WORK_PAUSED, WORK_RESUMED, SHARE_SET, SHARE_CLEARED, PRUNED,
+    PROJECT_MERGED, MERGE_UNDONE,
 )  # fmt: skip
 
 # What clients call their events is theirs to choose, and may be long.
@@ -127,6 +129,12 @@ def project(
 ) -> Entry:
     """A project that was made, or whose memory was emptied: what it is called, or what went."""
     return Entry(action, PROJECT, project_id, team_id, project_id, origin, details)
+
+
+def merge(action: str, row: "ProjectMerge", origin: Origin) -> Entry:
+    """That a project was put into another, or brought out of it again."""
+    details = {"mergeId": row.id, "intoProjectId": row.target_id}
+    return Entry(action, PROJECT, row.source_id, row.team_id, row.source_id, origin, details)
 
 
 def read(

@@ -36,9 +36,21 @@ _TYPES = {
     **dict.fromkeys(("facts", "concepts", "files_read", "files_modified", "metadata"), "jsonb"),
     **dict.fromkeys(("occurred_at", "created_at", "updated_at"), "timestamptz"),
 }
+# The project is the session's as it is: it may have been another's when the job was claimed.
+_PROJECT = "coalesce((SELECT project_id FROM observations_session WHERE id = {session}), {given})"
+
+
+def _values(given: str, session: str) -> str:
+    """What the columns are made of: each of `given`, in which {name} stands for its name."""
+    made = {name: given.format(name=name) for name in _COLUMNS}
+    return ", ".join(
+        {**made, "project_id": _PROJECT.format(session=session, given=made["project_id"])}.values()
+    )
+
+
 _INSERT = (
     f"INSERT INTO observations_observation ({', '.join(_COLUMNS)}) "  # noqa: S608
-    f"VALUES ({', '.join(['%s'] * len(_COLUMNS))}) RETURNING number"
+    f"VALUES ({_values('%s', '%s')}) RETURNING number"
 )
 # Two drafts can cite the same event for the same memory: one link is enough.
 _LINK = """
@@ -60,7 +72,7 @@ _AT_ONCE = f"""
         GROUP BY place),
     made AS (
         INSERT INTO observations_observation ({", ".join(_COLUMNS)})
-        SELECT {", ".join(_COLUMNS)} FROM given
+        SELECT {_values("given.{name}", "given.session_id")} FROM given
         WHERE place NOT IN (SELECT place FROM said) ORDER BY place
         RETURNING number, id),
     numbered AS (
@@ -228,7 +240,9 @@ def _written(findings: Sequence[Finding], rows: Rows, source_type: str) -> set[o
     numbers = _said_before(findings)
     made = [row for content, row in rows.items() if content not in numbers]
     for row in made:
-        ((number,),) = direct.fetch(_INSERT, [row[name] for name in _COLUMNS])
+        given = [row[name] for name in _COLUMNS]
+        given.insert(_COLUMNS.index("project_id"), row["session_id"])
+        ((number,),) = direct.fetch(_INSERT, given)
         numbers[str(row["content"])] = number
     at = stored(direct.now())
     links = [

@@ -145,7 +145,6 @@ def capture_call(
 
 def _ordinary_event(team_id: str, new: NewEvent, origin: dict[str, Any]) -> Captured | None:
     """The event, if it was ordinary enough to be written with those of others."""
-    sessions.require_project(team_id, new.project_id)
     delivery = _delivery(team_id, new, _Links(team_id, [new]).find(new), direct.now())
     key = delivery.session.identity_key if delivery.session else None
     if delivery.session and not key:

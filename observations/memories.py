@@ -65,7 +65,7 @@ def remember(
     fields = _metadata(dict(metadata or {}))
     name = scrub_text(title or "").strip()
     with transaction.atomic():
-        require_project(team_id, project_id)
+        project_id = require_project(team_id, project_id)
         _require_session(project_id, session_id)
         now = timezone.now()
         memory = Observation.objects.create(

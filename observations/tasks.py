@@ -7,7 +7,7 @@ from celery import shared_task
 from celery.signals import worker_ready
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from observations import generate, retention, sessions, usage
+from observations import generate, merging, retention, sessions, usage
 from observations.generate import ObserveEvents, SummariseSession
 from observations.providers import OFFLINE, UnknownProvider
 from queueing import kinds, runner
@@ -77,9 +77,10 @@ def review_quotas() -> None:
 
 @shared_task(name="observations.close_idle_sessions", send_events=False)
 def close_idle_sessions() -> int:
-    """Close sessions that went silent, and have them summarised."""
+    """Close sessions that went silent, and have them summarised; finish what merges left."""
     try:
         close_old_connections()
+        merging.gather()
         return sessions.close_idle()
     finally:
         close_old_connections()

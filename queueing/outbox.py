@@ -211,6 +211,19 @@ def forget(lane_keys: Sequence[str]) -> int:
     return len(lanes)
 
 
+def hand_over(lane_keys: Sequence[str], project_id: str) -> int:
+    """Let the lanes with all their jobs be another project's. Returns the lanes.
+
+    Nothing else of them changes: what waits stays in its place, and who has a job keeps it. Must be
+    called inside a transaction.
+    """
+    while (lanes := _held(sorted(lane_keys))) is None:
+        continue
+    for name in ("hand_over_jobs", "hand_over_lanes") if lanes else ():
+        fetch(name, [project_id, *lanes], items=len(lanes))
+    return len(lanes)
+
+
 def _held(lane_keys: list[str]) -> list[int] | None:
     """The lanes, locked with all their jobs; None if a worker took one of those in between.
 

@@ -353,6 +353,9 @@ _TEXTS = {
     "jobs_in": "SELECT id FROM queueing_generationjob WHERE lane_id IN ({list})",
     "jobs_to_be_had": """
         SELECT id FROM queueing_generationjob WHERE lane_id IN ({list}) {removable}""",
+    "hand_over_jobs": """
+        UPDATE queueing_generationjob SET project_id = %s WHERE lane_id IN ({list})""",
+    "hand_over_lanes": "UPDATE queueing_lane SET project_id = %s WHERE id IN ({list})",
     "forget_history": """
         DELETE FROM queueing_generationjobevent WHERE job_id IN
             (SELECT id FROM queueing_generationjob WHERE lane_id IN ({list}))""",
