@@ -18,14 +18,9 @@ import os
 import stat
 import time
 from binascii import crc32
-from typing import TYPE_CHECKING
 
 from claudemem.hook import locks
-
-if TYPE_CHECKING:
-    from typing import BinaryIO
-
-    from claudemem.hook.call import Call
+from claudemem.hook.call import Call
 
 MOST = 20 * 1024 * 1024
 _MARK = b"claude-mem spool 1 "
@@ -132,7 +127,7 @@ class Reading:
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
         self._lock = locks.Held(f"{spool.path}.lock", os.O_RDWR | os.O_CREAT, 0.0)
-        self._file: BinaryIO = io.BytesIO()
+        self._file: io.BufferedIOBase = io.BytesIO()
 
     def __enter__(self) -> Reading:
         self._lock.__enter__()

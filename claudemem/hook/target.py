@@ -90,7 +90,7 @@ def _file(folder: str, *, quiet: bool = False) -> dict[str, str]:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
         try:
-            said = json.loads(os.read(handle, _MOST).decode("utf-8-sig"))
+            said = json.loads(os.read(handle, _MOST).decode().removeprefix("\ufeff"))
         finally:
             os.close(handle)
         if not isinstance(said, dict):
