@@ -100,11 +100,11 @@ class Link:
             return self._answer(until)
         except TimeoutError:
             self.close()
-            raise Away("no answer in time", slow=True) from None
+            raise Away("the server does not answer in time", slow=True) from None
         except (OSError, ValueError) as error:
             self.close()
             said = getattr(error, "strerror", None) or str(error)
-            raise Away(f"{type(error).__name__}: {said}"[:200]) from None
+            raise Away(f"the server is away ({said})"[:200]) from None
 
     def _open(self, until: float) -> None:
         target = self._target

@@ -168,13 +168,19 @@ class Reading:
                 self._end = os.fstat(handle).st_size
                 if self._at >= self._end:
                     os.ftruncate(handle, 0)
+                    self._at = 0
                     return b""
         self._file.seek(self._at)
         return self._file.readline()
 
-    def done(self, line: bytes) -> None:
-        """Pass over this line from here on, whatever happens."""
+    def skip(self, line: bytes) -> None:
+        """Go on behind this line."""
         self._at += len(line)
+
+    def mark(self) -> None:
+        """Begin behind what was passed over from here on, whatever happens."""
+        if self._at < _START:
+            return  # the file was emptied
         try:
             os.pwrite(self._file.fileno(), b"%0*d" % (_DIGITS, self._at), len(_MARK))
         except OSError:

@@ -85,6 +85,16 @@ def test_the_key_of_the_file_goes_to_no_server_of_the_environments(
     assert not raised.value.passing
 
 
+def test_without_a_file_a_url_is_enough_where_no_key_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(URL, "http://127.0.0.1:1")
+    monkeypatch.delenv(KEY, raising=False)
+    assert target.read(str(tmp_path)).key == ""
+    monkeypatch.setenv(KEY, "cmem_env")
+    assert target.read(str(tmp_path)).key == "cmem_env"
+
+
 @pytest.mark.parametrize(
     ("text", "passing"),
     [(None, False), (b"", True), (b"{", True), (b"[]", True), (b"\xff", True),
