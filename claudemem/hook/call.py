@@ -31,7 +31,7 @@ class Call:
         self.raw = raw
         self.event = _text(said.get(manner.names))
         self.session = _text(said.get(manner.session))
-        self.cwd = _text(said.get("cwd"))
+        self.cwd = _where(said)
         self.asks = self.event in manner.asks
         self.starts = self.event in manner.starts
         self.ends = self.event in manner.ends
@@ -42,12 +42,15 @@ class Call:
             self.headers["X-Claude-Mem-Entrypoint"] = started_by
 
     def locate(self) -> None:
-        """Add what can be read of the working directory."""
-        from claudemem.hook import place
-
+        """Add what can be read of the working directory; that it cannot be costs no payload."""
         if "X-Claude-Mem-Place" in self.headers:
             return
-        facts = place.place(self.cwd or os.getcwd())
+        try:
+            from claudemem.hook import place
+
+            facts = place.place(self.cwd or os.getcwd())
+        except Exception:  # noqa: BLE001  # whatever files somebody has there
+            facts = {}
         if facts:
             self._add("X-Claude-Mem-Place", json.dumps(facts, separators=(",", ":")))
 
@@ -78,6 +81,17 @@ def understood(agent: str, raw: bytes) -> Call:
         if not raw:
             raise NoCall("more than a server takes, and no long text to leave out")
     return Call(agent, raw, said)
+
+
+def _where(said: dict[str, object]) -> str:
+    """The working directory, in which field an agent ever says it; "" if in none."""
+    within = said.get("tool_info")
+    for fields in (said, within if isinstance(within, dict) else {}):
+        for name in ("cwd", "workspace_path", "root_workspace_path"):
+            if cwd := _text(fields.get(name)):
+                return cwd
+    roots = said.get("workspace_roots")
+    return _text(roots[0]) if isinstance(roots, list) and roots else ""
 
 
 def _text(value: object) -> str:

@@ -191,9 +191,7 @@ def _is_at_home(folder: str) -> bool:
     """Whether there is a place for our files: what was uninstalled is not made again."""
     if os.path.isdir(folder):
         return True
-    if not os.environ.get("CLAUDE_MEM_SERVER_URL") or not os.environ.get(
-        "CLAUDE_MEM_SERVER_API_KEY"
-    ):
+    if not os.environ.get("CLAUDE_MEM_SERVER_URL", "").strip():
         return False
     try:
         os.makedirs(folder, 0o700)

@@ -38,6 +38,7 @@ class Flush:
                     self._send(lines)
                 finally:
                     self._put_aside()
+                    lines.mark()
         except Foreign:
             self._log.say(
                 f"{self._spool.path} was larger than a spool can be: it is put aside as "
@@ -52,19 +53,20 @@ class Flush:
             if not line:
                 self._tell_end()
                 return
-            if not self._pass(line):
+            record = read(line)
+            if record is None:
+                self._pass_over(line)
+                lines.skip(line)
+                continue
+            if not self._deliver(record):
                 break
-            lines.done(line)
+            lines.skip(line)
+            lines.mark()
         lines.shorten(worth=1024 * 1024)
 
-    def _pass(self, line: bytes) -> bool:
-        """Whether this line is over and done with."""
-        record = read(line)
-        if record is not None:
-            return self._deliver(record)
+    def _pass_over(self, line: bytes) -> None:
         if line.strip(b"\n") and not line.startswith(b"claude-mem spool "):
             self._garbage.append(line)
-        return True
 
     def _deliver(self, record: Record) -> bool:
         answer = self._link.post(record.agent, record.headers, record.raw, self._until)

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import socket
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from io import BufferedReader
 
 from claudemem.hook.target import Target
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from io import BufferedReader
 
 _LINE = 65536
 _HEADERS = 200
@@ -71,8 +68,9 @@ class Link:
 
     def close(self) -> None:
         """Let go of the connection."""
-        if self._socket is not None:
-            self._socket.close()
+        for each in (self._file, self._socket):
+            if each is not None:
+                each.close()
         self._socket = self._file = None
 
     def _head(self, agent: str, headers: Mapping[str, str], size: int) -> bytes:
@@ -102,22 +100,22 @@ class Link:
             return self._answer(until)
         except TimeoutError:
             self.close()
-            raise Away("no answer in time", slow=True) from None
+            raise Away("the server does not answer in time", slow=True) from None
         except (OSError, ValueError) as error:
             self.close()
             said = getattr(error, "strerror", None) or str(error)
-            raise Away(f"{type(error).__name__}: {said}"[:200]) from None
+            raise Away(f"the server is away ({said})"[:200]) from None
 
     def _open(self, until: float) -> None:
         target = self._target
-        connection = socket.create_connection((target.host, target.port), _left(until))
+        wrap = _tls(target.ca) if target.secure else None
+        # As text, it would be encoded by a codec that costs 2 ms.
+        place = (target.host.encode("ascii"), target.port)
+        connection = socket.create_connection(place, _left(until))  # type: ignore[arg-type]
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if target.secure:
-            import ssl  # it costs as much as all the rest
-
-            context = ssl.create_default_context(cafile=target.ca or None)
+        if wrap:
             connection.settimeout(_left(until))
-            connection = context.wrap_socket(connection, server_hostname=target.host)
+            connection = wrap(connection, server_hostname=target.host)
         self._socket = connection
         self._file = connection.makefile("rb")
 
@@ -179,6 +177,13 @@ class Link:
         while self._file.readline(_LINE) not in (b"\r\n", b"\n", b""):
             pass
         return body
+
+
+def _tls(ca: str) -> Callable[..., socket.socket]:
+    """What makes a connection secure, by the system's authorities or those in the file `ca`."""
+    import ssl  # it costs more than all the rest
+
+    return ssl.create_default_context(cafile=ca or None).wrap_socket
 
 
 def _left(until: float) -> float:

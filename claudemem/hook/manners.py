@@ -40,6 +40,21 @@ BY_AGENT = {
     "claude-code": Manner(
         asks="SessionStart UserPromptSubmit PreToolUse PostToolUseFailure SubagentStart"
     ),
+    "codex": Manner(asks="SessionStart UserPromptSubmit PreToolUse SubagentStart", ends="Stop"),
+    "cursor": Manner(
+        asks="sessionStart postToolUse",
+        starts="sessionStart",
+        ends="sessionEnd",
+        session="conversation_id",
+    ),
+    "gemini": Manner(asks="SessionStart BeforeAgent AfterTool"),
+    # It has no hook for a session's start or end: a prompt says where it is, an answer ends it.
+    "windsurf": Manner(
+        starts="pre_user_prompt",
+        ends="post_cascade_response",
+        names="agent_action_name",
+        session="trajectory_id",
+    ),
 }
 
 

@@ -18,14 +18,9 @@ import os
 import stat
 import time
 from binascii import crc32
-from typing import TYPE_CHECKING
 
 from claudemem.hook import locks
-
-if TYPE_CHECKING:
-    from typing import BinaryIO
-
-    from claudemem.hook.call import Call
+from claudemem.hook.call import Call
 
 MOST = 20 * 1024 * 1024
 _MARK = b"claude-mem spool 1 "
@@ -132,7 +127,7 @@ class Reading:
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
         self._lock = locks.Held(f"{spool.path}.lock", os.O_RDWR | os.O_CREAT, 0.0)
-        self._file: BinaryIO = io.BytesIO()
+        self._file: io.BufferedIOBase = io.BytesIO()
 
     def __enter__(self) -> Reading:
         self._lock.__enter__()
@@ -173,13 +168,19 @@ class Reading:
                 self._end = os.fstat(handle).st_size
                 if self._at >= self._end:
                     os.ftruncate(handle, 0)
+                    self._at = 0
                     return b""
         self._file.seek(self._at)
         return self._file.readline()
 
-    def done(self, line: bytes) -> None:
-        """Pass over this line from here on, whatever happens."""
+    def skip(self, line: bytes) -> None:
+        """Go on behind this line."""
         self._at += len(line)
+
+    def mark(self) -> None:
+        """Begin behind what was passed over from here on, whatever happens."""
+        if self._at < _START:
+            return  # the file was emptied
         try:
             os.pwrite(self._file.fileno(), b"%0*d" % (_DIGITS, self._at), len(_MARK))
         except OSError:

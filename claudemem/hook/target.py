@@ -55,23 +55,23 @@ class Target:
 def read(folder: str) -> Target:
     """The target that the environment names, or else `config.json` in `folder`.
 
-    A key is sent to the server that it was given with and to no other, so a URL of the
-    environment's needs a key of the environment's. Raises NoTarget.
+    A key is sent to the server that it was given with and to no other: beside a file with a key,
+    another URL of the environment's needs a key of the environment's. Raises NoTarget.
     """
     url = os.environ.get("CLAUDE_MEM_SERVER_URL", "").strip()
     key = os.environ.get("CLAUDE_MEM_SERVER_API_KEY", "").strip()
-    kept = _file(folder, quiet=bool(url and key))
+    kept = _file(folder, quiet=bool(url))
     own_url, own_key = kept.get("url", ""), kept.get("key", "")
-    same = not url or url.rstrip("/") == own_url.rstrip("/")
-    if same and key in ("", own_key):
+    is_own = not url or url.rstrip("/") == own_url.rstrip("/")
+    if is_own and key in ("", own_key):
         return _made(own_url, own_key, kept.get("ca", ""), SPOOL, folder)
-    if not key:
+    if own_key and not key:
         raise NoTarget(
             "CLAUDE_MEM_SERVER_URL names another server than config.json, whose key is not sent "
             "there: set CLAUDE_MEM_SERVER_API_KEY as well",
             passing=False,
         )
-    ca = kept.get("ca", "") if same else ""
+    ca = kept.get("ca", "") if is_own else ""
     return _made(url or own_url, key, ca, _apart(url or own_url, key), folder)
 
 
@@ -90,7 +90,7 @@ def _file(folder: str, *, quiet: bool = False) -> dict[str, str]:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
         try:
-            said = json.loads(os.read(handle, _MOST).decode("utf-8-sig"))
+            said = json.loads(os.read(handle, _MOST).decode().removeprefix("\ufeff"))
         finally:
             os.close(handle)
         if not isinstance(said, dict):

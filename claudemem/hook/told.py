@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from claudemem.hook.link import Answer
+from claudemem.hook.link import Answer
 
 
 def refusal(answer: Answer) -> str:

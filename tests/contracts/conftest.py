@@ -172,7 +172,7 @@ def _world(running: Stack) -> World:
 
 @contextmanager
 def _web(running: Stack, settings: dict[str, str]) -> Iterator[str]:
-    port = free_port()
+    port = int(settings.get("CLAUDE_MEM_SERVER_PORT") or free_port())
     named = {**running.settings, **settings, "CLAUDE_MEM_SERVER_PORT": str(port)}
     named["CLAUDE_MEM_DATA_DIR"] = str(running.data)
     said = running.home / f"web-{port}.log"

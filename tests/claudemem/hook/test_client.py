@@ -15,8 +15,19 @@ from pathlib import Path
 import pytest
 
 from claudemem.hook import command
-from tests.hooks import AWAY, CAPTURE, CONTEXT, Answering, Hooks, answering, prompt, tool_call
+from tests.hooks import (
+    AWAY,
+    CAPTURE,
+    CONTEXT,
+    Answering,
+    Hooks,
+    Request,
+    answering,
+    prompt,
+    tool_call,
+)
 from tests.stack import ROOT, environment
+from tests.stores import mounted
 
 pytestmark = pytest.mark.once
 
@@ -209,7 +220,7 @@ def test_one_that_is_away_costs_nothing_and_loses_nothing(hooks: Hooks, server: 
     assert [(each.code, each.printed, each.complained) for each in ran] == [(0, "", "")] * 5
     assert hooks.waiting() == away
     assert hooks.spool.stat().st_mode & 0o777 == 0o600
-    assert hooks.log.count("Connection refused: payloads wait in") == 1
+    assert hooks.log.count("the server is away (Connection refused): payloads wait in") == 1
 
     hooks.configure(server.url)
     assert hooks.run(tool_call(9)).code == 0
@@ -237,7 +248,7 @@ def test_one_that_is_silent_is_waited_for_once_and_no_longer_than_allowed(
     assert first.seconds < CAPTURE
     assert asked.seconds < CONTEXT
     assert hooks.waiting() == [tool_call(1), tool_call(2), prompt("s-2")]
-    assert "no answer in time" in hooks.log
+    assert "does not answer in time" in hooks.log
     for connection in connections:
         connection.close()
 
@@ -344,3 +355,124 @@ def test_who_is_not_the_server_is_told_nothing_of_to_the_agent(
     assert hooks.run(prompt()).printed == ""
     assert hooks.waiting() == [prompt()]
     assert "that is no answer of a claudemem server" in hooks.log
+
+
+# --- disks ----------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_loses_the_newest_and_nothing_that_was_kept(tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk") as disk:
+        hooks = Hooks(tmp_path / "disk" / "client")
+        hooks.run(tool_call(1))
+        disk.fill()
+        large = tool_call(2, text="x" * 50_000)
+        assert [hooks.run(large).code, hooks.run(prompt()).code] == [0, 0]
+        kept = hooks.waiting()
+        disk.clear()
+        hooks.run(tool_call(3))
+
+        # What is small may still fit where a file has begun.
+        assert kept in ([tool_call(1)], [tool_call(1), prompt()])
+        assert hooks.waiting() == [*kept, tool_call(3)]
+        with answering() as server:
+            hooks.configure(server.url)
+            hooks.run(b"")
+        assert server.bodies == [*kept, tool_call(3)]
+
+
+def test_a_disk_that_cannot_be_written_to_costs_only_what_cannot_be_sent(tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk") as disk, answering() as server:
+        hooks = Hooks(tmp_path / "disk" / "client", server.url)
+        disk.make_read_only()
+        assert hooks.run(tool_call(1)).printed == "{}"
+        server.reply = lambda _: (503, b"{}")
+        ran = hooks.run(tool_call(2))
+
+    assert (ran.code, ran.printed, ran.complained) == (0, "", "")
+    assert server.bodies == [tool_call(1), tool_call(2)]
+
+
+def test_what_is_too_much_for_the_spool_is_lost_with_a_line_each(hooks: Hooks) -> None:
+    hooks.spool.write_bytes(b"claude-mem spool 1 000000000032\n" + b"\n" * (20 * 1024 * 1024 - 40))
+    for number in range(2):
+        assert hooks.run(tool_call(number)).code == 0
+    assert hooks.log.count("the spool is full (20 MB): PostToolUse of") == 2
+    assert hooks.spool.stat().st_size < 20 * 1024 * 1024
+
+
+def test_a_broken_file_of_the_clients_own_keeps_the_payload(
+    hooks: Hooks, server: Answering
+) -> None:
+    (hooks.folder / "config.json").write_text('{"url": "http')
+    assert hooks.run(tool_call(1)).code == 0
+    assert "config.json cannot be read" in hooks.log
+    hooks.configure(server.url)
+    hooks.run(tool_call(2))
+    assert server.bodies == [tool_call(1), tool_call(2)]
+
+
+# --- order ----------------------------------------------------------------------------------------
+
+
+def test_a_session_that_begins_is_answered_before_what_waits_of_others(
+    hooks: Hooks, server: Answering
+) -> None:
+    hooks.configure(AWAY)
+    hooks.run(tool_call(1, "old"))
+    hooks.configure(server.url)
+    server.reply = lambda request: (
+        200, json.dumps({"systemMessage": request.body["session_id"]}).encode()
+    )  # fmt: skip
+    start = {"hook_event_name": "SessionStart", "session_id": "young", "cwd": "/"}
+
+    assert hooks.run(start).printed == '{"systemMessage": "young"}'
+    assert server.bodies == [start, tool_call(1, "old")]
+
+
+def test_a_prompt_waits_for_what_was_kept_of_its_session_and_is_answered_then(
+    hooks: Hooks, server: Answering
+) -> None:
+    hooks.configure(AWAY)
+    hooks.run(tool_call(1))
+    hooks.configure(server.url)
+    server.reply = lambda request: (
+        200, json.dumps({"systemMessage": request.body["hook_event_name"]}).encode()
+    )  # fmt: skip
+
+    assert hooks.run(prompt()).printed == '{"systemMessage": "UserPromptSubmit"}'
+    assert server.bodies == [tool_call(1), prompt()]
+
+
+def test_what_comes_while_another_client_sends_waits_behind_it(
+    hooks: Hooks, server: Answering
+) -> None:
+    hooks.configure(AWAY)
+    hooks.run(tool_call(1))
+    hooks.configure(server.url)
+    asked, go_on = threading.Event(), threading.Event()
+
+    def reply(_: Request) -> tuple[int, bytes]:
+        asked.set()
+        go_on.wait(20)
+        return 200, b"{}"
+
+    server.reply = reply
+    first = hooks.start()
+    assert first.stdin
+    first.stdin.write(json.dumps(tool_call(2)).encode())
+    first.stdin.close()
+    assert asked.wait(20)
+    # It has the lock, and its first payload is under way.
+    second = hooks.run(tool_call(3))
+    go_on.set()
+    assert (first.wait(CAPTURE), second.code, second.printed) == (0, 0, "")
+    for pipe in (first.stdout, first.stderr):
+        assert pipe
+        pipe.close()
+    hooks.forget_pause()
+    hooks.run(b"")
+
+    numbers = [body["tool_use_id"] for body in server.bodies]
+    assert list(dict.fromkeys(numbers)) == ["s-1-1", "s-1-2", "s-1-3"]
+    ids = {each.headers["X-Claude-Mem-Delivery"] for each in server.requests}
+    assert len(ids) == 3
