@@ -46,6 +46,7 @@ COMMANDS = {
     "first-run": "claudemem.commands.first_run:first_run",
     "install": "claudemem.commands.install:install",
     "uninstall": "claudemem.commands.uninstall:uninstall",
+    "plugin": "claudemem.commands.plugin:plugin",
     "server": "claudemem.cli:server",
 }
 # What scripts for claude-mem call as `server …`.
