@@ -53,9 +53,9 @@ def _see(marketplace: Path, name: str) -> None:
 
 
 def _client() -> dict[str, bytes]:
-    import claudemem
+    from claudemem import hook
 
-    folder = Path(claudemem.__path__[0]) / "hook"
+    folder = Path(hook.__path__[0])
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.py"))}
 
 

@@ -69,9 +69,8 @@ def test_its_skill_has_a_head_and_names_tools_that_there_are() -> None:
     assert said["name"] == "memory"
     assert 50 < len(said["description"]) < 1024
     assert set(re.findall(r"`(\w+)`", body)) <= tools | options
-    assert [
-        body.index(f"`{name}`") for name in ("search", "timeline", "get_observations")
-    ] == sorted(body.index(f"`{name}`") for name in ("search", "timeline", "get_observations"))
+    steps = [body.index(f"`{name}`") for name in ("search", "timeline", "get_observations")]
+    assert steps == sorted(steps)
 
 
 def test_it_is_built_into_an_empty_directory_and_built_again(tmp_path: Path) -> None:
