@@ -45,8 +45,8 @@ COMMANDS = {
     "healthcheck": "claudemem.commands.healthcheck:healthcheck",
     "first-run": "claudemem.commands.first_run:first_run",
     "install": "claudemem.commands.install:install",
-    "uninstall": "claudemem.commands.uninstall:uninstall",
     "plugin": "claudemem.commands.plugin:plugin",
+    "uninstall": "claudemem.commands.uninstall:uninstall",
     "server": "claudemem.cli:server",
 }
 # What scripts for claude-mem call as `server …`.
