@@ -45,6 +45,7 @@ COMMANDS = {
     "healthcheck": "claudemem.commands.healthcheck:healthcheck",
     "first-run": "claudemem.commands.first_run:first_run",
     "install": "claudemem.commands.install:install",
+    "plugin": "claudemem.commands.plugin:plugin",
     "uninstall": "claudemem.commands.uninstall:uninstall",
     "server": "claudemem.cli:server",
 }

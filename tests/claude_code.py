@@ -53,11 +53,18 @@ class Sessions:
     the environment, a command by a shell, a post with headers filled in by what the hook allows.
     """
 
-    def __init__(self, home: Path, here: Path, **environment: str) -> None:
+    def __init__(
+        self, home: Path, here: Path, *, plugin: Path | None = None, **environment: str
+    ) -> None:
         self._settings = [
             _json(home / ".claude" / "settings.json"),
             _json(here / ".claude" / "settings.local.json"),
         ]
+        if plugin is not None:
+            self._settings.append(_json(plugin / "hooks" / "hooks.json"))
+            data = home / ".claude" / "plugins" / "data" / plugin.name
+            environment |= {"CLAUDE_PLUGIN_ROOT": str(plugin), "CLAUDE_PLUGIN_DATA": str(data)}
+            data.mkdir(parents=True, exist_ok=True)
         self._here = here
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(home), **environment}
         for each in self._settings:

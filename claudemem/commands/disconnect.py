@@ -37,9 +37,7 @@ def disconnect(name: str, *, project: bool, dry_run: bool, yes: bool) -> None:
 
 def connected() -> Iterator[Agent]:
     """The agents that are connected, as far as their settings can be read."""
-    for agent in AGENTS:
-        if _is_connected(agent):
-            yield agent
+    return (agent for agent in AGENTS if _is_connected(agent, unread=False))
 
 
 def _disconnect(agent: Agent, data: "DataDir", project: bool, dry_run: bool, yes: bool) -> None:
@@ -65,19 +63,19 @@ def _planned(agent: Agent, data: "DataDir", project: bool) -> tuple[Plan, Target
     """What is changed; and what the client was connected to, if nobody else uses it."""
     plan = agent.uninstall(read(agent, project))
     config = applying.read(clientfile.path(data.client))
-    others = any(_is_connected(each) for each in AGENTS if each is not agent)
+    others = any(_is_connected(each, unread=True) for each in AGENTS if each is not agent)
     if project or others or config.content is None:
         return plan, None
     gone = Change(config.path, config.content, None)
     return replace(plan, changes=(*plan.changes, gone)), clientfile.read(config)
 
 
-def _is_connected(agent: Agent) -> bool:
+def _is_connected(agent: Agent, *, unread: bool) -> bool:
+    """Whether there is something of ours in its settings; `unread` if they cannot be read."""
     try:
         return bool(agent.uninstall(read(agent, project=False)).due)
     except (Refused, jsonedit.Unreadable):
-        # What cannot be read may be connected.
-        return True
+        return unread
 
 
 def _revoked(target: Target) -> Iterator[str]:

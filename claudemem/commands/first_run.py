@@ -153,11 +153,7 @@ def _welcome(made: Secrets) -> str:
             "What to do next:",
             "",
             f"  admin  open {url}/admin/ and log in",
-            "  agent  connect it as README.md says: Claude Code's hooks post to",
-            f"         {url}/v1/hooks/claude-code",
-            "         with the header `Authorization: Bearer <API key>`",
-            f"         it asks its memory over MCP at {url}/v1/mcp,",
-            "         with the same header",
+            "  agent  `claudemem install claude-code` in another terminal connects Claude Code",
             "  demo   `make demo` in another terminal shows it on recorded sessions",
             "",
         ]

@@ -102,10 +102,10 @@ def _planned(agent: Agent, data: "DataDir", target: Target, project: bool) -> Pl
 
 def client() -> tuple[str, ...]:
     """How the hook client is run, up to the name of the agent."""
-    import claudemem
+    from claudemem.hook import command
 
-    door = Path(claudemem.__path__[0]).absolute() / "hook" / "__main__.py"
-    return sys.executable, "-I", "-S", str(door)
+    *words, _agent, _folder = command.words("", "")
+    return tuple(words)
 
 
 def agree(yes: bool) -> None:

@@ -1,6 +1,7 @@
 """A server somewhere else: its address, a key for it, and a look whether both are right."""
 
 import ipaddress
+import re
 import sys
 from urllib.parse import urlsplit
 
@@ -11,6 +12,8 @@ from claudemem.install.clientfile import Target
 
 _TIMEOUT = 10.0
 _REFUSED = (401, 403)
+# What a URL may be made of that agents, shells and people read.
+_PLAIN = re.compile(r"[A-Za-z0-9:/._~@%\[\]-]+")
 
 
 def target(url: str, key: str | None, config: Target | None) -> Target:
@@ -18,7 +21,7 @@ def target(url: str, key: str | None, config: Target | None) -> Target:
 
     Raises ClickException where it is no server of this kind, or does not take the key.
     """
-    place = _address(url)
+    place = address(url)
     known = config if config is not None and config.url == place else None
     raw = key or (known.key if known else _asked(place))
     ca = known.ca if known else ""
@@ -26,15 +29,16 @@ def target(url: str, key: str | None, config: Target | None) -> Target:
     return Target(place, raw, ca)
 
 
-def _address(url: str) -> str:
+def address(url: str) -> str:
+    """The URL of a server without a slash at its end. Raises UsageError where it is none."""
     try:
         parts = urlsplit(url.strip())
         host, _port = parts.hostname, parts.port
     except ValueError:
         host = None
-    if not host or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
+    if not host or parts.scheme not in ("http", "https") or not _PLAIN.fullmatch(url.strip()):
         raise click.UsageError(f"--remote needs the URL of a server, https://…: not {url!r}")
-    if parts.username or parts.password:
+    if "@" in parts.netloc:
         raise click.UsageError("--remote takes no name or password: give the key with --key")
     if parts.scheme == "http" and not _is_here(host):
         click.echo("Note: over http:// others on the way can read the key: prefer https", err=True)

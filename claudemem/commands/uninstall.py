@@ -57,7 +57,7 @@ def _remove(purge_data: bool, yes: bool) -> None:
         )
     elsewhere = list(_elsewhere())
     _stop(data)
-    for line in chain(_removed(data, purge_data), _kept(data.root), elsewhere):
+    for line in chain(_removed(data, purge_data), _kept(data.root), elsewhere, _connected()):
         click.echo(line)
 
 
@@ -108,6 +108,16 @@ def _kept(root: Path) -> Iterator[str]:
         yield f"kept      {path}" + ("" if removal.is_data(path) else ", which is not ours")
     if any(removal.is_data(path) for path in left):
         yield "`claudemem uninstall --purge-data` removes what is remembered as well"
+
+
+def _connected() -> Iterator[str]:
+    from claudemem.commands import disconnect
+
+    for agent in disconnect.connected():
+        yield (
+            f"kept      what {agent.title} has of ours in its settings: `claudemem uninstall "
+            f"{agent.name}` takes it out"
+        )
 
 
 def _elsewhere() -> Iterator[str]:

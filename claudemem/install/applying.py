@@ -136,10 +136,17 @@ def _replace(ready: Sequence[tuple[Change, Path | None]]) -> None:
 
 
 def _leave(folder: Path) -> None:
-    """Take away a hidden directory of an agent's in which nothing is left."""
-    if folder.name.startswith(".") and folder != Path.home():
-        with suppress(OSError):
+    """Take away hidden directories in which nothing is left, and those in them."""
+    home = Path.home()
+    with suppress(OSError):
+        while any(part.startswith(".") for part in _below(folder, home)):
             folder.rmdir()
+            folder = folder.parent
+
+
+def _below(folder: Path, home: Path) -> tuple[str, ...]:
+    """The names on the way from the home directory; elsewhere that of the directory alone."""
+    return folder.relative_to(home).parts if folder.is_relative_to(home) else (folder.name,)
 
 
 def _put_back(change: Change) -> None:

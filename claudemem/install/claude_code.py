@@ -43,17 +43,19 @@ STARTED = "SessionStart"
 _COMMAND_TIMEOUT = 5
 _POST_TIMEOUT = 2
 _CLIENT = re.compile(r"claudemem[/\\]+hook[/\\]+__main__\.py")
+# Plugins that remember as well: those of claude-mem and of this server.
+_PLUGINS = ("claude-mem", "claudemem")
 # Files, by what they are to Claude Code.
 SETTINGS, SERVERS, LOCAL = "settings", "servers", "local"
 
 Place = tuple[int, int]
 
 
-def handlers(connection: Connection, command: str) -> dict[str, dict[str, JSON]]:
-    """What is run or posted at each event, as a group of hooks."""
+def handlers(url: str, command: str) -> dict[str, dict[str, JSON]]:
+    """What is run or posted at each event to the server at `url`, as a group of hooks."""
     post = {
         "type": "http",
-        "url": connection.url + ROUTE,
+        "url": url + ROUTE,
         "timeout": _POST_TIMEOUT,
         "headers": {"Authorization": f"Bearer ${KEY}", "X-Claude-Mem-Off": f"${OFF}"},
         "allowedEnvVars": [KEY, OFF],
@@ -85,7 +87,7 @@ def _install(found: Files, connection: Connection) -> Plan:
     hooked = found[LOCAL] if connection.project else settings
     documents = {name: _load(each) for name, each in found.items()}
     command = shlex.join(connection.command(NAME))
-    groups = handlers(connection, command)
+    groups = handlers(connection.url, command)
     name = LOCAL if connection.project else SETTINGS
     documents[name] = _allowed(_hooked(documents[name], groups), connection.url + ROUTE)
     if not settings.shared:
@@ -235,7 +237,7 @@ def _warnings(value: Mapping[str, JSON], found: Found) -> Iterator[str]:
         yield f"{found.path} says disableAllHooks: nothing is remembered until that is taken out"
     plugins = value.get("enabledPlugins")
     for name, on in plugins.items() if isinstance(plugins, dict) else ():
-        if on and name.partition("@")[0] == SERVER:
+        if on and name.partition("@")[0] in _PLUGINS:
             yield (
                 f"the plugin {name} is enabled as well: `claude plugin disable {name}`, unless "
                 "both are to remember"

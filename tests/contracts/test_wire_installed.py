@@ -89,17 +89,28 @@ def due(played: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", ["locks-explained", "retry-max-wait"])
-def test_a_session_is_stored_whole_by_the_hooks_that_were_installed(
-    wire: Wire, home: Home, name: str
-) -> None:
-    played = session(name)
+def test_a_session_is_stored_whole_by_the_hooks_that_were_installed(wire: Wire, home: Home) -> None:
+    played = session("retry-max-wait")
     claude = Sessions(home.root, home.here)
     for payload in played:
         assert len(claude.fire(payload)) == (payload["hook_event_name"] in due([payload]))
 
     assert sorted(stored(wire, played)) == sorted(due(played))
     assert {"SessionStart", "UserPromptSubmit", "PostToolUse", "Stop"} < set(stored(wire, played))
+
+
+def test_the_plugin_does_the_same_with_its_own_client_and_a_key_of_the_environment(
+    wire: Wire, home: Home, tmp_path: Path
+) -> None:
+    home.run("plugin", "build", str(tmp_path / "team"), "--remote", wire.stack.url)
+    key = {"CLAUDE_MEM_SERVER_API_KEY": wire.world.keys["home"]}
+    played = [each for each in session("locks-explained") if due([each])][:3]
+    claude = Sessions(tmp_path, home.here, plugin=tmp_path / "team" / "claudemem", **key)
+    for payload in played:
+        claude.fire(payload)
+
+    assert played[0]["hook_event_name"] == "SessionStart"
+    assert stored(wire, played) == due(played)
 
 
 def test_a_session_that_is_off_leaves_nothing(wire: Wire, home: Home) -> None:

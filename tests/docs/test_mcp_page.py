@@ -60,11 +60,10 @@ def test_the_reference_says_which_scopes_a_tool_needs() -> None:
     assert scopes.READ_MEMORY in needs
 
 
-@pytest.mark.parametrize("page", [HOW_TO, pages.ROOT / "README.md"], ids=pages.name)
-def test_the_commands_that_connect_have_the_form_that_claude_code_takes(page: Path) -> None:
+def test_the_commands_that_connect_have_the_form_that_claude_code_takes() -> None:
     commands = [
         added(line)
-        for block in pages.blocks(page, "bash")
+        for block in pages.blocks(HOW_TO, "bash")
         for line in block.text.splitlines()
         if line.startswith("claude mcp add")
     ]

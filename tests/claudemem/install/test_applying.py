@@ -59,15 +59,19 @@ def test_a_link_goes_on_leading_to_the_file_that_is_changed(tmp_path: Path) -> N
     assert not applying.read(real).shared
 
 
-def test_a_removed_file_takes_the_agents_empty_directory_along(tmp_path: Path) -> None:
-    lone, among = tmp_path / ".agent" / "a.json", tmp_path / ".other" / "a.json"
-    for each in (lone, among, among.with_name("b.json")):
-        each.parent.mkdir(exist_ok=True)
+def test_a_removed_file_takes_the_agents_empty_directories_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    lone, among = tmp_path / ".config/agent/a.json", tmp_path / ".other/a.json"
+    shown = tmp_path / "src/shop/.agent/a.json"
+    for each in (lone, among, among.with_name("b.json"), shown):
+        each.parent.mkdir(parents=True, exist_ok=True)
         each.write_bytes(b"1")
-    applying.apply(plan(change(lone, None), change(among, None)))
+    applying.apply(plan(*(change(each, None) for each in (lone, among, shown))))
 
-    assert not lone.parent.exists()
-    assert [each.name for each in among.parent.iterdir()] == ["b.json"]
+    left = sorted(str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*"))
+    assert left == [".other", ".other/b.json", "src", "src/shop"]
 
 
 def test_a_file_that_was_changed_meanwhile_is_left_and_all_others_with_it(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def documents(draw: st.DrawFn) -> bytes | None:
 
 
 @given(documents(), st.permutations(["env", "hook", "hook"]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_what_is_put_in_and_taken_out_leaves_the_bytes_that_were_there(
     before: bytes | None, order: list[str]
 ) -> None:
@@ -115,7 +115,7 @@ def _without_empties(value: dict[str, Any]) -> dict[str, Any]:
 
 
 @given(documents(), _VALUES)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_what_others_put_in_between_stays_and_nothing_else(
     before: bytes | None, value: Any
 ) -> None:
@@ -132,7 +132,7 @@ def test_what_others_put_in_between_stays_and_nothing_else(
 
 
 @given(documents(), _VALUES)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_value_is_replaced_where_it_stands(before: bytes | None, value: Any) -> None:
     document = jsonedit.put(jsonedit.load(before, PLACE), ("env", "ours"), value)
     other = jsonedit.put(document, ("env", "ours"), {"other": value})
