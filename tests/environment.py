@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 
-from tests import postgres
+from tests import postgres, prepared
 
 _SCRATCH = tempfile.mkdtemp(prefix="claudemem-tests-")
 atexit.register(shutil.rmtree, _SCRATCH, ignore_errors=True)
@@ -32,3 +32,7 @@ if os.environ.get("CLAUDE_MEM_TEST_DATABASE") == "postgresql":
     # Before the server is stopped: what is registered last comes first.
     atexit.register(postgres.forget_databases)
     os.environ["CLAUDE_MEM_SERVER_DATABASE_URL"] = os.environ["CLAUDE_MEM_TEST_POSTGRES_URL"]
+
+# As with the server: what whoever starts first has begun is that of all.
+if prepared.PLACE not in os.environ:
+    prepared.begin()

@@ -249,8 +249,9 @@ class Fleet(Stack):
         self.upkeep: Sequence[Program] = ()
 
     def start(self) -> None:
-        """Bring the database up to date, and start web and beat; the store must run."""
-        self.cli("migrate")
+        """Start web and beat, with a database that is up to date; the store must run."""
+        if not self._shown:
+            self.cli("migrate")
         roles = sorted(ROLES[self.engine] & {"web", "beat"})
         self.upkeep = [Program(self, role, role) for role in roles]
         until(self.healthy, PATIENCE)

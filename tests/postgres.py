@@ -189,23 +189,40 @@ def on_postgresql() -> bool:
     return "CLAUDE_MEM_SERVER_DATABASE_URL" in os.environ
 
 
-def database_of(data: Path) -> dict[str, str]:
-    """The setting for processes with this data directory, an empty database of their own.
+def database_of(data: Path, *, like: Path | None = None) -> dict[str, str]:
+    """The setting for processes with this data directory: a database of their own.
 
-    It is the same at each call, and gone at the end of the tests. On SQLite there is no setting:
-    the data directory holds the database.
+    It is the same at each call, and gone at the end of the tests; empty at first, or a copy of the
+    one that `shared_database_of` has told for `like`. On SQLite there is no setting: the data
+    directory holds the database.
     """
     assert not none_for_now, "a test that is marked `once` asks for a database"
     if not on_postgresql():
         return {}
-    name = f"claudemem_{sha256(str(data).encode()).hexdigest()[:32]}"
-    server = os.environ["CLAUDE_MEM_TEST_POSTGRES_URL"]
-    if name not in _made:
+    if (name := _named(data)) not in _made:
         _made.add(name)
-        ask(server, f"CREATE DATABASE {name}")
-    return {
-        "CLAUDE_MEM_SERVER_DATABASE_URL": urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
-    }
+        ask(_server(), f"CREATE DATABASE {name} TEMPLATE {_named(like) if like else 'template1'}")
+    return _setting(name)
+
+
+def shared_database_of(data: Path) -> dict[str, str]:
+    """The same as an empty database that all processes of this test run may use until its end."""
+    if not on_postgresql():
+        return {}
+    ask(_server(), f"CREATE DATABASE {_named(data)}")
+    return _setting(_named(data))
+
+
+def _named(data: Path) -> str:
+    return f"claudemem_{sha256(str(data).encode()).hexdigest()[:32]}"
+
+
+def _setting(name: str) -> dict[str, str]:
+    return {"CLAUDE_MEM_SERVER_DATABASE_URL": urlunsplit(urlsplit(_server())._replace(path=f"/{name}"))}
+
+
+def _server() -> str:
+    return os.environ["CLAUDE_MEM_TEST_POSTGRES_URL"]
 
 
 _made: set[str] = set()
@@ -216,8 +233,12 @@ none_for_now = False
 def forget_databases() -> None:
     """Remove all that `database_of` has made."""
     while _made:
-        server = os.environ["CLAUDE_MEM_TEST_POSTGRES_URL"]
-        ask(server, f"DROP DATABASE {_made.pop()} WITH (FORCE)")
+        ask(_server(), f"DROP DATABASE {_made.pop()} WITH (FORCE)")
+
+
+def forget_shared(data: Path) -> None:
+    """Remove what `shared_database_of` has made for `data`, if it has."""
+    ask(_server(), f"DROP DATABASE IF EXISTS {_named(data)} WITH (FORCE)")
 
 
 def ask(url: str, statement: str) -> None:

@@ -20,14 +20,14 @@ from celery import Celery
 
 from queueing import access, addresses
 from queueing.pids import Mark
-from tests import conformance
+from tests import conformance, prepared
 from tests.postgres import database_of, on_postgresql
+from tests.prepared import PROJECT, SCOPES, environment
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDINGS = sorted((ROOT / "tests" / "recordings").rglob("*.jsonl"))
 HOOK = "/v1/hooks/claude-code"
-PROJECT = "stack"
 OPEN = "state IN ('queued', 'processing')"
 CELERY, DATABASE = ENGINES = ("celery", "database")
 # For what must hold with each engine and each database, and where neither shows in the other: two
@@ -57,13 +57,6 @@ def payloads(files: Iterable[Path] = RECORDINGS) -> list[dict[str, Any]]:
     return [json.loads(line) for file in files for line in file.read_text().splitlines() if line]
 
 
-def environment(overrides: Mapping[str, str] = {}) -> dict[str, str]:
-    """This process's environment without any setting of ours, and with `overrides`."""
-    ours = ("CLAUDE_MEM_", "CELERY_", "DJANGO_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return {**kept, **overrides}
-
-
 def free_port() -> int:
     """A port at which nobody listens now."""
     with socket.socket() as probe:
@@ -88,7 +81,9 @@ class Stack:
         self.home = home
         self.data = home / "data"
         self.output = home / "up.log"
+        # Whose database is somebody else's has its first start with the first `start`.
         named = "CLAUDE_MEM_SERVER_DATABASE_URL" in settings
+        self._shown = None if named else prepared.copied_to(self.data)
         # Tests call with wrong keys as often as they like, but for those about that.
         usual = {"CLAUDE_MEM_FAILED_CALLS_PER_MIN": "0", "CLAUDE_MEM_FAILED_SIGN_INS": "0"}
         self.settings = {**usual, **({} if named else database_of(self.data)), **settings}
@@ -158,6 +153,8 @@ class Stack:
     @property
     def admin_password(self) -> str:
         """The password of the user `admin`, as it was shown."""
+        if self._shown:
+            return self._shown.admin_password
         (shown,) = re.findall(r"admin password +(\S+)", self.output.read_text())
         return str(shown)
 
@@ -192,11 +189,13 @@ class Stack:
         return ["--flower"]
 
     def make_key(self, project: str | None = PROJECT) -> None:
-        """Make a key by the command line, for one project or for the whole team."""
-        of = ["--project", project] if project else ["--team", "default"]
-        scopes = "memories:read,memories:write"
-        made = json.loads(self.cli("api-key", "create", "--name", "k", "--scope", scopes, *of))
-        self.key, self.project_id = made["key"], made["projectId"]
+        """Have a key for one project, or for the whole team."""
+        if self._shown and project == PROJECT:
+            self.key, self.project_id = self._shown.key, self._shown.project_id
+        else:
+            of = ["--project", project] if project else ["--team", "default"]
+            made = json.loads(self.cli("api-key", "create", "--name", "k", "--scope", SCOPES, *of))
+            self.key, self.project_id = made["key"], made["projectId"]
         self.http.headers["Authorization"] = f"Bearer {self.key}"
 
     def stop(self) -> None:
