@@ -33,6 +33,7 @@ AWAY = (OperationalError, InterfaceError, InternalError)
 # What a statement takes is what its column does; the driver checks it.
 Params: TypeAlias = Sequence[Any]
 Row = TypeVar("Row", bound=Model)
+Result = TypeVar("Result")
 
 _ROWS_AT_ONCE = 100
 # Classes and codes of PostgreSQL: connection exceptions, the server's end, and that of a session
@@ -125,6 +126,12 @@ def instead(other: Any) -> Iterator[None]:
 def in_transaction() -> bool:
     """Whether the thread is in a transaction by now."""
     return bool(_database().in_atomic_block)
+
+
+def within(work: Callable[[], Result]) -> Result:
+    """What `work` returns, done within a transaction, which is SQLite's. Raises what it does."""
+    done: Result = _database().within(work)
+    return done
 
 
 def instance(model: type[Row], columns: Mapping[str, Any]) -> Row:
