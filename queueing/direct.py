@@ -19,6 +19,7 @@ from django.db import (
     InterfaceError,
     InternalError,
     OperationalError,
+    close_old_connections,
     connection,
     connections,
 )
@@ -63,8 +64,7 @@ def fetch(text: str, params: Params = (), *, anew: bool = False) -> list[tuple[A
         return cursor.fetchall() if cursor.pgresult.nfields else []
     statement, raw = _numbered(text), database.connection
     try:
-        clock.look(raw)
-        found = raw.execute(statement.text, statement.given(params))
+        found = raw.execute(statement.text, statement.given(params, raw))
         rows: list[tuple[Any, ...]] = found.fetchall()
     except sqlite3.Error:
         # Only where there is one: to be ready for it costs as much as a small statement.
@@ -76,9 +76,9 @@ def fetch(text: str, params: Params = (), *, anew: bool = False) -> list[tuple[A
 def execute(text: str, params: Params) -> None:
     """Run a statement that has no rows, on SQLite."""
     database, statement = _connected(), _numbered(text)
+    raw = database.connection
     try:
-        clock.look(database.connection)
-        database.connection.execute(statement.text, statement.given(params))
+        raw.execute(statement.text, statement.given(params, raw))
     except sqlite3.Error:
         with database.wrap_database_errors:
             raise
@@ -96,8 +96,7 @@ def execute_many(text: str, rows: Iterable[Params]) -> None:
         return
     statement, raw = _numbered(text), database.connection
     try:
-        clock.look(raw)
-        raw.executemany(statement.text, map(statement.given, rows))
+        raw.executemany(statement.text, [statement.given(row, raw) for row in rows])
     except sqlite3.Error:
         with database.wrap_database_errors:
             raise
@@ -121,6 +120,14 @@ def instead(other: Any) -> Iterator[None]:
         yield
     finally:
         connections[DEFAULT_DB_ALIAS], _here.database = usual, used
+
+
+def let_go() -> None:
+    """Have the thread's connection looked after between two requests, as Django does it."""
+    if _here.database is None:
+        close_old_connections()
+    else:
+        _here.database.close_if_unusable_or_obsolete()
 
 
 def in_transaction() -> bool:
@@ -212,9 +219,12 @@ class _Statement:
     text: str
     timed: bool
 
-    def given(self, params: Params) -> Params:
-        """What it is to be run with."""
-        return [*params, clock.text()] if self.timed else params
+    def given(self, params: Params, raw: sqlite3.Connection) -> Params:
+        """What it is to be run with through the driver's connection `raw`."""
+        if not self.timed:
+            return params
+        clock.look(raw)
+        return [*params, clock.text()]
 
 
 @cache
