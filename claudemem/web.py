@@ -20,7 +20,7 @@ from granian.server.common import WORKERS_METHODS, AbstractServer
 from granian.server.mt import MTServer
 
 from claudemem import arrivals, ending, leaving, listening
-from claudemem.interpreter import favour_writers
+from claudemem.interpreter import favour_writers, keep_what_is_there
 
 if TYPE_CHECKING:
     from claudemem.asgi import Applications
@@ -171,6 +171,7 @@ def serve(listener: int | None, ready: Callable[[], None]) -> None:
     threading.Thread(target=arrivals.watch, name="arrivals", daemon=True).start()
     # What the first request would load is there before one comes, which another web may answer.
     _status("/readyz")
+    keep_what_is_there()
     server.run()
     readings.shared.finish()
     lastused.shared.finish()

@@ -54,12 +54,18 @@ def insert(prepared: Sequence[Row]) -> None:
         direct.execute_many(_INSERT, prepared)
 
 
-def row(entry: Entry, at: object) -> Row:
-    """The entry as it is stored, with the time `at`."""
+def enter(prepared: Row) -> None:
+    """The same for one row, on SQLite."""
+    direct.execute(_INSERT, prepared)
+
+
+def row(entry: Entry, at: object, **more: object) -> Row:
+    """The entry as it is stored, with the time `at`, and with `more` details."""
     origin = entry.origin
     key = origin.get("api_key_id")
     told = {
         **entry.details,
+        **more,
         "requestId": origin.get("request_id"),
         # By what way somebody came who has no key.
         "source": None if key else origin.get("source"),

@@ -156,15 +156,18 @@ def _commit(group: _Callables) -> None:
 
 def _all_together(group: _Callables) -> bool:
     try:
-        with transaction.atomic():
-            for write in group:
-                write.result = write.item()
+        direct.within(lambda: _write(group))
     except OperationalError:
         # Of the database and nobody's own: locked, full or away.
         raise
     except Exception:  # noqa: BLE001 - whose it was is found out by running each again, alone
         return False
     return True
+
+
+def _write(group: _Callables) -> None:
+    for write in group:
+        write.result = write.item()
 
 
 def _run(write: Write[Callable[[], Any]]) -> None:

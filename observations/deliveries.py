@@ -100,7 +100,7 @@ def _columns(event: Event, payload: str) -> tuple[object, ...]:
     return (
         event.id, event.team_id, event.project_id, event.source_adapter, event.source_event_id,
         event.dedupe_key, event.event_type, event.platform_source, payload,
-        identity.compact(event.metadata), identity.compact(event.removed),
+        *[identity.compact(some) if some else "{}" for some in (event.metadata, event.removed)],
         occurred, received, created,
     )  # fmt: skip
 

@@ -95,12 +95,6 @@ def captured(events: Sequence["Event"], rows: Sequence["Enqueued"], origin: Orig
     ]
 
 
-def placed(entry: Entry, session_id: str | None, job_id: str | None) -> Entry:
-    """The entry of an event that was stored, with its session and its job."""
-    told = {**entry.details, "serverSessionId": session_id, "generationJobId": job_id}
-    return replace(entry, details=told)
-
-
 def batch_captured(
     events: Sequence["Event"], rows: Sequence["Enqueued"], origin: Origin
 ) -> list[Entry]:

@@ -3,8 +3,6 @@
 import re
 from collections import Counter
 
-from observations.needles import finder
-
 _NAME = "private-key"
 _BEGIN = re.compile(
     r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}|Private-Lines: ?\d{1,4}"
@@ -18,13 +16,12 @@ _BODY = re.compile(r"[ \t]*+(?:[\r\n]|\\+[rn]|[A-Za-z0-9+/=]{16}|$)")
 # Lines of a key that is written as a program's strings.
 _MATERIAL = re.compile(r"[A-Za-z0-9+/=]{40}")
 _REACH = 1024
-_names_a_key = finder(("private key", "private-lines:"))
+# Without one of these a folded text holds no such block.
+KEY_WORDS = ("private key", "private-lines:")
 
 
 def may_hold_keys(low: str) -> bool:
     """Whether a folded text may hold a private key block."""
-    if not _names_a_key(low):
-        return False
     return ("private key" in low and "begin" in low) or "private-lines:" in low
 
 

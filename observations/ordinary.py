@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 
-from observations import audit, commits, deliveries, entries
+from observations import audit, commits, deliveries
 from observations.commits import STUCK, Sharing, Write
 from observations.deliveries import Delivery
 from observations.entries import Entry
@@ -240,8 +240,8 @@ def _written_here(one: Ordinary) -> Written | None:
         lane_key = lane_key or job.lane_key
         row = outbox.append(outbox.placed(job, event.session_id, event.number or 0, lane_key))
     if one.entry:
-        told = entries.placed(one.entry, event.session_id, row.id if row else None)
-        audit.insert([audit.row(told, one.delivery.received)])
+        made = {"serverSessionId": event.session_id, "generationJobId": row.id if row else None}
+        audit.enter(audit.row(one.entry, one.delivery.received, **made))
     return Written(row)
 
 

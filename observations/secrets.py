@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from observations.assignments import may_assign, redact_assignments, redact_flags
+from observations.assignments import STEMS, may_assign, redact_assignments, redact_flags
 from observations.detectors import PHRASES, TOKENS
-from observations.keyblocks import may_hold_keys, redact_keys
+from observations.keyblocks import KEY_WORDS, may_hold_keys, redact_keys
 from observations.needles import finder
 from observations.spans import fold
 
@@ -21,16 +21,24 @@ _has_token_anchor = finder(_TOKEN_ANCHORS)
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`may_apply` to a text and its folded form, at little cost; if so, `apply` may change it."""
+    """`may_apply` to a text and its folded form, at little cost; if so, `apply` may change it.
+
+    One that is `anchored` applies to no text without one of the words that this module looks for.
+    """
 
     may_apply: Callable[[str, str], bool]
     apply: Callable[[str, Counter[str]], str]
+    anchored: bool = False
 
 
 def suspects(text: str, rules: Sequence[Rule]) -> tuple[Rule, ...]:
     """Those of the rules that may change `text`."""
     low = fold(text)
-    return tuple([rule for rule in rules if rule.may_apply(text, low)])
+    # In most texts there is none of the words, and with that nothing of most rules is asked.
+    some = _has_anchor(low)
+    return tuple([
+        rule for rule in rules if (some or not rule.anchored) and rule.may_apply(text, low)
+    ])
 
 
 def long_words(text: str) -> str:
@@ -78,7 +86,7 @@ def _phrases(anchors: tuple[str, ...]) -> Rule:
             text = detector.redact(text, removed)
         return text
 
-    return Rule(may_apply, redact)
+    return Rule(may_apply, redact, anchored=True)
 
 
 def _may_flag(_text: str, low: str) -> bool:
@@ -93,11 +101,14 @@ def _may_hold_keys(_text: str, low: str) -> bool:
     return may_hold_keys(low)
 
 
-KEY_BLOCKS = Rule(_may_hold_keys, redact_keys)
+_has_anchor = finder((
+    *STEMS, *KEY_WORDS, *[anchor for detector in PHRASES for anchor in detector.anchors],
+))  # fmt: skip
+KEY_BLOCKS = Rule(_may_hold_keys, redact_keys, anchored=True)
 SECRETS: tuple[Rule, ...] = (
     KEY_BLOCKS,
     Rule(_may_hold_tokens, _redact_tokens),
     *[_phrases(anchors) for anchors in dict.fromkeys(d.anchors for d in PHRASES)],
-    Rule(_may_flag, redact_flags),
-    Rule(_may_assign, redact_assignments),
+    Rule(_may_flag, redact_flags, anchored=True),
+    Rule(_may_assign, redact_assignments, anchored=True),
 )

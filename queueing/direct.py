@@ -19,6 +19,7 @@ from django.db import (
     InterfaceError,
     InternalError,
     OperationalError,
+    close_old_connections,
     connection,
     connections,
 )
@@ -33,6 +34,7 @@ AWAY = (OperationalError, InterfaceError, InternalError)
 # What a statement takes is what its column does; the driver checks it.
 Params: TypeAlias = Sequence[Any]
 Row = TypeVar("Row", bound=Model)
+Result = TypeVar("Result")
 
 _ROWS_AT_ONCE = 100
 # Classes and codes of PostgreSQL: connection exceptions, the server's end, and that of a session
@@ -62,8 +64,7 @@ def fetch(text: str, params: Params = (), *, anew: bool = False) -> list[tuple[A
         return cursor.fetchall() if cursor.pgresult.nfields else []
     statement, raw = _numbered(text), database.connection
     try:
-        clock.look(raw)
-        found = raw.execute(statement.text, statement.given(params))
+        found = raw.execute(statement.text, statement.given(params, raw))
         rows: list[tuple[Any, ...]] = found.fetchall()
     except sqlite3.Error:
         # Only where there is one: to be ready for it costs as much as a small statement.
@@ -75,9 +76,9 @@ def fetch(text: str, params: Params = (), *, anew: bool = False) -> list[tuple[A
 def execute(text: str, params: Params) -> None:
     """Run a statement that has no rows, on SQLite."""
     database, statement = _connected(), _numbered(text)
+    raw = database.connection
     try:
-        clock.look(database.connection)
-        database.connection.execute(statement.text, statement.given(params))
+        raw.execute(statement.text, statement.given(params, raw))
     except sqlite3.Error:
         with database.wrap_database_errors:
             raise
@@ -95,8 +96,7 @@ def execute_many(text: str, rows: Iterable[Params]) -> None:
         return
     statement, raw = _numbered(text), database.connection
     try:
-        clock.look(raw)
-        raw.executemany(statement.text, map(statement.given, rows))
+        raw.executemany(statement.text, [statement.given(row, raw) for row in rows])
     except sqlite3.Error:
         with database.wrap_database_errors:
             raise
@@ -122,9 +122,23 @@ def instead(other: Any) -> Iterator[None]:
         connections[DEFAULT_DB_ALIAS], _here.database = usual, used
 
 
+def let_go() -> None:
+    """Have the thread's connection looked after between two requests, as Django does it."""
+    if _here.database is None:
+        close_old_connections()
+    else:
+        _here.database.close_if_unusable_or_obsolete()
+
+
 def in_transaction() -> bool:
     """Whether the thread is in a transaction by now."""
     return bool(_database().in_atomic_block)
+
+
+def within(work: Callable[[], Result]) -> Result:
+    """What `work` returns, done within a transaction, which is SQLite's. Raises what it does."""
+    done: Result = _database().within(work)
+    return done
 
 
 def instance(model: type[Row], columns: Mapping[str, Any]) -> Row:
@@ -205,9 +219,12 @@ class _Statement:
     text: str
     timed: bool
 
-    def given(self, params: Params) -> Params:
-        """What it is to be run with."""
-        return [*params, clock.text()] if self.timed else params
+    def given(self, params: Params, raw: sqlite3.Connection) -> Params:
+        """What it is to be run with through the driver's connection `raw`."""
+        if not self.timed:
+            return params
+        clock.look(raw)
+        return [*params, clock.text()]
 
 
 @cache

@@ -12,7 +12,6 @@ from functools import cache
 from typing import Any, Final, cast
 
 from django.core.handlers.wsgi import WSGIRequest
-from django.db import close_old_connections
 from django.http.response import HttpResponse
 from django.utils.log import log_response
 from ninja.operation import Operation
@@ -23,6 +22,7 @@ from claudemem.api.admission import FREELY
 from claudemem.api.answers import encoded
 from claudemem.api.calls import Call
 from claudemem.api.routes import api
+from queueing import direct
 
 # Where captures come in by the thousand, as the API mounts them.
 NOUNS: Final = (events.router, hooks.router)
@@ -85,7 +85,7 @@ def _taken(way: Way, environ: dict[str, Any]) -> Told:
     try:
         response = _response(way, request)
     finally:
-        close_old_connections()
+        direct.let_go()
     if response.status_code >= 500:
         log_response("%s: %s", response.reason_phrase, request.path,
                      response=response, request=request)  # fmt: skip

@@ -11,10 +11,14 @@ import sqlite3
 import threading
 import time
 from collections import defaultdict
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
+from django.db import transaction
 from django.db.backends.sqlite3 import base
-from django.db.utils import OperationalError
+from django.db.utils import Error, OperationalError
+
+Result = TypeVar("Result")
 
 # Seconds between two tries for a lock that another process holds: it is held for about as long.
 PAUSE: Final = 0.0004
@@ -52,6 +56,48 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _wait(self, seconds: float) -> None:
         self.connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
         self._waits = seconds > 0
+
+    def within(self, work: Callable[[], Result]) -> Result:
+        """What `work` returns, done within a transaction: `atomic`, at a third of its cost.
+
+        Raises whatever `work` does, with nothing written, and Django's errors of the database.
+        """
+        self.ensure_connection()
+        if self.in_atomic_block or not self.autocommit:
+            with transaction.atomic():
+                return work()
+        self._start_transaction_under_autocommit()
+        self.needs_rollback, self.commit_on_exit = False, True
+        self.autocommit, self.in_atomic_block = False, True
+        try:
+            result = work()
+            self._finish()
+        except BaseException:
+            self._undo()
+            raise
+        finally:
+            self.autocommit, self.in_atomic_block = True, False
+            if self.closed_in_transaction:
+                self.connection = None
+        return result
+
+    def _finish(self) -> None:
+        if self.needs_rollback or self.closed_in_transaction:
+            raise OperationalError("the transaction was undone")
+        try:
+            self.connection.commit()
+        except sqlite3.Error:
+            with self.wrap_database_errors:
+                raise
+        self._end_turn()
+
+    def _undo(self) -> None:
+        """Roll back; where even that fails nothing of the connection is to be used any more."""
+        self.in_atomic_block = False
+        try:
+            self.rollback()
+        except Error:
+            self.close()
 
     def _start_transaction_under_autocommit(self) -> None:
         patience = float(self.settings_dict["OPTIONS"].get("timeout", 5.0))

@@ -4,15 +4,16 @@
 
 p50 and p95 are wall times, and worth as much as the machine was free. What a request costs is the
 processor time of the web process (and of PostgreSQL). The worker stands still meanwhile. A capture
-is to cost at most 2.5 times the empty route, and the database's share besides, which
-`tests.benchmarks.statements` measures by itself.
+is to cost at most 2.5 times the empty route, and the database's share besides: what the web's
+threads do within its driver, commits included, and PostgreSQL's own. To tell it each capture is
+driven once more, with a meter at the driver (`metering`), right after an empty route of its own;
+of several such rounds the least of each is taken, that others' load was in least.
 """
 
 import argparse
 import json
+import mmap
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,16 +24,15 @@ from shutil import rmtree
 from tests.benchmarks import corpus
 from tests.benchmarks.load import Outcome
 from tests.benchmarks.run import DATABASES, Family, Meter, Others, _load, _quantiles, database
-from tests.stack import ROOT, Stack, environment
+from tests.stack import Stack
 
 CONNECTIONS = (1, 16, 64)
 MOST = 2.5
 CAPTURES = {"capture": "hooks", "event": "events"}
-# The database's share is measured as often as this; the best says what it is without others' load.
-SHARES = 3
-SHARE_CAPTURES = 1000
-# Of the web: as many captures share commits under load.
-THREADS = 8
+ROUNDS = 5
+METERING = Path(__file__).parent / "metering"
+# Numbers of eight bytes: whether to measure, and one for each thread of the web.
+SLOTS = 256
 OBSERVATIONS = 2000
 BATCH = 100
 
@@ -63,17 +63,14 @@ def main() -> None:
     given = parser.parse_args()
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} shared cores, load {load:.1f}; {given.database}, private Valkey")
-    with database(given.database) as server, _running() as stack:
+    with database(given.database) as server, _running(given.database) as stack:
         corpus.fill(stack, OBSERVATIONS)
         with stack.frozen("worker") if given.database == "postgresql" else _idle(stack):
             routes = [one for one in _routes(stack) if one.name in {"empty", *given.routes}
                       or not given.routes]  # fmt: skip
-            costs = _table(stack, routes, server, given.seconds)
-        shares = {
-            (name, threads): _share(stack, what, threads)
-            for name, what in CAPTURES.items() if (name, 1) in costs for threads in (1, THREADS)
-        }  # fmt: skip
-        _verdict(costs, shares)
+            _table(stack, routes, server, given.seconds)
+            captures = [one for one in routes if one.name in CAPTURES]
+            _verdict(stack, captures, given.seconds / 2)
 
 
 def _routes(stack: Stack) -> Iterator[Route]:
@@ -97,11 +94,13 @@ def _routes(stack: Stack) -> Iterator[Route]:
 
 
 @contextmanager
-def _running() -> Iterator[Stack]:
+def _running(vendor: str) -> Iterator[Stack]:
     home = Path(tempfile.mkdtemp(prefix="claudemem-routes-"))
     with ExitStack() as ends:
         ends.callback(rmtree, home, ignore_errors=True)
-        stack = Stack(home)
+        (home / "meter").write_bytes(bytes(8 * SLOTS))
+        meter = {"METER": str(home / "meter"), "METERED": vendor, "PYTHONPATH": str(METERING)}
+        stack = Stack(home, meter)
         ends.callback(stack.stop)
         stack.start()
         stack.make_key("bench")
@@ -115,9 +114,7 @@ def _idle(stack: Stack) -> Iterator[None]:
     yield
 
 
-def _table(
-    stack: Stack, routes: list[Route], server: int | None, seconds: float
-) -> dict[tuple[str, int], Cost]:
+def _table(stack: Stack, routes: list[Route], server: int | None, seconds: float) -> None:
     print("\n  route              connections  requests/s   p50 ms   p95 ms  web CPU µs   × empty"
           "  database µs  refused  others' cores")  # fmt: skip
     costs: dict[tuple[str, int], Cost] = {}
@@ -129,7 +126,6 @@ def _table(
                 break
             out, costs[route.name, connections], others = cost
             _tell(route, connections, out, costs, others)
-    return costs
 
 
 def _measured(
@@ -158,30 +154,47 @@ def _tell(
     )
 
 
-def _share(stack: Stack, what: str, threads: int) -> float:
-    """Processor seconds that the statements of a capture take in the process that runs them."""
-    settings = {**stack.settings, "CLAUDE_MEM_DATA_DIR": str(stack.data)}
-    found = []
-    for _ in range(SHARES):
-        said = subprocess.run(
-            [sys.executable, "-m", "tests.benchmarks.statements",
-             f"--captures={SHARE_CAPTURES}", f"--threads={threads}", f"--what={what}"],
-            cwd=ROOT, capture_output=True, check=True, text=True,
-            env=environment({**settings, "DJANGO_SETTINGS_MODULE": "claudemem.settings"}),
-        ).stdout  # fmt: skip
-        found.append(float(json.loads(said)["share"]))
-    return min(found)
-
-
-def _verdict(costs: dict[tuple[str, int], Cost], shares: dict[tuple[str, int], float]) -> None:
-    print(f"\nWithout its statements a capture may cost {MOST} times the empty route:")
-    for (name, connections), cost in costs.items():
-        if name in CAPTURES:
-            share = shares[name, 1 if connections == 1 else THREADS]
-            ratio = (cost.web - share) / costs["empty", connections].web
+def _verdict(stack: Stack, captures: list[Route], seconds: float) -> None:
+    print(f"\nWithout the driver's part a capture may cost {MOST} times the empty route:")
+    empty = Route("empty", "empty")
+    for route in captures:
+        for connections in CONNECTIONS:
+            rounds = [
+                (_web(stack, empty, connections, seconds), _web(stack, route, connections, seconds),
+                 *_metered(stack, route, connections, seconds))
+                for _ in range(ROUNDS)
+            ]  # fmt: skip
+            nothing, whole, metered, driver = map(min, zip(*rounds, strict=True))
+            ratio = (whole - driver) / nothing
             said = "as promised" if ratio <= MOST else "MORE than promised"
-            print(f"  {name:10} {connections:3} connections  {ratio:5.2f}  {said};"
-                  f" statements take {share * 1e6:.0f} µs of the web")  # fmt: skip
+            print(
+                f"  {route.name:10} {connections:3} connections  {ratio:5.2f}  {said}; empty"
+                f" {nothing * 1e6:.0f} µs, whole {whole * 1e6:.0f} ({metered * 1e6:.0f} with the"
+                f" meter), driver {driver * 1e6:.0f}",
+                flush=True,
+            )
+
+
+def _web(stack: Stack, route: Route, connections: int, seconds: float) -> float:
+    """Processor seconds of the web a request."""
+    web = Meter(stack.pids()["web"])
+    out = _load(stack, route.what, connections=connections, seconds=seconds, **route.options)  # type: ignore[arg-type]
+    return web.seconds() / out.requests
+
+
+def _metered(
+    stack: Stack, route: Route, connections: int, seconds: float
+) -> tuple[float, float]:
+    """The same with the meter on, and what of it is the driver's."""
+    with (stack.home / "meter").open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        numbers = memoryview(mapped).cast("d")
+        before, numbers[0] = sum(numbers[1:]), 1.0
+        web = Meter(stack.pids()["web"])
+        out = _load(stack, route.what, connections=connections, seconds=seconds, **route.options)  # type: ignore[arg-type]
+        whole, numbers[0] = web.seconds(), 0.0
+        driver = sum(numbers[1:]) - before
+        numbers.release()
+    return whole / out.requests, driver / out.requests
 
 
 if __name__ == "__main__":

@@ -113,7 +113,10 @@ class _SQLite:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._connection, name)
-        if name in ("execute", "executemany", "commit", "rollback"):
+        if name == "execute":
+            # What its cursor brings is the library's too: it is found as it is fetched.
+            return lambda *given: _Cursor(self._timed.wrap(found)(*given), self._timed)
+        if name in ("executemany", "commit", "rollback"):
             found = self._timed.wrap(found)
         elif name == "cursor":
             return lambda *args, **kwargs: _Cursor(found(*args, **kwargs), self._timed)

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
+from claudemem.sqlite.base import DatabaseWrapper
 from observations.commits import SharedCommits, Write
 from observations.errors import StorageAway
 from observations.models import Team
@@ -108,7 +109,7 @@ def test_a_commit_that_fails_fails_for_all_who_shared_it(monkeypatch: pytest.Mon
         def broken(*_: object) -> None:
             raise DatabaseError("disk I/O error")
 
-        monkeypatch.setattr(transaction.Atomic, "__enter__", broken)
+        monkeypatch.setattr(DatabaseWrapper, "_begin", broken)
     for one in waiting:
         with pytest.raises(DatabaseError):
             one.result()
