@@ -19,6 +19,7 @@ from claudemem import (
     timezones,
 )
 from claudemem.environment import Environment
+from observations import globs, hook_policies
 from queueing import addresses, silence
 
 env = Environment(os.environ)
@@ -343,6 +344,19 @@ WAIT_SECONDS = env.number("CLAUDE_MEM_WAIT_SECONDS", 25.0, zero=True)
 DRAIN_SECONDS = env.number("CLAUDE_MEM_DRAIN_SECONDS", 0.0, zero=True)
 # Where a role says that it is alive, for `claudemem healthcheck`; nothing is written without it.
 ALIVE_FILE = env.text("CLAUDE_MEM_ALIVE_FILE")
+
+# --- hooks (docs/how-to/what-the-agent-is-told.md) ------------------------------------------------
+# How much an agent is told, at a session's start and at its other moments; 0 is nothing.
+SESSION_BUDGET_TOKENS = env.whole("CLAUDE_MEM_SESSION_BUDGET_TOKENS", 800, least=0, most=20_000)
+HOOK_BUDGET_TOKENS = env.whole("CLAUDE_MEM_HOOK_BUDGET_TOKENS", 300, least=0, most=20_000)
+# So long memory is looked through for a hook, for which the agent waits.
+HOOK_ANSWER_SECONDS = env.number("CLAUDE_MEM_HOOK_ANSWER_SECONDS", 1.0)
+HOOK_POLICIES = hook_policies.Policies(
+    projects=globs.Globs(tuple(env.words("CLAUDE_MEM_EXCLUDED_PROJECTS", []))),
+    paths=globs.Globs(tuple(env.words("CLAUDE_MEM_EXCLUDED_PATHS", []))),
+    headless=env.choice("CLAUDE_MEM_HEADLESS", "on", *hook_policies.HEADLESS),
+    subagents=env.choice("CLAUDE_MEM_SUBAGENTS", "start", *hook_policies.SUBAGENTS),
+)
 
 # --- clients of claude-mem's worker (docs/how-to/clients-of-claude-mem.md) ------------------------
 # Programs of this machine find the memory of this project without a key. Off by default: a key is

@@ -6,15 +6,15 @@ agent shows that to its user, who would else believe that it was understood.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-import orjson
-
+from observations import places
 from observations.errors import InvalidInput
+from observations.places import Place
 
-PLACE: Final = "X-Claude-Mem-Place"
+PLACE: Final = places.HEADER
 DELIVERY: Final = "X-Claude-Mem-Delivery"
 OCCURRED: Final = "X-Claude-Mem-Occurred"
 OFF: Final = "X-Claude-Mem-Off"
@@ -33,22 +33,9 @@ MEANING: Final[Mapping[str, str]] = {
 
 _LONGEST_ID: Final = 200
 _LONGEST_PLACE: Final = 16_384
-_LONGEST_TEXT: Final = 4_096
 _YES: Final = frozenset({"1", "true", "yes", "on"})
 # An agent that does not know how to fill in a variable sends its name.
 _NO: Final = frozenset({"", "0", "false", "no", "off", "$mem_off", "${mem_off}"})
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What a client read of the directory in which its agent works; "" what it does not know."""
-
-    project: str = ""
-    remote: str = ""
-    common: str = ""
-    root: str = ""
-    branch: str = ""
-    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +50,6 @@ class HookFacts:
 
 
 NONE: Final = HookFacts()
-_PARTS: Final = tuple(field.name for field in fields(Place))
 # As a WSGI environment calls them.
 _NAMES: Final = {name: f"HTTP_{name.upper().replace('-', '_')}" for name in MEANING}
 
@@ -118,17 +104,4 @@ def _place(value: str) -> Place | None:
         return None
     if len(value) > _LONGEST_PLACE:
         raise InvalidInput(f"expected at most {_LONGEST_PLACE} characters", (PLACE,))
-    try:
-        said = orjson.loads(value)
-    except orjson.JSONDecodeError as error:
-        raise InvalidInput(f"is not JSON: {error}", (PLACE,)) from error
-    if not isinstance(said, dict):
-        raise InvalidInput("expected an object", (PLACE,))
-    return Place(**{name: _part(said, name) for name in _PARTS if said.get(name) is not None})
-
-
-def _part(said: dict[str, object], name: str) -> str:
-    value = said[name]
-    if not isinstance(value, str) or len(value) > _LONGEST_TEXT or "\0" in value:
-        raise InvalidInput(f"expected a text of at most {_LONGEST_TEXT} characters", (PLACE, name))
-    return value
+    return places.read(value)

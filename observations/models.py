@@ -89,11 +89,28 @@ class Project(models.Model):
     # What clients say of it: where it lies on their machine, and what else they like.
     root_path = models.TextField(null=True, blank=True)
     metadata = models.JSONField(null=True, blank=True, decoder=Decoder)
+    # What hooks do here: whether their payloads are stored, and whether agents are told anything.
+    capture = models.BooleanField(
+        default=True, db_default=True, help_text="Whether what hooks report here is stored."
+    )
+    context = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="Whether agents are told here what is remembered.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["team", "name"], name="project_name_in_team"),
+        ]
+        # Projects in which hooks do less are few, and looked for every few seconds.
+        indexes = [
+            models.Index(
+                fields=["id"],
+                name="project_switched_off",
+                condition=Q(capture=False) | Q(context=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -273,6 +290,12 @@ class Observation(models.Model):
                 fields=["project", "-occurred_at", "-number"], name="observation_of_project"
             ),
             models.Index(fields=["session", "occurred_at"], name="observation_of_session"),
+            # What lasts is told at each session's start, however much has come since.
+            models.Index(
+                fields=["project", "kind", "-occurred_at", "-number"],
+                name="observation_that_lasts",
+                condition=Q(kind__in=["summary", "decision", "manual"]),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -301,6 +324,29 @@ class ObservationSource(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source_type} {self.source_id}"
+
+
+class Telling(models.Model):
+    """What was put before an agent at a hook: so that nothing is told to a session twice.
+
+    `numbers` are those of the observations, `about` the file that was asked about. `afresh`: the
+    agent has forgotten what it was told before.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="tellings")
+    moment = models.CharField(max_length=20)
+    about = models.TextField(default="")
+    numbers = models.JSONField(default=list)
+    tokens = models.IntegerField(default=0)
+    afresh = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.moment} of {self.session_id}"
 
 
 class AuditEntry(models.Model):

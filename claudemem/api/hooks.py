@@ -1,5 +1,6 @@
 """The hooks of agents, as they post their own payloads."""
 
+import logging
 from typing import Any
 
 from ninja import Router
@@ -9,9 +10,13 @@ from claudemem.api import bodies, wire
 from claudemem.api.answers import Answer
 from claudemem.api.calls import Call, Needs, origin, team
 from claudemem.api.documents import says
-from observations import agents, hook_facts, ingest, scopes
+from observations import agents, hook_calls, hook_facts, hooks, scopes
 from observations.agents import Agent
 from observations.captured import Captured
+from observations.hook_calls import HookCall
+from queueing.outbox import SKIPPED
+
+log = logging.getLogger(__name__)
 
 router = Router(tags=["hooks"])
 
@@ -80,22 +85,33 @@ for _agent in agents.BY_NAME.values():
 
 
 def _taken(agent: Agent, request: Call) -> Answer[Any]:
-    facts = hook_facts.of_environ(request.META)
-    payload = bodies.json_of(request)
-    if facts.off:
-        return Answer({})
-    captured = ingest.capture_hook(
+    call = hook_calls.understood(
+        bodies.json_of(request), agent, hook_facts.of_environ(request.META)
+    )
+    source = f"http_post_v1_hooks_{agent.name.replace('-', '_')}"
+    sender = hooks.Sender(
         team(request),
         request.auth.project_id,
-        payload,
-        origin=origin(request, f"http_post_v1_hooks_{agent.name.replace('-', '_')}"),
-        agent=agent,
-        facts=facts,
+        origin(request, source),
+        scopes.allows(request.auth.scopes, scopes.READ_MEMORY),
     )
-    return Answer({}, headers=_told(captured))
+    verdict = hooks.verdict(call, sender)
+    if not verdict.store:
+        return Answer({}, headers={"X-Transport": SKIPPED})
+    captured = hooks.stored(call, sender)
+    told = _told(call, sender, captured) if verdict.tell else {}
+    return Answer(told, headers=_became(captured))
 
 
-def _told(captured: Captured) -> dict[str, str]:
+def _told(call: HookCall, sender: hooks.Sender, captured: Captured) -> dict[str, Any]:
+    try:
+        return hooks.told(call, sender, captured)
+    except Exception:  # the door: what was stored is answered, whatever is wrong with memory
+        log.exception("event %s was stored, but its agent was told nothing", captured.event.id)
+        return {}
+
+
+def _became(captured: Captured) -> dict[str, str]:
     job = {"X-Job-Id": captured.job_id} if captured.job_id else {}
     return {
         "X-Event-Id": captured.event.id,

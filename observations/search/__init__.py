@@ -2,11 +2,11 @@
 
 from django.db import NotSupportedError, connection
 
-from observations.search.index import Filters, Hit, KeywordIndex
+from observations.search.index import Filters, Held, Hit, KeywordIndex
 from observations.search.postgresql import PostgresqlIndex
 from observations.search.sqlite import SqliteIndex
 
-__all__ = ["Filters", "Hit", "KeywordIndex", "keyword_index"]
+__all__ = ["Filters", "Held", "Hit", "KeywordIndex", "keyword_index"]
 
 _INDEXES: dict[str, KeywordIndex] = {
     "postgresql": PostgresqlIndex(),

@@ -1,6 +1,6 @@
 """What every search backend promises, and the values that go in and out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -16,6 +16,9 @@ ELSE EXISTS (
   WHERE l.observation_id = {row}.number AND e.platform_source = %s)
 END
 """
+
+# By so many of a project's newest rows it is told how common words are there.
+LOOKED_AT = 500
 
 # A text of SQL, and what stands in it for each `%s`.
 Condition = tuple[str, Sequence[Any]]
@@ -48,6 +51,19 @@ class Hit:
     score: float
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Which words some rows hold, and how common these words are among the newest of a project.
+
+    `rows` is how many of those were looked at, `holding` how many of them hold each word, `by` the
+    words that each row holds of which that was asked.
+    """
+
+    rows: int
+    holding: Mapping[str, int]
+    by: Mapping[int, frozenset[str]]
+
+
 class KeywordIndex(Protocol):
     """Search by words. `tests/contracts/search_suite.py` states the promise in full.
 
@@ -62,6 +78,9 @@ class KeywordIndex(Protocol):
         Rows need one of the query's terms only: the rarer a term is, and the weightier the field
         that it stands in, the more it counts. No query raises.
         """
+
+    def held(self, words: Sequence[str], numbers: Sequence[int], *, project_id: str) -> Held:
+        """Which of the words, as terms of a query are, the rows of these numbers hold."""
 
     def conditions(self, filters: Filters, row: str) -> Iterator[Condition]:
         """What the filters ask of an observation, which the statement calls `row`."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import connection
 
-from observations.search.index import PLATFORM, Condition, Filters, Hit
+from observations.search.index import LOOKED_AT, PLATFORM, Condition, Filters, Held, Hit
 from observations.search.terms import Query
 
 # By the labels D, C, B, A: concepts; narrative and parts; subtitle, facts and files; title. A
@@ -71,6 +71,24 @@ SELECT number, {score} AS score FROM (
 ORDER BY score DESC, occurred_at DESC, number DESC LIMIT %s
 """
 
+_HELD = """
+WITH newest AS MATERIALIZED (
+    SELECT number FROM observations_observation WHERE project_id = %s
+    ORDER BY occurred_at DESC, number DESC LIMIT %s),
+looked AS MATERIALIZED (
+    SELECT number, i.words || '' AS words, true AS sampled
+    FROM newest JOIN observation_index i USING (number)
+    UNION ALL
+    SELECT number, i.words || '' AS words, false FROM observation_index i
+    WHERE number = ANY(%s)),
+asked AS MATERIALIZED (
+    SELECT word, phraseto_tsquery('claudemem_words', claudemem_folded(word)) AS query
+    FROM unnest(%s::text[]) AS word)
+SELECT word, (SELECT count(*) FROM newest), count(*) FILTER (WHERE sampled),
+    array_agg(number) FILTER (WHERE NOT sampled)
+FROM asked LEFT JOIN looked ON looked.words @@ query GROUP BY word
+"""
+
 _FILE = """
 EXISTS (
   SELECT 1 FROM jsonb_array_elements_text({row}.files_read || {row}.files_modified) AS path,
@@ -122,6 +140,19 @@ class PostgresqlIndex:
             if len(hits) == limit:
                 break
         return hits
+
+    def held(self, words: Sequence[str], numbers: Sequence[int], *, project_id: str) -> Held:
+        """Which of the words, as terms of a query are, the rows of these numbers hold."""
+        with connection.cursor() as cursor:
+            cursor.execute(_HELD, [project_id, LOOKED_AT, list(numbers), list(words)])
+            found = cursor.fetchall()
+        by = {number: {word for word, *_, those in found if number in (those or ())}
+              for number in numbers}  # fmt: skip
+        return Held(
+            rows=found[0][1] if found else 0,
+            holding={word: times for word, _, times, _ in found},
+            by={number: frozenset(those) for number, those in by.items()},
+        )
 
     def conditions(self, filters: Filters, row: str) -> Iterator[Condition]:
         """What the filters ask of an observation, which the statement calls `row`."""

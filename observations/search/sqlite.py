@@ -1,11 +1,13 @@
 """Search by words on SQLite's FTS5. The table and its triggers are made by migration 0002."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from django.db import connection
 
-from observations.search.index import PLATFORM, Condition, Filters, Hit
+from observations.search.index import LOOKED_AT, PLATFORM, Condition, Filters, Held, Hit
 from observations.search.terms import Query
 
 # In the order of the index's columns. `project` only narrows the search down and scores nothing.
@@ -52,6 +54,19 @@ EXISTS (
 """
 
 
+_HELD = """
+SELECT %s, NULL, count(*) FROM observation_index WHERE observation_index MATCH %s AND rowid > %s
+UNION ALL
+SELECT %s, rowid, 0 FROM observation_index
+WHERE observation_index MATCH %s AND rowid IN (SELECT value FROM json_each(%s))
+"""
+_NEWEST = """
+SELECT count(*), coalesce(min(number), 0) FROM (
+    SELECT number FROM observations_observation WHERE project_id = %s
+    ORDER BY occurred_at DESC, number DESC LIMIT %s)
+"""
+
+
 class SqliteIndex:
     """The keyword index in SQLite; see KeywordIndex."""
 
@@ -73,6 +88,24 @@ class SqliteIndex:
         telling = replace(query, any=_telling(query.any))
         hits = _hits(telling, filters, project_ids, limit) if telling.any else []
         return hits if hits or telling == query else _hits(query, filters, project_ids, limit)
+
+    def held(self, words: Sequence[str], numbers: Sequence[int], *, project_id: str) -> Held:
+        """Which of the words, as terms of a query are, the rows of these numbers hold."""
+        asked, values = json.dumps(list(numbers)), list[Any]()
+        with connection.cursor() as cursor:
+            cursor.execute(_NEWEST, [project_id, LOOKED_AT])
+            rows, oldest = cursor.fetchone()
+            for word in words:
+                match = _match(Query((word,)), [project_id], ())
+                values += [word, match, oldest - 1, word, match, asked]
+            cursor.execute(" UNION ALL ".join([_HELD] * len(words)), values)
+            found = cursor.fetchall()
+        by = {number: {word for word, of, _ in found if of == number} for number in numbers}
+        return Held(
+            rows=rows,
+            holding={word: min(times, rows) for word, of, times in found if of is None},
+            by={number: frozenset(those) for number, those in by.items()},
+        )
 
     def conditions(self, filters: Filters, row: str) -> Iterator[Condition]:
         """What the filters ask of an observation, which the statement calls `row`."""

@@ -4,7 +4,8 @@ import pytest
 
 from observations import hook_facts
 from observations.errors import InvalidInput
-from observations.hook_facts import HookFacts, Place
+from observations.hook_facts import HookFacts
+from observations.places import Place
 
 
 def _environ(**headers: str) -> dict[str, object]:
@@ -17,7 +18,7 @@ def test_without_headers_there_are_no_facts() -> None:
 
 def test_all_that_a_client_says_is_read() -> None:
     said = _environ(
-        place='{"project": "shop", "remote": "git@host:ada/shop.git", "branch": "main", "x": 1}',
+        place='{"project": "shop", "remote": "https://host/ada/shop.git", "branch": "main", "x": 1}',
         delivery="3f0c-1",
         occurred="1768070035.25",
         off="0",
@@ -26,7 +27,7 @@ def test_all_that_a_client_says_is_read() -> None:
     assert hook_facts.of_environ(said) == HookFacts(
         delivery="3f0c-1",
         occurred_at=datetime(2026, 1, 10, 18, 33, 55, 250_000, tzinfo=UTC),
-        place=Place(project="shop", remote="git@host:ada/shop.git", branch="main"),
+        place=Place(project="shop", remote="https://host/ada/shop.git", branch="main"),
         entrypoint="sdk-cli",
     )
 
@@ -53,8 +54,8 @@ def test_an_empty_or_unfilled_variable_does_not_turn_memory_off(word: str) -> No
         ("occurred", "1e30", "X-Claude-Mem-Occurred"),
         ("place", "{", "X-Claude-Mem-Place"),
         ("place", "[]", "X-Claude-Mem-Place"),
-        ("place", '{"remote": 7}', "X-Claude-Mem-Place.remote"),
-        ("place", '{"root": "' + "x" * 4097 + '"}', "X-Claude-Mem-Place.root"),
+        ("place", '{"remote": 7}', "X-Claude-Mem-Place"),
+        ("place", '{"root": "' + "x" * 4097 + '"}', "X-Claude-Mem-Place"),
         ("place", " " + "x" * 16_384, "X-Claude-Mem-Place"),
     ],
 )
