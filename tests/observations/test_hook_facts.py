@@ -18,7 +18,7 @@ def test_without_headers_there_are_no_facts() -> None:
 
 def test_all_that_a_client_says_is_read() -> None:
     said = _environ(
-        place='{"project": "shop", "remote": "https://host/ada/shop.git", "branch": "main", "x": 1}',
+        place='{"project": "shop", "remote": "https://host/ada/shop.git", "branch": "b", "x": 1}',
         delivery="3f0c-1",
         occurred="1768070035.25",
         off="0",
@@ -27,7 +27,7 @@ def test_all_that_a_client_says_is_read() -> None:
     assert hook_facts.of_environ(said) == HookFacts(
         delivery="3f0c-1",
         occurred_at=datetime(2026, 1, 10, 18, 33, 55, 250_000, tzinfo=UTC),
-        place=Place(project="shop", remote="https://host/ada/shop.git", branch="main"),
+        place=Place(project="shop", remote="https://host/ada/shop.git", branch="b"),
         entrypoint="sdk-cli",
     )
 
