@@ -129,9 +129,14 @@ def _at_start(occasion: Occasion, budgets: Budgets) -> Said:
     source = occasion.hook.body.get("source")
     if source == "resume":
         return _at_resumption(occasion, budgets)
-    afresh = source in ("compact", "clear")
-    own = _own(occasion) if source == "compact" else ()
-    return Said(_recent(occasion, budgets.session, own), _WHERE_WE_STOOD, afresh)
+    afresh = source == "clear"
+    return Said(_recent(occasion, budgets.session), _WHERE_WE_STOOD, afresh)
+
+
+def _at_compaction(occasion: Occasion, budgets: Budgets) -> Said:
+    """What was told before is gone, and the session's own work is known by a summary alone."""
+    told = _recent(occasion, budgets.session, _own(occasion))
+    return Said(told, _WHERE_WE_STOOD, afresh=True)
 
 
 def _recent(occasion: Occasion, budget: int, own: Sequence[Observation] = ()) -> Page:
@@ -327,6 +332,7 @@ def _at_failure(occasion: Occasion, budgets: Budgets) -> Said:
 
 _MOMENTS: Final[Mapping[str, Callable[[Occasion, Budgets], Said]]] = {
     "session": _at_start,
+    "compact": _at_compaction,
     "prompt": _at_prompt,
     "file": _at_file,
     "failure": _at_failure,
