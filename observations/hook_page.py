@@ -20,7 +20,8 @@ _PASSAGE: Final = 420
 _MOST_FILES: Final = 3
 _OPENS = re.compile(r"<(?=[/!?]?[A-Za-z_])")
 _FENCE = re.compile(r"`{3,}|~{3,}")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'`(])")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+")
+_WORD = re.compile(r"[^\W_]+")
 _ORDER = re.compile(
     r"\b(?:ignore|disregard|forget|override)\b[^.]{0,60}\b(?:instruction|prompt|rule|above|"
     r"previous|prior|context|guideline)"
@@ -189,6 +190,25 @@ def detail(item: Item) -> str:
     return ""
 
 
+def passage(texts: Iterable[str], words: Sequence[str]) -> str:
+    """Of all sentences the few that hold most of these words, in their order."""
+    stems = [word[: max(4, len(word) - 3)] for word in words]
+    sentences = list(dict.fromkeys(each for text in texts for each in _sentences(text)))
+    holds = [sum(stem in _plain(each) for stem in stems) for each in sentences]
+    kept: list[int] = []
+    room = DETAIL
+    for place in sorted(range(len(sentences)), key=lambda each: (-holds[each], each)):
+        if holds[place] and len(sentences[place]) <= room:
+            kept.append(place)
+            room -= len(sentences[place]) + 1
+    return " ".join(sentences[place] for place in sorted(kept))
+
+
+def _plain(text: str) -> str:
+    """The words of a text as terms of a query are written."""
+    return " ".join(_WORD.findall(text)).lower()
+
+
 def _files(item: Item, title: str) -> str:
     paths = (*item.files_modified, *item.files_read)
     names = dict.fromkeys(safe(_short(path)) for path in paths)
@@ -215,10 +235,8 @@ def age(passed: timedelta) -> str:
 def safe(text: str) -> str:
     """`text` in one line, with no tag or fence in it and without what reads like an order."""
     plain = _FENCE.sub("'", _OPENS.sub("‹", line_of(text)))
-    if not _ORDER.search(plain):
-        return plain
-    kept = (_LEFT_OUT if _ORDER.search(each) else each for each in _SENTENCE.split(plain))
-    return " ".join(dict.fromkeys(kept))
+    kept = [_LEFT_OUT if _ORDER.search(each) else each for each in _SENTENCE.split(plain)]
+    return " ".join(dict.fromkeys(kept)) if _LEFT_OUT in kept else plain
 
 
 def _cut(text: str, most: int) -> str:

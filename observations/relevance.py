@@ -17,11 +17,11 @@ from observations.search.terms import STOP_WORDS
 MOST_WORDS: Final = 20
 # Talk: it says nothing of what is talked about.
 _OF_TALK = """
-    again alright anyway back begin better bit can cool correct course fine first get getting go
-    going good great hello help hey hi keep know last let lets like look lot maybe mean much need
-    next nice nope now ok okay perfect please proceed really right see show sounds start still stop
-    sure tell thank thanks thing things think time today try us use using wait want way well work
-    works yeah yep yes yesterday
+    again agree agreed alright anyway back begin better bit can carry continue cool correct
+    course exactly fine first get getting go going good great hello help hey hi keep know last
+    let lets like look looks lot maybe mean much need next nice nope now ok okay perfect please
+    proceed really right see show sounds start still stop sure tell thank thanks thing things
+    think time today try us use using wait want way well work works yeah yep yes yesterday
 """
 # What is done to anything: such words alone find anything.
 _OF_DEEDS = """
@@ -84,7 +84,8 @@ def words_of(text: str) -> tuple[str, ...]:
 
 def fitting(words: Iterable[str], held: Held) -> Mapping[int, float]:
     """How well each row fits, by number; those that do not bear on the words are not there."""
-    worth = {word: _worth(held, word) for word in words}
+    known = frozenset().union(*held.by.values())
+    worth = {word: _worth(held, word, known) for word in words}
     needed = max(min(_SHARE * sum(worth.values()), _ENOUGH), _LEAST)
     fits = {
         number: sum(worth[word] for word in holds)
@@ -100,8 +101,13 @@ def query_of(words: Iterable[str]) -> str:
     return " ".join(f'"{word}"' if " " in word else word for word in words)
 
 
-def _worth(held: Held, word: str) -> float:
-    """How much it tells that a row holds a word: the rarer, the more; a deed half as much."""
+def _worth(held: Held, word: str, known: frozenset[str]) -> float:
+    """How much it tells that a row holds a word: the rarer, the more; a deed half as much.
+
+    A name tells more than a word; one that no row holds may be new, and tells little.
+    """
     rows, holding = held.rows + _UNSEEN, held.holding.get(word, 0) + _UNSEEN_HOLDING
     told = log(max(rows / holding, 1.0) + 0.2)
+    if " " in word:
+        return told * (2.0 if word in known else 0.5)
     return told / 2 if word in _DEEDS else told

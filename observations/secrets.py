@@ -36,9 +36,9 @@ def suspects(text: str, rules: Sequence[Rule]) -> tuple[Rule, ...]:
     low = fold(text)
     # In most texts there is none of the words, and with that nothing of most rules is asked.
     some = _has_anchor(low)
-    return tuple([
-        rule for rule in rules if (some or not rule.anchored) and rule.may_apply(text, low)
-    ])
+    return tuple(
+        [rule for rule in rules if (some or not rule.anchored) and rule.may_apply(text, low)]
+    )
 
 
 def long_words(text: str) -> str:

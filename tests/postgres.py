@@ -218,7 +218,9 @@ def _named(data: Path) -> str:
 
 
 def _setting(name: str) -> dict[str, str]:
-    return {"CLAUDE_MEM_SERVER_DATABASE_URL": urlunsplit(urlsplit(_server())._replace(path=f"/{name}"))}
+    return {
+        "CLAUDE_MEM_SERVER_DATABASE_URL": urlunsplit(urlsplit(_server())._replace(path=f"/{name}"))
+    }
 
 
 def _server() -> str:

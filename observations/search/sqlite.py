@@ -96,8 +96,9 @@ class SqliteIndex:
             cursor.execute(_NEWEST, [project_id, LOOKED_AT])
             rows, oldest = cursor.fetchone()
             for word in words:
-                match = _match(Query((word,)), [project_id], ())
-                values += [word, match, oldest - 1, word, match, asked]
+                among = _match(Query((word,)), [project_id], ())
+                # Whose rows those are is known, and each word more in a match is looked up a row.
+                values += [word, among, oldest - 1, word, f'- project : "{word}"', asked]
             cursor.execute(" UNION ALL ".join([_HELD] * len(words)), values)
             found = cursor.fetchall()
         by = {number: {word for word, of, _ in found if of == number} for number in numbers}

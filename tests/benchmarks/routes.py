@@ -182,9 +182,7 @@ def _web(stack: Stack, route: Route, connections: int, seconds: float) -> float:
     return web.seconds() / out.requests
 
 
-def _metered(
-    stack: Stack, route: Route, connections: int, seconds: float
-) -> tuple[float, float]:
+def _metered(stack: Stack, route: Route, connections: int, seconds: float) -> tuple[float, float]:
     """The same with the meter on, and what of it is the driver's."""
     with (stack.home / "meter").open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
         numbers = memoryview(mapped).cast("d")

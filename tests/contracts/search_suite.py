@@ -435,3 +435,24 @@ class SearchContract:
         """Rows about nothing, so that no word of a test is in most rows."""
         for n in range(6):
             self.add(f"Filler {n}", narrative="Nothing to see here, please move along quietly.")
+
+    def test_it_is_told_which_words_rows_hold_and_how_common_they_are(self) -> None:
+        one = self.add("Retries wait for max_wait", narrative="The lock is held")
+        two = self.add("A lock waits", files_read=["src/retry.py"])
+        other = self.add("Locks, retries and max_wait", project=self.elsewhere())
+        words = ["lock", "max wait", "retry py", "unheard"]
+        held = self.index.held(words, [one.number, two.number], project_id=self.project.id)
+        assert held.rows == 2
+        assert {word: held.holding.get(word, 0) for word in words} == {
+            "lock": 2, "max wait": 1, "retry py": 1, "unheard": 0,
+        }  # fmt: skip
+        assert held.by == {
+            one.number: frozenset({"lock", "max wait"}),
+            two.number: frozenset({"lock", "retry py"}),
+        }
+        nothing = self.index.held(words, [], project_id=other.project_id)
+        assert (nothing.rows, nothing.holding["lock"], dict(nothing.by)) == (1, 1, {})
+
+    def elsewhere(self) -> Project:
+        """Another project of the same team."""
+        return Project.objects.create(team=self.project.team, name="elsewhere")

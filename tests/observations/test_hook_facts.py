@@ -54,8 +54,8 @@ def test_an_empty_or_unfilled_variable_does_not_turn_memory_off(word: str) -> No
         ("occurred", "1e30", "X-Claude-Mem-Occurred"),
         ("place", "{", "X-Claude-Mem-Place"),
         ("place", "[]", "X-Claude-Mem-Place"),
-        ("place", '{"remote": 7}', "X-Claude-Mem-Place.remote"),
-        ("place", '{"root": "' + "x" * 4097 + '"}', "X-Claude-Mem-Place.root"),
+        ("place", '{"remote": 7}', "X-Claude-Mem-Place"),
+        ("place", '{"root": "' + "x" * 4097 + '"}', "X-Claude-Mem-Place"),
         ("place", " " + "x" * 16_384, "X-Claude-Mem-Place"),
     ],
 )

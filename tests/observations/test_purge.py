@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from observations import audit, counters, ingest, keys, memories, purge, recall, scopes
-from observations.models import Event, Project, Team
+from observations.models import Event, Project, Session, Team, Telling
 from observations.quotas import Limits
 from queueing import leases, pauses
 from queueing.errors import LeaseLost
@@ -33,6 +33,8 @@ def lived_in(name: str) -> Project:
     counters.count(call, Limits(per_minute=9, metering=True))
     for number in range(3):
         ingest.capture_hook(team.id, project.id, hook(name, number), origin={})
+    session = Session.objects.get(project=project)
+    Telling.objects.create(session=session, moment="prompt", created_at=timezone.now())
     memories.remember(team.id, project.id, content=f"The {name} lives in the hills")
     pauses.hold(Subject("team", team.id), "holidays")
     with transaction.atomic():

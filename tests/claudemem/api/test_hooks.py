@@ -1,10 +1,17 @@
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from observations.models import Event, Project, Session, Team
+from observations import memories, switches, tellings
+from observations.globs import Globs
+from observations.hook_policies import Policies
+from observations.models import Event, Observation, Project, Session, Team
 from queueing.models import GenerationJob
 from tests.claudemem.api.conftest import Api, RawKey, refused, told
 
@@ -117,3 +124,163 @@ def test_a_recorded_session_is_taken_whole(api: Api) -> None:
     for payload in payloads:
         assert api.post(HOOK, payload)["X-Duplicate"] == "true"
     assert Event.objects.count() == len(payloads)
+
+
+# --- what the agent is told ---------------------------------------------------------------------
+
+QUESTION = "Where is the shopping cart kept?"
+
+
+@pytest.fixture
+def cart(project: Project) -> Observation:
+    """Something that is remembered."""
+    return memories.remember(project.team_id, project.id, content="The cart is kept in a cookie")
+
+
+@pytest.fixture(autouse=True)
+def _switched_anew() -> Iterator[None]:
+    switches.known.forget()
+    yield
+    switches.known.forget()
+
+
+def ask(api: Api, session: str = "s-1", prompt: str = QUESTION, **headers: str) -> Any:
+    """What the agent is told at a prompt: the whole answer."""
+    payload = {
+        "session_id": session, "hook_event_name": "UserPromptSubmit", "cwd": "/home/dev/shop",
+        "prompt": prompt, "prompt_id": f"{session} {prompt}"[:99],
+    }  # fmt: skip
+    return told(api.post(HOOK, payload, **headers), 200)
+
+
+def said(answer: Any) -> str:
+    """The text that is put before the model."""
+    return str(answer["hookSpecificOutput"]["additionalContext"]) if answer else ""
+
+
+@pytest.fixture
+def agent(raw_key: RawKey, project: Project) -> Api:
+    """The API with a key of the project that may do all that hooks do."""
+    return Api(raw_key("events:write", "memories:read", project=project))
+
+
+def test_a_prompt_is_answered_with_what_is_remembered_of_it(agent: Api, cart: Observation) -> None:
+    answer = ask(agent)
+    assert answer["hookSpecificOutput"]["hookEventName"] == "UserPromptSubmit"
+    assert f"#{cart.number} manual, just now: The cart is kept in a cookie" in said(answer)
+    assert ask(agent, prompt="Write a haiku about the sea") == {}
+
+
+def test_a_number_that_was_told_is_what_memory_s_tools_take(agent: Api, cart: Observation) -> None:
+    (number,) = re.findall(r"^#(\d+) ", said(ask(agent)), re.MULTILINE)
+    row = told(agent.get(f"/v1/observations/{number}"), 200)["observation"]
+    assert row["content"] == cart.content
+
+
+@pytest.mark.usefixtures("cart")
+def test_a_key_that_may_not_read_is_told_nothing(raw_key: RawKey, project: Project) -> None:
+    writes = Api(raw_key("events:write", project=project))
+    assert ask(writes) == {}
+    assert Event.objects.count() == 1
+
+
+@pytest.mark.usefixtures("cart")
+def test_a_block_that_comes_back_is_never_captured(agent: Api) -> None:
+    block = said(ask(agent))
+    seen = {"tool_response": {"stdout": f"before\n{block}\nafter"}, "tool_use_id": "t-2"}
+    told(agent.post(HOOK, PAYLOAD | seen), 200)
+    ask(agent, prompt=f"You said:\n{block}\nIs that so?")
+    stop = {"session_id": "s-1", "hook_event_name": "Stop", "last_assistant_message": block + "Yes"}
+    told(agent.post(HOOK, stop), 200)
+    kept = [json.dumps(event.payload) for event in Event.objects.all()]
+    assert len(kept) == 4
+    assert not [each for each in kept if "cookie" in each or "claude-mem-context" in each]
+
+
+@pytest.mark.usefixtures("cart")
+def test_what_is_wrong_with_memory_costs_no_capture(
+    agent: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(tellings, "said", fail)
+    assert ask(agent) == {}
+    assert Event.objects.count() == 1
+    assert "its agent was told nothing" in caplog.text
+
+
+@pytest.mark.usefixtures("cart")
+def test_memory_is_looked_through_only_so_long(
+    agent: Api,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    settings: Any,
+) -> None:
+    settings.HOOK_ANSWER_SECONDS = 0.05
+    monkeypatch.setattr(tellings, "said", lambda *_: endless())
+    assert ask(agent) == {}
+    assert Event.objects.count() == 1
+    assert "took longer than 0.05 s" in caplog.text
+
+
+@pytest.mark.usefixtures("cart")
+def test_in_a_project_context_and_capture_are_switched_off_by_themselves(
+    agent: Api, project: Project
+) -> None:
+    Project.objects.filter(pk=project.pk).update(context=False)
+    switches.known.forget()
+    assert ask(agent) == {}
+    assert Event.objects.count() == 1
+    Project.objects.filter(pk=project.pk).update(context=True, capture=False)
+    switches.known.forget()
+    assert ask(agent, "s-2") == {}
+    assert Event.objects.count() == 1
+
+
+def test_a_switch_of_a_project_that_only_its_directory_names_counts(api: Api, team: Team) -> None:
+    Project.objects.create(team=team, name="shop", capture=False)
+    switches.known.forget()
+    answer = api.post(HOOK, PAYLOAD)
+    assert (told(answer, 200), answer["X-Transport"]) == ({}, "skipped")
+    told(api.post(HOOK, PAYLOAD | {"cwd": "/home/dev/web"}), 200)
+    assert [event.project.name for event in Event.objects.all()] == ["web"]
+
+
+def test_excluded_directories_and_files_are_not_stored(api: Api, settings: Any) -> None:
+    settings.HOOK_POLICIES = Policies(projects=Globs(("web",)), paths=Globs(("secrets/**",)))
+    for said in (
+        {"cwd": "/home/dev/web"},
+        {"tool_name": "Read", "tool_input": {"file_path": "/home/dev/shop/secrets/key"}},
+        {"tool_input": {"command": "cat secrets/key"}},
+    ):
+        assert told(api.post(HOOK, PAYLOAD | said), 200) == {}
+    assert not Event.objects.exists()
+    told(api.post(HOOK, PAYLOAD), 200)
+    assert Event.objects.count() == 1
+
+
+@pytest.mark.usefixtures("cart")
+def test_headless_agents_are_told_nothing_where_that_is_set(agent: Api, settings: Any) -> None:
+    settings.HOOK_POLICIES = Policies(headless="capture")
+    assert ask(agent, "s-1", X_Claude_Mem_Entrypoint="sdk-cli") == {}
+    assert ask(agent, "s-2", X_Claude_Mem_Entrypoint="cli")
+    assert Event.objects.count() == 2
+
+
+def test_what_asks_for_nothing_costs_no_query_more(agent: Api) -> None:
+    told(agent.post(HOOK, PAYLOAD), 200)
+    with CaptureQueriesContext(connection) as asked:
+        told(agent.post(HOOK, PAYLOAD | {"tool_use_id": "t-2"}), 200)
+    assert not [each for each in asked if "telling" in each["sql"] or "context" in each["sql"]]
+
+
+def endless() -> None:
+    """A query that ends when it is ended."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_sleep(20)"
+            if connection.vendor == "postgresql"
+            else "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
+            " SELECT count(*) FROM n WHERE x < 0"
+        )
