@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from claudemem.api.hooks import EXAMPLES
 from observations.models import Event, Project, Session, Team
 from queueing.models import GenerationJob
 from tests.claudemem.api.conftest import Api, RawKey, refused, told
@@ -117,3 +118,18 @@ def test_a_recorded_session_is_taken_whole(api: Api) -> None:
     for payload in payloads:
         assert api.post(HOOK, payload)["X-Duplicate"] == "true"
     assert Event.objects.count() == len(payloads)
+
+
+@pytest.mark.parametrize("agent", EXAMPLES)
+def test_what_is_shown_of_each_agent_is_taken(api: Api, agent: str) -> None:
+    answer = api.post(f"/v1/hooks/{agent}", EXAMPLES[agent])
+    assert told(answer, 200) == {}
+    event = Event.objects.get(pk=answer["X-Event-Id"])
+    assert (event.source_adapter, event.platform_source) == (agent, agent)
+
+
+def test_an_agent_that_is_not_known_is_answered_with_those_that_are(api: Api) -> None:
+    answer = api.post("/v1/hooks/copilot", {})
+    assert answer.status_code == 404
+    message = answer.json()["message"]
+    assert message.startswith("Cannot POST /v1/hooks/copilot: agents are claude-code, codex,")
