@@ -49,7 +49,8 @@ def test_the_session_of_every_agent_becomes_memory_and_each_is_told_in_its_own_w
             else:
                 ran = hooks.run(line.encode(), agent)
                 assert (ran.code, ran.printed[:1]) == (0, "{"), (agent, line, hooks.log)
-    until(lambda: set(AGENTS) <= {name for name, _ in wire.stack.sql(MADE, wire.world.teams["away"])})
+    away = wire.world.teams["away"]
+    until(lambda: set(AGENTS) <= {name for name, _ in wire.stack.sql(MADE, away)})
 
     for agent, (begins, session) in BEGINS.items():
         begun = {**begins, session: uuid4().hex, "cwd": "/home/dev/shop"}
