@@ -19,7 +19,11 @@ LONGEST_PROMPT = 120_000  # characters of all of them: some 30 000 tokens
 # What every hook payload has and no memory is made of.
 _ENVELOPE = frozenset(
     ("hook_event_name", "session_id", "transcript_path", "permission_mode", "tool_use_id",
-     "prompt_id", "stop_hook_active", "platform_source")
+     "prompt_id", "stop_hook_active", "platform_source",
+     # Of other agents.
+     "agent_action_name", "conversation_id", "cursor_version", "directory", "execution_id",
+     "generation_id", "mcp_context", "messageID", "model_name", "sessionID", "trajectory_id",
+     "turn_id", "workspace_roots")
 )  # fmt: skip
 # These alone say nothing about what was done.
 _FRAME = frozenset(("cwd", "tool_name"))

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from claudemem.api import wire
 from claudemem.api.admission import headers_of
 from claudemem.api.answers import Answer
+from observations import agents
 from observations.errors import (
     Conflict,
     Forbidden,
@@ -158,9 +159,14 @@ def explained(error: Exception) -> tuple[Kind, str]:
     return kind, kind.message or str(error)
 
 
+_HOOKS = "/v1/hooks/"
+
+
 def not_found(request: HttpRequest, exception: Exception | None = None) -> Answer:  # noqa: ARG001
     """No such route, or none with this method."""
     message = f"Cannot {request.method} {request.path}"
+    if request.path.startswith(_HOOKS):
+        message += f": agents are {', '.join(agents.BY_NAME)}"
     return Answer({"error": "NotFound", "message": message}, status=404)
 
 

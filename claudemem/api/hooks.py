@@ -31,6 +31,41 @@ EXAMPLE = {
     "tool_input": {"command": "make test"},
     "tool_response": {"stdout": "12 passed"},
 }
+# The same of the others, in their own words.
+_TURN = {"session_id": EXAMPLE["session_id"], "cwd": EXAMPLE["cwd"], "tool_name": "Bash"}
+_RAN = {"tool_input": {"command": "make test"}, "tool_response": "12 passed"}
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "codex": {"hook_event_name": "PostToolUse", "turn_id": "t-1", **_TURN, **_RAN},
+    "cursor": {
+        "hook_event_name": "postToolUse",
+        "conversation_id": "7b31b662-fabf-4de6-ae5b-7b72fd17c609",
+        "workspace_roots": ["/home/ada/my-project"],
+        "tool_name": "Shell",
+        "tool_input": {"command": "make test"},
+        "tool_output": '{"output": "12 passed", "exitCode": 0}',
+    },
+    "gemini": {
+        "hook_event_name": "AfterTool",
+        "timestamp": "2026-11-22T10:00:00Z",
+        **_TURN,
+        "tool_name": "run_shell_command",
+        "tool_input": {"command": "make test"},
+        "tool_response": {"llmContent": "12 passed"},
+    },
+    "opencode": {
+        "type": "chat.message",
+        "sessionID": "ses_5f0a1b2c3d4e",
+        "directory": "/home/ada/my-project",
+        "messageID": "msg_1",
+        "text": "Why do retries wait so long?",
+    },
+    "windsurf": {
+        "agent_action_name": "pre_user_prompt",
+        "trajectory_id": "c0ffee00-1111-4222-8333-444455556666",
+        "execution_id": "e1e1e1e1-1111-4222-8333-444455556666",
+        "tool_info": {"user_prompt": "Why do retries wait so long?"},
+    },
+}
 HEADERS = {
     "X-Event-Id": "The event that it was stored as",
     "X-Job-Id": "The job that makes an observation of it, where there is one",
@@ -70,7 +105,7 @@ def _route(agent: Agent) -> None:
         "The answer is in the words of that agent; an empty object says nothing.",
         openapi_extra=says(
             takes=PAYLOAD,
-            example=EXAMPLE,
+            example=EXAMPLES[agent.name],
             asks=hook_facts.MEANING,
             answers={200: wire.events.Reply},
             headers=HEADERS,

@@ -48,7 +48,11 @@ class Call:
         try:
             from claudemem.hook import place
 
-            facts = place.place(self.cwd or os.getcwd())
+            here = self.cwd or os.getcwd()
+            facts = place.place(here)
+            if not self.cwd:
+                # The payload does not say it.
+                facts = {"root": here, **facts}
         except Exception:  # noqa: BLE001  # whatever files somebody has there
             facts = {}
         if facts:

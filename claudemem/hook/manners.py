@@ -9,9 +9,9 @@ class Manner:
 
     `names` is the payload's field that says which event it is, `session` the one that says in
     which session. Events that `asks` holds are waited for as long as context may take, because
-    the agent reads the answer; those in `starts` are a session's first, those
-    in `ends` its last. `nothing` is printed where
-    there is no answer of the server's.
+    the agent reads the answer; with those in `starts`, which may be a session's first, the place is
+    told; those in `ends` are its last. `nothing` is printed where there is no answer of the
+    server's.
     """
 
     __slots__ = ("asks", "ends", "names", "nothing", "session", "starts")
@@ -40,14 +40,18 @@ BY_AGENT = {
     "claude-code": Manner(
         asks="SessionStart UserPromptSubmit PreToolUse PostToolUseFailure SubagentStart"
     ),
-    "codex": Manner(asks="SessionStart UserPromptSubmit PreToolUse SubagentStart", ends="Stop"),
+    "codex": Manner(
+        asks="SessionStart UserPromptSubmit SubagentStart",
+        starts="SessionStart UserPromptSubmit",
+        ends="Stop",
+    ),
     "cursor": Manner(
         asks="sessionStart postToolUse",
-        starts="sessionStart",
+        starts="sessionStart beforeSubmitPrompt",
         ends="sessionEnd",
         session="conversation_id",
     ),
-    "gemini": Manner(asks="SessionStart BeforeAgent AfterTool"),
+    "gemini": Manner(asks="SessionStart BeforeAgent AfterTool", starts="SessionStart BeforeAgent"),
     # It has no hook for a session's start or end: a prompt says where it is, an answer ends it.
     "windsurf": Manner(
         starts="pre_user_prompt",

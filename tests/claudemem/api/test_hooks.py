@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from claudemem.api.hooks import EXAMPLES
 from observations import memories, switches, tellings
 from observations.globs import Globs
 from observations.hook_policies import Policies
@@ -284,3 +285,18 @@ def endless() -> None:
             else "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
             " SELECT count(*) FROM n WHERE x < 0"
         )
+
+
+@pytest.mark.parametrize("agent", EXAMPLES)
+def test_what_is_shown_of_each_agent_is_taken(api: Api, agent: str) -> None:
+    answer = api.post(f"/v1/hooks/{agent}", EXAMPLES[agent])
+    assert told(answer, 200) == {}
+    event = Event.objects.get(pk=answer["X-Event-Id"])
+    assert (event.source_adapter, event.platform_source) == (agent, agent)
+
+
+def test_an_agent_that_is_not_known_is_answered_with_those_that_are(api: Api) -> None:
+    answer = api.post("/v1/hooks/copilot", {})
+    assert answer.status_code == 404
+    message = answer.json()["message"]
+    assert message.startswith("Cannot POST /v1/hooks/copilot: agents are claude-code, codex,")

@@ -78,6 +78,20 @@ def test_a_session_begins_with_where_it_is(hooks: Hooks, server: Answering) -> N
     assert place["root"] == str(ROOT.resolve())
 
 
+def test_where_a_payload_has_no_directory_the_agent_s_own_is_told(
+    hooks: Hooks, server: Answering, tmp_path: Path
+) -> None:
+    asked = {"agent_action_name": "pre_user_prompt", "trajectory_id": "s-1", "tool_info": {}}
+    hooks.told(hooks.start("windsurf", cwd=tmp_path), asked)
+    begun = {"hook_event_name": "sessionStart", "conversation_id": "s-1"}
+    hooks.run(begun, "cursor", CURSOR_PROJECT_DIR=str(ROOT))
+    places = [json.loads(each.headers["X-Claude-Mem-Place"]) for each in server.requests]
+
+    assert places[0] == {"root": str(tmp_path)}
+    assert places[1]["root"] == str(ROOT.resolve())
+    assert "common" in places[1]
+
+
 @pytest.mark.parametrize("word", ["1", "TRUE", " yes ", "On"])
 def test_what_is_switched_off_does_nothing(hooks: Hooks, server: Answering, word: str) -> None:
     ran = hooks.run(tool_call(1), MEM_OFF=word)

@@ -1,4 +1,4 @@
-"""The plugin for OpenCode, run by node in its place, before a server that writes all down."""
+"""The plugin for OpenCode, run by node in OpenCode's place, before a server that notes it all."""
 
 import json
 import shutil
