@@ -14,22 +14,37 @@ import orjson
 from django.conf import settings
 from django.db.models.fields.json import KT
 
-from observations import agents, audit, completeness, deliveries, entries, sessions
-from observations.agents import HookPayload
+from observations import (
+    agents,
+    audit,
+    completeness,
+    deliveries,
+    entries,
+    hook_calls,
+    hook_policies,
+    projects,
+    sessions,
+    switches,
+)
 from observations.completeness import Completeness, Fact, Told
 from observations.deliveries import Delivery
 from observations.drafts import JSON
 from observations.errors import InvalidInput
+from observations.hook_calls import HookCall
+from observations.hook_facts import HookFacts
+from observations.hook_policies import ALL_ON, Switches
 from observations.ingest import (
     _hook_delivery,
     _hook_session,
     _observation_job,
-    _project_named,
     _stored,
     _Written,
 )
 from observations.models import Session
-from observations.privacy import scrub, scrub_text
+from observations.places import Place
+from observations.privacy import scrub_text
+from observations.projects import Belonging
+from observations.sessions import NewSession
 from observations.transcript_files import Reading, Transcript
 from observations.transcripts import Counts
 from queueing import direct, kinds, outbox
@@ -71,10 +86,14 @@ class Plan:
 
 @dataclass(slots=True)
 class Taken:
-    """What became of a plan: events that were stored, known after all, or could not be."""
+    """What became of a plan: events that were stored, known after all, or could not be.
+
+    `kept_out`: its project's captures are switched off.
+    """
 
     stored: int = 0
     known: int = 0
+    kept_out: int = 0
     refused: list[str] = field(default_factory=list)
 
 
@@ -86,13 +105,13 @@ def session_of(team_id: str, session_id: str) -> Session | None:
     return rows.select_related("project").order_by("-started_at").first()
 
 
-def read(transcript: Transcript) -> Read:
-    """Read the whole transcript. Raises OSError."""
+def read(transcript: Transcript, session: Session | None = None) -> Read:
+    """Read the whole transcript but for what is not to be captured. Raises OSError."""
     reading = Reading(transcript, settings.SESSION_IDLE_SECONDS)
     facts: list[Fact] = []
     sizes: list[int] = []
     cwd = ""
-    for payload in reading.payloads():
+    for payload in _wanted(reading, session):
         cwd = cwd or str(payload.get("cwd", ""))
         facts.append(_told(payload))
         sizes.append(_size(payload))
@@ -102,7 +121,8 @@ def read(transcript: Transcript) -> Read:
 
 def plan(team_id: str, transcript: Transcript) -> Plan:
     """Read the transcript and see what of it is missing. Raises OSError."""
-    found, session = read(transcript), session_of(team_id, transcript.session_id)
+    session = session_of(team_id, transcript.session_id)
+    found = read(transcript, session)
     facts = found.told.facts
     lost = completeness.missing(facts, captured(session) if session else [])
     observed = [place for place in lost if facts[place].event_type in _OBSERVED]
@@ -137,80 +157,110 @@ def completeness_of(session: Session, told: Told | None) -> Completeness:
     return completeness.completeness(captured(session), told)
 
 
-def take(team_id: str, found: Plan, *, origin: dict[str, Any]) -> Iterator[Taken]:
+def take(
+    team_id: str,
+    found: Plan,
+    *,
+    origin: dict[str, Any],
+    look: Callable[[str], Place | None] | None = None,
+) -> Iterator[Taken]:
     """Capture what is missing, portion by portion; says after each what became of it.
 
-    Raises OSError, and what storing raises; what was said to be stored is stored then.
+    `look` reads the place of a directory of this machine. Raises OSError, and what storing raises;
+    what was said to be stored is stored then.
     """
     session = session_of(team_id, found.transcript.session_id)
-    project = (
-        session.project_id if session else _project_named(team_id, agents.project_name(found.cwd))
-    )
     reading = Reading(found.transcript, settings.SESSION_IDLE_SECONDS)
-    wanted = (one for place, one in enumerate(reading.payloads()) if place in found.missing)
+    payloads = enumerate(_wanted(reading, session))
+    wanted = (one for place, one in payloads if place in found.missing)
     left = len(found.missing)
     while portion := list(islice(wanted, AT_ONCE)):
         left -= len(portion)
-        yield _portion(team_id, project, portion, last=left <= 0, origin=origin)
+        facts = HookFacts(look=look, entrypoint=reading.entrypoint)
+        yield _portion(team_id, portion, facts, last=left <= 0, origin=origin)
+
+
+def _wanted(reading: Reading, session: Session | None) -> Iterator[dict[str, JSON]]:
+    """What the transcript tells, but for what settings and switches keep out."""
+    switched = switches.of(session.project_id) if session else ALL_ON
+    for payload in reading.payloads():
+        facts = HookFacts(entrypoint=reading.entrypoint)
+        try:
+            call = HookCall(AGENT, AGENT.understand(payload), {}, facts)
+        except InvalidInput:
+            yield payload  # why not is told when it is to be stored
+            continue
+        if _is_stored(call, switched):
+            yield payload
+
+
+def _is_stored(call: HookCall, switched: Switches) -> bool:
+    return hook_policies.verdict(call, settings.HOOK_POLICIES, switched).store
 
 
 def _portion(
     team_id: str,
-    project_id: str,
     portion: Sequence[dict[str, JSON]],
+    facts: HookFacts,
     *,
     last: bool,
     origin: dict[str, Any],
 ) -> Taken:
     taken = Taken()
-    hooks = []
+    where: Belonging | None = None
+    found: list[tuple[HookCall, Delivery]] = []
     for payload in portion:
         try:
-            scrubbed = scrub(payload)
-            hook = AGENT.understand(scrubbed.value)
-            removed = scrubbed.removed
-            one = _hook_delivery(team_id, project_id, hook, removed, direct.now())
-            hooks.append((hook, one))
+            call = hook_calls.understood(payload, AGENT, facts)
+            where = where or projects.of_hook(team_id, None, call)
+            if not _is_stored(call, switches.of(where.project_id)):
+                taken.kept_out += 1
+                continue
+            one = _hook_delivery(team_id, where, call.hook, call.removed, direct.now())
+            found.append((call, one))
         except InvalidInput as error:
             taken.refused.append(str(error))
-    done = _stored(lambda: _arrival(team_id, project_id, hooks, last, origin)) if hooks else ()
-    taken.known = sum(one.duplicate for one in done)
-    taken.stored = len(done) - taken.known
+    if where and found:
+        new = _hook_session(where, found[0][0].hook)
+        done = _stored(lambda: _arrival(team_id, new, found, last, origin))
+        taken.known = sum(one.duplicate for one in done)
+        taken.stored = len(done) - taken.known
     return taken
 
 
 def _arrival(
     team_id: str,
-    project_id: str,
-    hooks: Sequence[tuple[HookPayload, Delivery]],
+    new: NewSession,
+    calls: Sequence[tuple[HookCall, Delivery]],
     last: bool,
     origin: dict[str, Any],
 ) -> Callable[[], _Written]:
-    new = _hook_session(project_id, hooks[0][0])
-    first = hooks[0][1].event.occurred_at
+    first = calls[0][1].event.occurred_at
 
     def write() -> _Written:
         session = sessions.found_or_made(team_id, new, first, origin)[0]
         before = Session.objects.select_for_update().get(pk=session.pk)
-        for _, one in hooks:
+        for _, one in calls:
             # What is told late opens nothing again.
             one.session, one.reopens = session, False
-        found = deliveries.known([one for _, one in hooks])
-        fresh = {one.key: (hook, one) for hook, one in reversed(hooks) if one.key not in found}
+        known = deliveries.known([one for _, one in calls])
+        fresh = {one.key: (call, one) for call, one in reversed(calls) if one.key not in known}
         written = [one for _, one in reversed(fresh.values())]
         deliveries.write(written)
         ended = _dated(before, written)
         jobs = [
             _observation_job(one, kinds.EVENT_BATCH, origin)
             for one in written
-            if fresh[one.key][0].makes == "observation"
+            if fresh[one.key][0].hook.makes == "observation"
         ]
         if last and ended and sessions.has_news(session):
             jobs.append(sessions.summary(session, origin))
         rows = outbox.enqueue(jobs)
         audit.write(entries.batch_captured([one.event for one in written], rows, origin))
-        events = tuple(found.get(one.key) or fresh[one.key][1].event for _, one in hooks)
-        return _Written(events, frozenset(event.id for event in found.values()), rows)
+        if any(one.ends for one in written):
+            audit.write([entries.session(entries.SESSION_END, session, origin)])
+        events = tuple(known.get(one.key) or fresh[one.key][1].event for _, one in calls)
+        return _Written(events, frozenset(event.id for event in known.values()), rows)
 
     return write
 

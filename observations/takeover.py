@@ -19,6 +19,7 @@ from observations import (
     deliveries,
     entries,
     identity,
+    projects,
     sessions,
 )
 from observations.claude_mem_file import ClaudeMem
@@ -29,12 +30,13 @@ from observations.identity import digest
 from observations.ingest import (
     _hook_delivery,
     _observation_job,
-    _project_named,
     _stored,
     _Written,
 )
 from observations.models import Event, Observation, Session, new_id
-from observations.privacy import scrub
+from observations.places import UNKNOWN
+from observations.privacy import scrub, scrub_name
+from observations.projects import Belonging
 from observations.search.terms import parts
 from observations.sessions import NewSession
 from queueing import direct, kinds, outbox
@@ -65,7 +67,7 @@ class Takeover:
     source: ClaudeMem
     team_id: str
     origin: dict[str, Any]
-    _projects: dict[str, str] = field(default_factory=dict)
+    _projects: dict[str, Belonging] = field(default_factory=dict)
     # Our session and its project: by claude-mem's two names of it, and by its number there.
     _by_memory: dict[str, tuple[str, str]] = field(default_factory=dict)
     _by_number: dict[int, Session] = field(default_factory=dict)
@@ -101,9 +103,10 @@ class Takeover:
                     found[text(row, "memory_session_id")] = merged
         return found
 
-    def _project(self, name: str) -> str:
+    def _project(self, name: str) -> Belonging:
         if name not in self._projects:
-            self._projects[name] = _project_named(self.team_id, name)
+            kept = scrub_name(name.strip())[: projects.LONGEST_NAME]
+            self._projects[name] = projects.named(self.team_id, kept or UNKNOWN)
         return self._projects[name]
 
     # --- sessions -------------------------------------------------------------------------------
@@ -148,9 +151,10 @@ class Takeover:
     def _session(self, row: Row, name: str, platform: str | None) -> Session:
         at = moment(row, "started_at") or direct.now()
         project = self._merged.get(text(row, "memory_session_id")) or text(row, "project")
+        where = self._project(project)
         new = NewSession(
-            self._project(project), external_session_id=name, content_session_id=name,
-            platform_source=platform,
+            where.project_id, external_session_id=name, content_session_id=name,
+            platform_source=platform, home_id=where.home_id,
         )  # fmt: skip
         title = text(row, "custom_title")
         said = scrub({"title": title} if title else {}).value
@@ -158,6 +162,7 @@ class Takeover:
         session = Session(
             team_id=self.team_id,
             project_id=new.project_id,
+            home_id=new.home_id,
             identity_key=sessions.key_of(self.team_id, new),
             external_session_id=new.external_session_id,
             content_session_id=new.content_session_id,
@@ -172,7 +177,10 @@ class Takeover:
             updated_at=direct.now(),
         )
         session.lane_key = identity.lane_key(
-            new.project_id, new.content_session_id, new.external_session_id, session.id
+            new.home_id or new.project_id,
+            new.content_session_id,
+            new.external_session_id,
+            session.id,
         )
         return session
 
@@ -211,7 +219,8 @@ class Takeover:
         tally.known += len(known)
 
     def _memory(self, table: str, row: Row, at: datetime, fields: dict[str, Any]) -> Observation:
-        project = self._project(text(row, "merged_into_project") or text(row, "project"))
+        where = self._project(text(row, "merged_into_project") or text(row, "project"))
+        project = where.project_id
         session, place = self._by_memory.get(text(row, "memory_session_id"), (None, None))
         now = direct.now()
         return Observation(
@@ -293,7 +302,8 @@ class Takeover:
         if own_id:
             given |= {"own_id": own_id, "adapter": ADAPTER}
         hook = replace(hook, **given)
-        one = _hook_delivery(self.team_id, session.project_id, hook, scrubbed.removed, direct.now())
+        where = Belonging(session.project_id, session.home_id)
+        one = _hook_delivery(self.team_id, where, hook, scrubbed.removed, direct.now())
         one.session, one.reopens, one.is_news = session, False, own_id is None
         return one
 

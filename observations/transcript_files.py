@@ -80,6 +80,7 @@ class Reading:
     now: float = field(default_factory=time.time)
     counts: Counts = field(default_factory=Counts)
     uses: set[str] = field(default_factory=set)
+    entrypoint: str = ""
 
     def payloads(self) -> Iterator[dict[str, JSON]]:
         """What hooks would have told, in the order of time; the end only of what has ended.
@@ -108,7 +109,9 @@ class Reading:
             uses=self.uses,
         )
         for line in lines(path, size):
-            yield from reader.read(line)
+            told = list(reader.read(line))
+            self.entrypoint = self.entrypoint or reader.entrypoint
+            yield from told
         yield from reader.close(finished=self._is_over(reader.last_at))
 
 

@@ -51,7 +51,8 @@ class Reader:
 
     `session_id` names the session of the file; lines of others, which some versions copy into it,
     are left to the files of those. Without it the first line that names one does. `of_agent`: the
-    file is a subagent's own. `uses` are the tool uses that were seen, whatever became of them.
+    file is a subagent's own. `uses` are the tool uses that were seen, whatever became of them;
+    `entrypoint` how the agent was begun.
     """
 
     session_id: str = ""
@@ -60,6 +61,7 @@ class Reader:
     counts: Counts = field(default_factory=Counts)
     uses: set[str] = field(default_factory=set)
     last_at: float = 0.0
+    entrypoint: str = ""
     _cwd: str = ""
     _prompt_id: str = ""
     _mode: str = ""
@@ -103,6 +105,7 @@ class Reader:
     def _note(self, entry: Mapping[str, Any]) -> None:
         """What later lines, and the payloads made of them, share with this one."""
         self.last_at = max(self.last_at, _moment(entry.get("timestamp")))
+        self.entrypoint = self.entrypoint or _text(entry.get("entrypoint"))
         self._cwd = _text(entry.get("cwd")) or self._cwd
         self._mode = _text(entry.get("permissionMode")) or self._mode
 

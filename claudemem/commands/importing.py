@@ -14,8 +14,9 @@ import click
 from claudemem.commands import BY_OPERATOR, load_django
 
 if TYPE_CHECKING:
-    from observations.backfill import Plan
+    from observations.backfill import Plan, Taken
     from observations.models import Team
+    from observations.places import Place
     from observations.takeover import Tally
     from observations.transcript_files import Transcript
 
@@ -35,7 +36,15 @@ class _Outcome:
 
     stored: int = 0
     known: int = 0
+    kept_out: int = 0
     refused: list[str] = field(default_factory=list)
+
+    def add(self, taken: "Taken") -> None:
+        """Add what became of a portion."""
+        self.stored += taken.stored
+        self.known += taken.known
+        self.kept_out += taken.kept_out
+        self.refused += taken.refused
 
 
 @importing.command(short_help="Capture what Claude Code's transcripts tell.")
@@ -155,11 +164,9 @@ def _taken(owner: "Team", plans: "Sequence[Plan]") -> _Outcome:
     try:
         with _bar("capturing events", sum(len(each.missing) for each in plans)) as move:
             for each in plans:
-                for done in backfill.take(owner.id, each, origin=BY_OPERATOR):
-                    outcome.stored += done.stored
-                    outcome.known += done.known
-                    outcome.refused += done.refused
-                    move(done.stored + done.known + len(done.refused))
+                for done in backfill.take(owner.id, each, origin=BY_OPERATOR, look=_look):
+                    outcome.add(done)
+                    move(done.stored + done.known + done.kept_out + len(done.refused))
     except KeyboardInterrupt:
         raise click.ClickException(
             f"broken off after {outcome.stored} events: they are stored; run it again to go on"
@@ -167,8 +174,19 @@ def _taken(owner: "Team", plans: "Sequence[Plan]") -> _Outcome:
     return outcome
 
 
+def _look(cwd: str) -> "Place | None":
+    """The place of a directory, if it is still there."""
+    from claudemem.hook.place import place
+    from observations import places
+
+    facts = place(cwd)
+    return places.of(facts) if facts else None
+
+
 def _told(outcome: _Outcome) -> str:
     lines = [f"{outcome.stored} events stored, {outcome.known} known already"]
+    if outcome.kept_out:
+        lines.append(f"{outcome.kept_out} events kept out, as their project's captures are off")
     if outcome.refused:
         lines.append(f"{len(outcome.refused)} events cannot be stored:")
         lines += [f"  {each}" for each in outcome.refused[:_MOST_REASONS]]

@@ -52,7 +52,7 @@ def shown(session: Session, transcript: Transcript | None, why_not: str) -> Show
     """What is to be said of the session, held against its transcript, if there is one."""
     if session.last_number > MOST_EVENTS:
         return Shown(None, why_not="it has too many events to be looked through on a page")
-    told = backfill.read(transcript) if transcript else None
+    told = backfill.read(transcript, session) if transcript else None
     # Another session's, that was given this one's id.
     if told and told.cwd != session.cwd:
         told, why_not = None, "its transcript tells of another directory"
