@@ -32,6 +32,7 @@ COMMANDS = {
     "usage": "claudemem.commands.usage:usage",
     "prune": "claudemem.commands.prune:prune",
     "drill": "claudemem.commands.drill:drill",
+    "import": "claudemem.commands.importing:importing",
     "replay": "claudemem.commands.replay:replay",
     "api-key": "claudemem.commands.keys:api_key",
     "keys": "claudemem.commands.keys:keys_group",

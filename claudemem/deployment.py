@@ -44,6 +44,11 @@ class Deployment:
         """Whether callers of this machine need no key."""
         return self.auth_mode == "local-dev" and self.bypass
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether others than the programs of one machine may reach it."""
+        return self.contained or self.proxied or self.open_host
+
 
 def faults(about: Deployment) -> Iterator[str]:
     """A sentence about everything that must be mended, with the variable and what to do."""

@@ -29,6 +29,8 @@ DATA_DIR = datadir.locate(env.text("CLAUDE_MEM_DATA_DIR"))
 # What its settings file says holds where the environment says nothing.
 _KEPT = settingsfile.read(DATA_DIR.settings)
 env.beneath(_KEPT)
+# Where Claude Code of this user keeps the transcripts of its sessions.
+TRANSCRIPTS = Path(env.text("CLAUDE_CONFIG_DIR", os.path.expanduser("~/.claude")), "projects")
 
 # --- where this runs ----------------------------------------------------------------------------
 # Our image says so of itself: one of several containers, which share what is named to them.
@@ -411,6 +413,8 @@ _DEPLOYMENT = deployment.Deployment(
 )
 env.refuse(deployment.faults(_DEPLOYMENT))
 LOCAL_DEV = _DEPLOYMENT.local_dev
+# One user's machine: whoever is let in here may read that user's files anyway.
+AT_HOME = not (DATABASE_URL or _DEPLOYMENT.is_shared)
 # What health and info say of it.
 AUTH_MODE = "local-dev" if LOCAL_DEV else "api-key"
 env.refuse(deployment.hasty_leases(LEASE_SECONDS, HEARTBEAT_SECONDS))

@@ -207,12 +207,16 @@ def _of_platform(name: str | None) -> Q:
     return outside | Q(session__platform_source=name)
 
 
+# What was taken over from elsewhere is of no job either.
+_BY_HAND = Q(created_by_job_id__isnull=True, generation_key__isnull=True)
+
+
 def _in_mode(mode: Mode) -> Q:
     """Of the mode's types, with one of its concepts; or remembered by hand, by whatever name."""
     concepts = Q()
     for concept in mode.concept_ids:
         concepts |= Q(words__contains=f'"{concept}"')
-    return Q(kind__in=mode.type_ids) & concepts | Q(created_by_job_id__isnull=True)
+    return Q(kind__in=mode.type_ids) & concepts | _BY_HAND
 
 
 def _said(where: Place) -> str:

@@ -27,7 +27,7 @@ JOB, KEY = "observation_generation_job", "api_key"
 
 SESSION_WRITE, SESSION_END = "session.write", "session.end"
 EVENT_RECEIVED, BATCH_RECEIVED = "event.received", "event.batch_received"
-MEMORY_WRITE = "memory.write"
+MEMORY_WRITE, MEMORY_IMPORTED = "memory.write", "memory.imported"
 OBSERVATION_READ = "observation.read"
 OBSERVATION_CREATED, OBSERVATION_DELETED = "observation.created", "observation.deleted"
 OBSERVATION_UPDATED = "observation.updated"
@@ -44,11 +44,11 @@ SHARE_SET, SHARE_CLEARED = "share.set_by_operator", "share.cleared_by_operator"
 PRUNED, RETENTION = "retention.pruned", "retention"
 
 ACTIONS: Final = (
-    SESSION_WRITE, SESSION_END, EVENT_RECEIVED, BATCH_RECEIVED, MEMORY_WRITE, OBSERVATION_UPDATED,
-    OBSERVATION_DELETED, MEMORY_PURGED, OBSERVATION_READ, OBSERVATION_CREATED, JOB_PROCESSING,
-    JOB_COMPLETED, JOB_STALLED, JOB_FAILED, JOB_RETRIED, JOB_CANCELLED, PROJECT_CREATE, KEY_CREATE,
-    KEY_REVOKE, KEY_ROTATE, KEY_SCOPES, WORK_PAUSED, WORK_RESUMED, SHARE_SET, SHARE_CLEARED, PRUNED,
-    PROJECT_MERGED, MERGE_UNDONE,
+    SESSION_WRITE, SESSION_END, EVENT_RECEIVED, BATCH_RECEIVED, MEMORY_WRITE, MEMORY_IMPORTED,
+    OBSERVATION_UPDATED, OBSERVATION_DELETED, MEMORY_PURGED, OBSERVATION_READ, OBSERVATION_CREATED,
+    JOB_PROCESSING, JOB_COMPLETED, JOB_STALLED, JOB_FAILED, JOB_RETRIED, JOB_CANCELLED,
+    PROJECT_CREATE, KEY_CREATE, KEY_REVOKE, KEY_ROTATE, KEY_SCOPES, WORK_PAUSED, WORK_RESUMED,
+    SHARE_SET, SHARE_CLEARED, PRUNED, PROJECT_MERGED, MERGE_UNDONE,
 )  # fmt: skip
 
 # What clients call their events is theirs to choose, and may be long.
@@ -116,6 +116,18 @@ def session(action: str, row: "Session", origin: Origin) -> Entry:
 def memory(action: str, row: "Observation", origin: Origin, **details: Any) -> Entry:
     """A memory that somebody wrote, changed or deleted."""
     return Entry(action, OBSERVATION, row.id, row.team_id, row.project_id, origin, details)
+
+
+def imported(team_id: str, rows: Sequence["Observation"], origin: Origin) -> list[Entry]:
+    """Memories that were taken over from elsewhere together: one entry for all of a project."""
+    ids: dict[str, list[str]] = {}
+    for row in rows:
+        ids.setdefault(row.project_id, []).append(row.id)
+    return [
+        Entry(MEMORY_IMPORTED, OBSERVATION, None, team_id, project_id, origin,
+              {"observationCount": len(those), "observationIds": those})
+        for project_id, those in ids.items()
+    ]  # fmt: skip
 
 
 def project(

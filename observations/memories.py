@@ -178,7 +178,7 @@ def _reword(row: Observation, content: str) -> None:
     if content == row.content:
         return
     row.content, row.subtitle, row.narrative, row.facts = content, "", "", []
-    if row.created_by_job_id is not None:
+    if row.generation_key is not None:
         row.metadata = {name: value for name, value in row.metadata.items() if name not in _WORDS}
 
 

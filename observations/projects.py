@@ -122,6 +122,17 @@ def of_hook(team_id: str, bound: str | None, call: HookCall) -> Belonging:
     raise StorageAway("projects are just being made by others: send it again")
 
 
+def named(team_id: str, name: str) -> Belonging:
+    """Where what belongs to the project of this name belongs; it is made if need be.
+
+    Raises StorageAway where others keep taking the name.
+    """
+    for _ in range(_MOST_COLLISIONS):
+        with suppress(IntegrityError):
+            return _named(team_id, name)
+    raise StorageAway("projects are just being made by others: run it again")
+
+
 def of_moved(team_id: str, where: Belonging, hook: HookPayload) -> Belonging | None:
     """Where the event belongs if its session was in another project before that was merged.
 

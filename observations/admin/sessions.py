@@ -3,15 +3,18 @@
 # Django gives these methods more than each of them needs.
 # ruff: noqa: ARG002
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from observations.admin import timeline
+from observations.admin import captures, timeline
 from observations.admin.filters import BranchPin, PartPin, ProjectFilter
 from observations.admin.gist import called
 from observations.admin.reach import Scoped
@@ -31,6 +34,8 @@ from queueing.browsing import (
 )
 from queueing.models import GenerationJob, Lane
 
+# Where a backfill that was started on a session's own page leads back to.
+RETURN = "return-to-session"
 # Agents say a word; whatever else somebody sends must not make the list wide.
 LONGEST_REASON = 40
 
@@ -66,10 +71,11 @@ class SessionAdmin(ReadOnly[Session], Scoped[Session]):
     # That there are any shows the search box; what it does is below.
     search_fields = ("id",)
     search_help_text = "An id, or words of a prompt"
-    actions = ("clear_queues",)
+    actions = ("clear_queues", "backfill")
     fieldsets = (
         (None, {"fields": (("project", "platform_source"), ("cwd", "where"),
                            ("started_at", "last_event_at", "ending"), "ways")}),
+        ("Captured", {"fields": ("captures",)}),
         ("Timeline", {"fields": ("timeline",)}),
         ("Details", {"classes": ["collapse"],
                      "fields": ("id", "team", "external_session_id", "content_session_id",
@@ -134,6 +140,49 @@ class SessionAdmin(ReadOnly[Session], Scoped[Session]):
         cancelled = sum(operations.clear(each.lane_key, each.pk, by) for each in sessions)
         self.message_user(request, f"{_counted(cancelled, 'job')} cancelled")
         return None
+
+    @admin.action(description="Backfill selected sessions", permissions=["operate"])
+    def backfill(self, request: HttpRequest, queryset: QuerySet[Session]) -> HttpResponse | None:
+        """Capture what their transcripts tell and nobody did, once confirmed; say how much."""
+        rows = list(queryset.select_related("project", "team").order_by("pk"))
+        found = [(row, *captures.transcript_of(request, row)) for row in rows]
+        if CONFIRMED not in request.POST:
+            context = {
+                **self.admin_site.each_context(request),
+                "opts": self.opts,
+                "title": f"Backfill {_counted(len(rows), 'session')}?",
+                "sessions": [(row, why_not) for row, _, why_not in found],
+                "possible": any(transcript for _, transcript, _ in found),
+                "command": captures.COMMAND,
+                "alone": RETURN in request.POST,
+                "back": _page(rows[0]) if RETURN in request.POST else request.get_full_path(),
+            }
+            return TemplateResponse(request, "observations/backfill.html", context)
+        for row, transcript, _ in found:
+            if transcript:
+                said = captures.fill(row, transcript, by_user(request))
+                self.message_user(request, f"{called(row)}: {said}")
+        return HttpResponseRedirect(_page(rows[0])) if RETURN in request.POST else None
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """A session's page says what is missing, and offers to bring that in."""
+        session = kwargs.get("obj")
+        if isinstance(session, Session):
+            found = captures.shown(session, *captures.transcript_of(request, session))
+            vars(session)["captures"] = found
+            may = self.has_operate_permission(request, session)
+            context["may_backfill"] = may and found.at_hand and bool(found.lost)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    @admin.display(description="captured")
+    @once
+    def captures(self, session: Session) -> SafeString:
+        """How much of it was captured, of how much, and what is missing."""
+        context = {"shown": vars(session).get("captures")}
+        # Rendered by a template that escapes what it is given.
+        return mark_safe(render_to_string("observations/captures.html", context))  # noqa: S308
 
     @admin.display(description="session")
     def name(self, session: Session) -> SafeString | str:
@@ -203,6 +252,10 @@ class SessionAdmin(ReadOnly[Session], Scoped[Session]):
     def shown_metadata(self, session: Session) -> SafeString | str:
         """What the client added."""
         return pretty(session.metadata)
+
+
+def _page(session: Session) -> str:
+    return reverse("admin:observations_session_change", args=[session.pk])
 
 
 def _counted(number: int, noun: str) -> str:

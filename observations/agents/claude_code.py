@@ -16,6 +16,8 @@ TEXTS = (
     "prompt", "tool_name", "agent_id", "agent_type", "transcript_path", "permission_mode",
     "last_assistant_message",
 )  # fmt: skip
+# The ends of turns.
+_ENDS = frozenset({"Stop", "SubagentStop"})
 # The events whose `additionalContext` reaches the model. A compaction takes none; the session
 # that goes on after it starts with the source "compact", and does.
 _TOLD = frozenset({
@@ -36,7 +38,7 @@ def understand(payload: JSON) -> HookPayload:
         name,
         payload,
         session_id=payloads.text(payload, "session_id", required=True),
-        own_id=payloads.own_id(name, payload, payloads.text(payload, "prompt_id")),
+        own_id=_own_id(name, payload),
         occurred_at=payloads.time(payload),
         asks=payloads.asked(name, payload),
     )
@@ -51,6 +53,20 @@ def reply(hook: HookPayload, text: str, note: str = "") -> dict[str, JSON]:
             "additionalContext": text,
         }
     return said
+
+
+def _own_id(name: str, payload: dict[str, JSON]) -> str | None:
+    """What tells the event from others: of an end what a transcript tells of it as well.
+
+    So it is the same whether a hook told of it or a transcript did, whichever was first.
+    """
+    prompt, said = payloads.text(payload, "prompt_id"), payload.get("last_assistant_message")
+    if name == "SessionEnd":
+        return payloads.own_id(name, {}, prompt)
+    if name in _ENDS and isinstance(said, str) and said.strip():
+        told = {"agent_id": payload.get("agent_id") or "", "said": said.strip()}
+        return payloads.own_id(name, told, prompt)
+    return payloads.own_id(name, payload, prompt)
 
 
 AGENT = Agent("claude-code", ADAPTER, PLATFORM, understand, reply)

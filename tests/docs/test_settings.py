@@ -16,7 +16,7 @@ SETTINGS = pages.ROOT / "claudemem" / "settings.py"
 COMMANDS = pages.ROOT / "claudemem" / "commands"
 # The methods that read a setting, one a kind of value.
 KINDS = {"text", "whole", "number", "flag", "choice", "words", "url"}
-VARIABLE = re.compile(r"\b(?:CLAUDE_MEM|OPENROUTER)_[A-Z_]+[A-Z]\b")
+VARIABLE = re.compile(r"\b(?:CLAUDE_MEM|CLAUDE_CONFIG|OPENROUTER)_[A-Z_]+[A-Z]\b")
 
 
 def read_by_settings() -> dict[str, str | None]:

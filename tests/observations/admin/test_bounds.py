@@ -24,7 +24,7 @@ QUERIES = {
     "sessions": 8,
     "sessions, ended": 6,
     "sessions by prompt": 11,
-    "session": 8,
+    "session": 9,
     "events": 8,
     "events, page 3": 8,
     "events of a type": 7,
