@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, TextField, prefetch_related_objects
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Coalesce
 
 from observations import recall
 from observations.context_page import Briefing, Layout, Remembered, Summed
@@ -48,8 +48,11 @@ def place(team_id: str, project_id: str | None, names: Sequence[str]) -> Place:
     """
     ours = Project.objects.filter(team_id=team_id)
     if project_id is None:
-        found = dict(ours.filter(name__in=names).values_list("name", "pk"))
-        return Place(team_id, tuple(found[name] for name in names if name in found))
+        meant = Coalesce("merged_into", "pk")
+        found = dict(ours.filter(name__in=names).values_list("name", meant))
+        # Two of the names may be of projects that are one.
+        those = dict.fromkeys(found[name] for name in names if name in found)
+        return Place(team_id, tuple(those))
     bound = ours.filter(pk=project_id).values_list("name", flat=True).first()
     if not names or bound in names or project_id in names:
         return Place(team_id, (project_id,))

@@ -250,7 +250,7 @@ def tenant(team: str | None, project: str | None) -> tuple[Team, Project | None]
         found = _by_id(Project.objects.select_related("team"), project, "project")
         if team is not None and found.team_id != _team(team).id:
             raise Forbidden(f"The project {project} belongs to another team.")
-        return found.team, found
+        return found.team, found.merged_into or found
     owner = _team(team) if team is not None else _team_named(DEFAULT_NAME)
     return owner, _project_named(owner, project)
 
@@ -271,7 +271,8 @@ def _team_named(name: str) -> Team:
 
 
 def _project_named(team: Team, name: str) -> Project:
-    return Project.objects.get_or_create(team=team, name=_named(name, "project"))[0]
+    found = Project.objects.get_or_create(team=team, name=_named(name, "project"))[0]
+    return found.merged_into or found
 
 
 def _label(name: str) -> str:

@@ -60,7 +60,7 @@ def tenant(team_named: str | None, project_named: str | None) -> Tenant:
     if not found:
         of_team = f" of the team {owner.name}" if owner else ""
         raise NotFound(f"There is no project {project_named}{of_team}{_known(rows)}")
-    return Tenant(found[0].team, found[0])
+    return Tenant(found[0].team, found[0].merged_into or found[0])
 
 
 def subject(text: str) -> Subject:

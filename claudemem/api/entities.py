@@ -30,6 +30,8 @@ def session(row: Session) -> wire.sessions.Session:
         "contentSessionId": row.content_session_id,
         "agentId": row.agent_id,
         "agentType": row.agent_type,
+        "branch": row.branch,
+        "part": row.part,
         "platformSource": row.platform_source,
         "generationStatus": row.generation_status,
         "metadata": row.metadata,
@@ -101,7 +103,7 @@ def whole_observation(row: Observation) -> wire.observations.WholeObservation:
 
 
 def project(row: Project) -> wire.projects.Project:
-    """A project. Once it is made, nothing of it changes here."""
+    """A project. Once it is made, nothing changes of it here but what it is known by."""
     made = epoch(row.created_at)
     return {
         "id": row.id,
@@ -110,6 +112,8 @@ def project(row: Project) -> wire.projects.Project:
         "slug": slugify(row.name, allow_unicode=True),
         "rootPath": row.root_path,
         "metadata": row.metadata or {},
+        "aliases": [{"sort": each.sort, "key": each.key} for each in row.aliases.all()],
+        "mergedInto": row.merged_into_id,
         "createdAtEpoch": made,
         "updatedAtEpoch": made,
     }

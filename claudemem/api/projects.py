@@ -42,11 +42,14 @@ EXAMPLE = {"name": "shop", "rootPath": "/home/ada/shop"}
     openapi_extra=says(query=ProjectsQuery, answers={200: wire.projects.Projects}),
 )
 def show_all(request: Call) -> Answer[wire.projects.Projects]:
-    """The projects of the caller's team, or the one that its key is bound to; by name."""
+    """The projects of the caller's team, or the one that its key is bound to; by name.
+
+    Those that were merged into others are not listed.
+    """
     asked = asking.read(request, ProjectsQuery)
     bound_to = pages.about("projects", [team(request), request.auth.project_id], asked)
     window = pages.window(asked, bound_to, PROJECTS.sorts)
-    rows = reach.projects(request.auth)
+    rows = reach.projects(request.auth).prefetch_related("aliases")
     found = listings.page(rows.filter(name=asked.name) if asked.name else rows, PROJECTS, window)
     told = [entities.project(row) for row in found.rows]
     return Answer({"projects": told, "nextCursor": pages.cursor(found.goes_on, bound_to)})
@@ -76,7 +79,7 @@ def make(request: Call) -> Answer[wire.projects.OneProject]:
 )
 def show(request: Call, project_id: str) -> Answer[wire.projects.OneProject]:
     """One project."""
-    project = reach.projects(request.auth).filter(pk=project_id).first()
+    project = reach.with_merged(request.auth).filter(pk=project_id).first()
     if project is None:
         raise NotFound("Project not found")
     return Answer({"project": entities.project(project)})

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from typing import TypeVar
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from observations.errors import Forbidden, InvalidInput, NotFound
 from observations.keys import Principal
@@ -25,18 +25,21 @@ Row = TypeVar("Row", Event, Session)
 def check_project(principal: Principal, project_id: str) -> None:
     """Raise Forbidden if the key is bound to another project.
 
-    That the project is the team's is checked where it is used.
+    One that was merged into the key's is that one. That the project is the team's is checked where
+    it is used.
     """
-    if principal.project_id not in (None, project_id):
-        raise Forbidden(OTHER_PROJECT)
+    bound = principal.project_id
+    if bound in (None, project_id) or with_merged(principal).filter(pk=project_id).exists():
+        return
+    raise Forbidden(OTHER_PROJECT)
 
 
 def project(principal: Principal, project_id: str) -> str:
-    """The project's id, if the caller may look into it. Raises Forbidden."""
+    """The id of the project that is meant, if the caller may look into it. Raises Forbidden."""
     check_project(principal, project_id)
     if principal.project_id is None and principal.team_id is not None:
-        require_project(principal.team_id, project_id)
-    return project_id
+        return require_project(principal.team_id, project_id)
+    return principal.project_id or project_id
 
 
 def listed_project(principal: Principal, project_id: str | None) -> str:
@@ -51,9 +54,17 @@ def listed_project(principal: Principal, project_id: str | None) -> str:
 
 
 def projects(principal: Principal) -> QuerySet[Project]:
-    """The caller's project, or all of its team."""
+    """The caller's project, or all of its team but those that were merged into others."""
     rows = Project.objects.filter(team_id=principal.team_id)
-    return rows.filter(pk=principal.project_id) if principal.project_id else rows
+    if principal.project_id:
+        return rows.filter(pk=principal.project_id)
+    return rows.filter(merged_into__isnull=True)
+
+
+def with_merged(principal: Principal) -> QuerySet[Project]:
+    """The same with those that were merged into them."""
+    rows, bound = Project.objects.filter(team_id=principal.team_id), principal.project_id
+    return rows.filter(Q(pk=bound) | Q(merged_into=bound)) if bound else rows
 
 
 def observations(principal: Principal) -> QuerySet[Observation]:

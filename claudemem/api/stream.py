@@ -121,7 +121,7 @@ def asked(principal: Principal, query: str, last_id: str) -> tuple[Wish, Cursor 
     given = parse_qs(query, keep_blank_values=True)
     project_id = _one(given, "projectId") or None
     if project_id is not None:
-        reach.project(principal, project_id)
+        project_id = reach.project(principal, project_id)
     assert principal.team_id is not None
     wish = Wish(principal, principal.team_id, project_id or principal.project_id, _types(given))
     told = last_id or _one(given, "cursor")

@@ -42,12 +42,14 @@ def _found(query: str, project: str | None, limit: int) -> list[dict[str, Any]]:
 
 def _projects(named: str | None) -> list[str]:
     from django.db.models import Q
+    from django.db.models.functions import Coalesce
 
     from observations.models import Project
 
     if named is None:
         return list(Project.objects.values_list("id", flat=True))
-    chosen = list(Project.objects.filter(Q(id=named) | Q(name=named)).values_list("id", flat=True))
+    rows = Project.objects.filter(Q(id=named) | Q(name=named))
+    chosen = list(rows.values_list(Coalesce("merged_into", "id"), flat=True))
     if not chosen:
         known = ", ".join(Project.objects.values_list("name", flat=True)[:20]) or "none yet"
         raise click.ClickException(f"there is no project {named!r}; there are: {known}")

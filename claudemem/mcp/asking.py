@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from claudemem.api import calls, reach
 from claudemem.mcp.arguments import Arguments
@@ -74,9 +75,10 @@ class Asked:
         readings.shared.record(entry)
 
     def _named(self, which: str) -> str:
-        found = self.projects().filter(Q(pk=which) | Q(name=which)).values_list("pk", flat=True)
-        if chosen := sorted(found, key=lambda pk: pk != which):
-            return chosen[0]
+        rows = reach.with_merged(self.principal).filter(Q(pk=which) | Q(name=which))
+        found = rows.values_list("pk", Coalesce("merged_into", "pk"))
+        if chosen := sorted(found, key=lambda each: each[0] != which):
+            return str(chosen[0][1])
         if self.principal.project_id:
             raise Forbidden(reach.OTHER_PROJECT)
         raise Forbidden(f"This key reaches no project {which[:100]}: {self._choice()}")

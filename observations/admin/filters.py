@@ -14,7 +14,7 @@ from django.http import HttpRequest
 
 from observations.admin.reach import projects, reach
 from observations.models import Project, Session, Team
-from queueing.browsing import Pin
+from queueing.browsing import MOST_FILTERED, Pin, age, not_older
 
 # A menu of more projects than this is no menu; the project's own page leads to its lists.
 MOST_PROJECTS = 100
@@ -81,6 +81,32 @@ class SessionPin(Pin):
         """The session's name."""
         found = reach(request).sees.narrow(Session.objects.filter(pk=value)).first()
         return str(found) if found else value
+
+
+class _FacetPin(Pin):
+    """Where a session began, looked for among the newest: no index leads there."""
+
+    def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
+        super().__init__(request, params, model, model_admin)
+        self.by_age = age(request, model_admin)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Those that began there, or all."""
+        if not self.value():
+            return queryset
+        return super().queryset(request, not_older(queryset, MOST_FILTERED, self.by_age))
+
+
+class BranchPin(_FacetPin):
+    """Sessions on one branch."""
+
+    title = parameter_name = "branch"
+
+
+class PartPin(_FacetPin):
+    """Sessions in one part of a repository."""
+
+    title = parameter_name = "part"
 
 
 class EventPin(Pin):

@@ -76,8 +76,8 @@ def _teams(roles: Iterable[tuple[str, str]], wanted: Any) -> Teams:
 
 
 def projects(request: HttpRequest) -> QuerySet[Project]:
-    """The projects within reach."""
-    return reach(request).sees.narrow(Project.objects.all())
+    """The projects within reach, but those that were merged into others and have nothing."""
+    return reach(request).sees.narrow(Project.objects.filter(merged_into__isnull=True))
 
 
 class Scoped(Browsed[M]):
@@ -152,7 +152,8 @@ class Scoped(Browsed[M]):
         if db_field.related_model is Team:
             kwargs["queryset"] = reach(request).acts.narrow(Team.objects.all(), "pk")
         if db_field.related_model is Project:
-            kwargs["queryset"] = reach(request).acts.narrow(Project.objects.all())
+            rows = Project.objects.filter(merged_into__isnull=True)
+            kwargs["queryset"] = reach(request).acts.narrow(rows)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)  # type: ignore[arg-type]
 
     def _team_of(self, row: M) -> object:

@@ -8,11 +8,11 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from observations.admin import timeline
-from observations.admin.filters import ProjectFilter
+from observations.admin.filters import BranchPin, PartPin, ProjectFilter
 from observations.admin.gist import called
 from observations.admin.reach import Scoped
 from observations.admin.said import called_so, prompts, subjects
@@ -58,17 +58,17 @@ class SessionAdmin(ReadOnly[Session], Scoped[Session]):
     by_project = "started_at"
     one_project = True
     list_display = (
-        "name", "project", "platform_source", "started_at", "ending", "event_count",
+        "name", "project", "where", "platform_source", "started_at", "ending", "event_count",
         "observation_count",
     )  # fmt: skip
-    list_filter = (ProjectFilter, OpenFilter, Period)
+    list_filter = (ProjectFilter, OpenFilter, Period, BranchPin, PartPin)
     list_select_related = ("project",)
     # That there are any shows the search box; what it does is below.
     search_fields = ("id",)
     search_help_text = "An id, or words of a prompt"
     actions = ("clear_queues",)
     fieldsets = (
-        (None, {"fields": (("project", "platform_source"), "cwd",
+        (None, {"fields": (("project", "platform_source"), ("cwd", "where"),
                            ("started_at", "last_event_at", "ending"), "ways")}),
         ("Timeline", {"fields": ("timeline",)}),
         ("Details", {"classes": ["collapse"],
@@ -140,6 +140,17 @@ class SessionAdmin(ReadOnly[Session], Scoped[Session]):
         """What was asked first, and the session as its agent calls it."""
         asked, named = vars(session).get("subject"), called(session)
         return format_html('{}<div class="quiet">{}</div>', asked, named) if asked else named
+
+    @admin.display(description="branch, part")
+    def where(self, session: Session) -> SafeString | str:
+        """Where in its repository it began, leading to the sessions that did there too."""
+        of = {"branch": session.branch, "part": session.part}
+        links = (
+            (list_link(Session, shortened(value, LONGEST_REASON), **{
+                "project": session.project_id, name: value}),)
+            for name, value in of.items() if value
+        )  # fmt: skip
+        return format_html_join(", ", "{}", links) or NOTHING
 
     @admin.display(description="ended")
     def ending(self, session: Session) -> str:

@@ -3,7 +3,7 @@
 # Django gives these methods more than each of them needs.
 # ruff: noqa: ARG002
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
@@ -13,10 +13,11 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from observations.admin import merges
 from observations.admin.filters import TeamFilter
 from observations.admin.reach import Scoped, reach
 from observations.models import ApiKey, Event, Member, Observation, Project, Session, Team
-from queueing.browsing import NOTHING, list_link
+from queueing.browsing import NOTHING, list_link, once
 from queueing.models import GenerationJob
 
 if TYPE_CHECKING:
@@ -70,14 +71,31 @@ class ProjectAdmin(Scoped[Project]):
     """Projects, by name, with when something last happened in them. Not deleted here either."""
 
     form = ProjectForm
-    list_display = ("name", "team", "last_session", "created_at", "ways")
+    list_display = ("name", "team", "merged_into", "last_session", "created_at", "ways")
     list_filter = (TeamFilter,)
-    list_select_related = ("team",)
+    list_select_related = ("team", "merged_into")
     ordering = ("name",)
     search_fields = ("name",)
     autocomplete_fields = ("team",)
-    fields = ("name", "team", "created_at", "ways")
-    readonly_fields = ("created_at", "ways")
+    fields = ("name", "team", "created_at", "ways", "known_by", "merges")
+    readonly_fields = ("created_at", "ways", "known_by", "merges")
+
+    def get_urls(self) -> list[Any]:
+        """With the pages on which projects are merged and brought back."""
+        return [*merges.urls(self.admin_site), *super().get_urls()]
+
+    def get_fields(self, request: HttpRequest, obj: Project | None = None) -> tuple[str, ...]:
+        """A project that is not made yet is known by nothing."""
+        return self.fields if obj else self.fields[:-2]
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Project | None:
+        """The project, with whether who asks may act in its team."""
+        project: Project | None = super().get_object(request, object_id, from_field)
+        if project is not None:
+            vars(project)["may_act"] = self.has_change_permission(request, project)
+        return project
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Project]:
         """Projects with the start of their latest session: one step in an index for each."""
@@ -94,6 +112,18 @@ class ProjectAdmin(Scoped[Project]):
     ) -> tuple[str, ...]:
         """A project stays with its team: all of its rows name it too."""
         return (*self.readonly_fields, "team") if obj else self.readonly_fields
+
+    @admin.display(description="known by")
+    @once
+    def known_by(self, project: Project) -> SafeString:
+        """By what sessions are known to be its."""
+        return merges.known_by(project)
+
+    @admin.display(description="merged")
+    @once
+    def merges(self, project: Project) -> SafeString:
+        """What was merged into it, or it into which."""
+        return merges.merges(project, bool(vars(project).get("may_act")))
 
     @admin.display(description="last session")
     def last_session(self, project: Project) -> object:

@@ -8,6 +8,19 @@ from typing_extensions import TypedDict
 from claudemem.api.wire.fields import Epoch, Id, Metadata, NextCursor
 
 
+class Alias(TypedDict):
+    """Something that a project is known by."""
+
+    sort: Annotated[
+        str,
+        Field(
+            description="`explicit`, a name in `.claude-mem.toml`; `remote`, an address; `clone`; "
+            "`disk`, a directory"
+        ),
+    ]
+    key: str
+
+
 class Project(TypedDict):
     """What a team works on: usually a repository."""
 
@@ -17,6 +30,8 @@ class Project(TypedDict):
     slug: Annotated[str, Field(description="The name in letters, digits and dashes")]
     rootPath: Annotated[str | None, Field(description="Where its client said that it lies")]
     metadata: Metadata
+    aliases: Annotated[list[Alias], Field(description="By what its sessions are known to be its")]
+    mergedInto: Annotated[str | None, Field(description="The project that it was merged into")]
     createdAtEpoch: Epoch
     updatedAtEpoch: Epoch
 

@@ -21,6 +21,8 @@ class Session(TypedDict):
     contentSessionId: Annotated[str | None, Field(description="The name that its agent gave it")]
     agentId: str | None
     agentType: str | None
+    branch: Annotated[str | None, Field(description="Of the repository, when it began")]
+    part: Annotated[str | None, Field(description="Of the repository: in which it began")]
     platformSource: str | None
     generationStatus: str
     metadata: Metadata
