@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from observations.models import Event, Project, Session, Team
+from observations.models import Event, Project, ProjectAlias, Session, Team
 from queueing.models import GenerationJob
 from tests.claudemem.api.conftest import Api, RawKey, refused, told
 
@@ -117,3 +117,24 @@ def test_a_recorded_session_is_taken_whole(api: Api) -> None:
     for payload in payloads:
         assert api.post(HOOK, payload)["X-Duplicate"] == "true"
     assert Event.objects.count() == len(payloads)
+
+
+def test_a_caller_on_this_machine_has_its_repository_read(
+    api: Api, team: Team, tmp_path: Path
+) -> None:
+    for name in ("objects", "refs"):
+        (tmp_path / "checkout" / ".git" / name).mkdir(parents=True)
+    (tmp_path / "checkout" / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+    config = '[remote "origin"]\n\turl = https://me:hunter2@github.com/acme/shop.git\n'
+    (tmp_path / "checkout" / ".git" / "config").write_text(config)
+    payload = {**PAYLOAD, "cwd": str(tmp_path / "checkout")}
+
+    away = api.post(HOOK, {**payload, "session_id": "away"}, Via="1.1 proxy", Host="localhost")
+    here = api.post(HOOK, {**payload, "session_id": "here"}, Host="localhost")
+
+    found = {s.content_session_id: s for s in Session.objects.select_related("project")}
+    assert (away.status_code, here.status_code) == (200, 200)
+    assert (found["away"].project.name, found["away"].branch) == ("checkout", None)
+    assert (found["here"].project.name, found["here"].branch) == ("shop", "main")
+    kept = [*Session.objects.values(), *ProjectAlias.objects.values()]
+    assert "hunter2" not in str(kept)
