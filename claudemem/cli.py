@@ -29,6 +29,7 @@ COMMANDS = {
     "mcp": "claudemem.commands.mcp:mcp",
     "jobs": "claudemem.commands.jobs:jobs",
     "share": "claudemem.commands.share:share",
+    "projects": "claudemem.commands.projects:projects",
     "usage": "claudemem.commands.usage:usage",
     "prune": "claudemem.commands.prune:prune",
     "drill": "claudemem.commands.drill:drill",

@@ -47,11 +47,22 @@ def team(which: str) -> Team:
 def tenant(team_named: str | None, project_named: str | None) -> Tenant:
     """What is meant by a team's and a project's id or name, either of which may be left out.
 
+    A project that was merged into another is that one. Raises NotFound; InvalidInput for a name
+    that projects of several teams have.
+    """
+    if not project_named:
+        return Tenant(team(team_named) if team_named else None)
+    found = project(project_named, team_named)
+    meant = found.merged_into or found
+    return Tenant(meant.team, meant)
+
+
+def project(project_named: str, team_named: str | None = None) -> Project:
+    """The project of this id or name, also one that was merged into another.
+
     Raises NotFound; InvalidInput for a name that projects of several teams have.
     """
     owner = team(team_named) if team_named else None
-    if not project_named:
-        return Tenant(owner)
     rows = Project.objects.select_related("team").order_by("name")
     rows = rows.filter(team=owner) if owner else rows
     found = list(rows.filter(pk=project_named)[:1]) or list(rows.filter(name=project_named)[:2])
@@ -60,7 +71,7 @@ def tenant(team_named: str | None, project_named: str | None) -> Tenant:
     if not found:
         of_team = f" of the team {owner.name}" if owner else ""
         raise NotFound(f"There is no project {project_named}{of_team}{_known(rows)}")
-    return Tenant(found[0].team, found[0].merged_into or found[0])
+    return found[0]
 
 
 def subject(text: str) -> Subject:

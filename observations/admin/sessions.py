@@ -63,7 +63,7 @@ class SessionAdmin(ReadOnly[Session], Scoped[Session]):
     by_project = "started_at"
     one_project = True
     list_display = (
-        "name", "project", "where", "platform_source", "started_at", "ending", "event_count",
+        "name", "project", "where", "platform", "started_at", "ending", "event_count",
         "observation_count",
     )  # fmt: skip
     list_filter = (ProjectFilter, OpenFilter, Period, BranchPin, PartPin)
@@ -190,7 +190,12 @@ class SessionAdmin(ReadOnly[Session], Scoped[Session]):
         asked, named = vars(session).get("subject"), called(session)
         return format_html('{}<div class="quiet">{}</div>', asked, named) if asked else named
 
-    @admin.display(description="branch, part")
+    @admin.display(description="platform")
+    def platform(self, session: Session) -> str:
+        """What the agent ran on."""
+        return session.platform_source or NOTHING
+
+    @admin.display(description="branch")
     def where(self, session: Session) -> SafeString | str:
         """Where in its repository it began, leading to the sessions that did there too."""
         of = {"branch": session.branch, "part": session.part}

@@ -12,7 +12,7 @@ from claudemem.api.hooks import EXAMPLES
 from observations import memories, switches, tellings
 from observations.globs import Globs
 from observations.hook_policies import Policies
-from observations.models import Event, Observation, Project, Session, Team
+from observations.models import Event, Observation, Project, ProjectAlias, Session, Team
 from queueing.models import GenerationJob
 from tests.claudemem.api.conftest import Api, RawKey, refused, told
 
@@ -300,3 +300,24 @@ def test_an_agent_that_is_not_known_is_answered_with_those_that_are(api: Api) ->
     assert answer.status_code == 404
     message = answer.json()["message"]
     assert message.startswith("Cannot POST /v1/hooks/copilot: agents are claude-code, codex,")
+
+
+def test_a_caller_on_this_machine_has_its_repository_read(
+    api: Api, team: Team, tmp_path: Path
+) -> None:
+    for name in ("objects", "refs"):
+        (tmp_path / "checkout" / ".git" / name).mkdir(parents=True)
+    (tmp_path / "checkout" / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+    config = '[remote "origin"]\n\turl = https://me:hunter2@github.com/acme/shop.git\n'
+    (tmp_path / "checkout" / ".git" / "config").write_text(config)
+    payload = {**PAYLOAD, "cwd": str(tmp_path / "checkout")}
+
+    away = api.post(HOOK, {**payload, "session_id": "away"}, Via="1.1 proxy", Host="localhost")
+    here = api.post(HOOK, {**payload, "session_id": "here"}, Host="localhost")
+
+    found = {s.content_session_id: s for s in Session.objects.select_related("project")}
+    assert (away.status_code, here.status_code) == (200, 200)
+    assert (found["away"].project.name, found["away"].branch) == ("checkout", None)
+    assert (found["here"].project.name, found["here"].branch) == ("shop", "main")
+    kept = [*Session.objects.values(), *ProjectAlias.objects.values()]
+    assert "hunter2" not in str(kept)

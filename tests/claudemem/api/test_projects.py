@@ -4,13 +4,23 @@ from typing import Any
 
 import pytest
 
-from observations.models import AuditEntry, Event, Observation, Project, Session, Team
+from observations import merging
+from observations.models import (
+    AuditEntry,
+    Event,
+    Observation,
+    Project,
+    ProjectAlias,
+    Session,
+    Team,
+)
 from queueing.models import GenerationJob, Lane
 from tests.claudemem.api.conftest import Api, RawKey, refused, told
 from tests.claudemem.api.test_pages import walked
 
 KEYS = [
-    "id", "teamId", "name", "slug", "rootPath", "metadata", "createdAtEpoch", "updatedAtEpoch",
+    "id", "teamId", "name", "slug", "rootPath", "metadata", "aliases", "mergedInto",
+    "createdAtEpoch", "updatedAtEpoch",
 ]  # fmt: skip
 
 
@@ -160,3 +170,44 @@ def test_another_projects_key_empties_nothing(
     message = "API key is scoped to a different project"
     assert refused(answer, 403, "Forbidden") == message
     assert Event.objects.count() == 4
+
+
+@pytest.fixture
+def merged(project: Project) -> Project:
+    """A project that was put into `project`."""
+    source = Project.objects.create(team=project.team, name="merged")
+    ProjectAlias.objects.create(team=project.team, project=source, sort="remote", key="h/merged")
+    merging.merge(project.team_id, source.id, project.id)
+    return source
+
+
+def test_a_merged_project_is_told_and_not_listed(
+    api: Api, project: Project, merged: Project
+) -> None:
+    found = told(api.get(f"/v1/projects/{merged.id}"), 200)["project"]
+    assert found["mergedInto"] == project.id
+    assert found["aliases"] == [{"sort": "remote", "key": "h/merged"}]
+    listed = told(api.get("/v1/projects"), 200)["projects"]
+    assert [each["id"] for each in listed] == [project.id]
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_whoever_names_a_merged_project_reaches_the_other(
+    raw_key: RawKey, project: Project, merged: Project, bound: bool
+) -> None:
+    api = Api(raw_key(project=project) if bound else raw_key())
+    body = {"projectId": merged.id, "content": "The weasel lives in the hills"}
+    assert told(api.post("/v1/observations", body), 201)["observation"]["projectId"] == project.id
+    asked = {"projectId": merged.id, "query": "weasel"}
+    assert len(told(api.post("/v1/search", asked), 200)["observations"]) == 1
+    event = {"projectId": merged.id, "sourceType": "api", "eventType": "x", "payload": {},
+             "occurredAtEpoch": 1}  # fmt: skip
+    assert told(api.post("/v1/events", event), 201)["event"]["projectId"] == project.id
+
+
+def test_a_key_of_a_third_project_reaches_neither(
+    raw_key: RawKey, project: Project, merged: Project
+) -> None:
+    other = Project.objects.create(team=project.team, name="other")
+    asked = {"projectId": merged.id, "query": "weasel"}
+    refused(Api(raw_key(project=other)).post("/v1/search", asked), 403, "Forbidden")
