@@ -114,14 +114,14 @@ def crowd(running: Stack, clients: int = 4) -> Iterator[Crowd]:
     for thread in threads:
         thread.start()
     try:
-        made.await_status(201)
+        made.await_status(200)
         yield made
     finally:
         made._done.set()
         for thread in threads:
             thread.join(2 * BOUND)
     assert not any(thread.is_alive() for thread in threads)
-    assert set(made.statuses) <= {201, 503}
+    assert set(made.statuses) <= {200, 503}
     assert made.longest < BOUND
     _prove(running, made.accepted)
     assert running.pids() == before
@@ -145,7 +145,7 @@ def test_a_killed_server_loses_nothing_that_was_accepted(server: Server, running
         assert running.get("/healthz").is_success
         assert _database_problem(running)
         server.start()
-        clients.await_status(201)
+        clients.await_status(200)
         assert until(lambda: running.get("/api/readiness").is_success)
 
 
@@ -190,7 +190,7 @@ def test_a_server_that_is_restarted_is_found_again_by_all(server: Server, runnin
     with crowd(running) as clients:
         for _ in range(2):
             server.restart()
-            clients.await_status(201)
+            clients.await_status(200)
 
 
 def test_connections_that_are_ended_at_random_cost_a_retry_at_most(
@@ -201,7 +201,7 @@ def test_connections_that_are_ended_at_random_cost_a_retry_at_most(
     with crowd(running) as clients:
         for _ in range(15):
             server.ask(some)
-            clients.await_status(201)
+            clients.await_status(200)
 
 
 def test_a_server_that_stands_still_holds_nobody_for_long(server: Server, running: Stack) -> None:
@@ -212,7 +212,7 @@ def test_a_server_that_stands_still_holds_nobody_for_long(server: Server, runnin
             assert running.get("/api/readiness").status_code == 503
             assert time.monotonic() - started < BOUND
             _ask_much(running)
-        clients.await_status(201)
+        clients.await_status(200)
 
 
 def _ask_much(running: Stack) -> None:
@@ -237,7 +237,7 @@ def test_a_server_without_room_for_all_is_used_by_who_is_in(server: Server, runn
             until(lambda: clients.statuses.total() > answered + 40, 4 * BOUND)
         finally:
             server.ask("ALTER ROLE worker CONNECTION LIMIT -1")
-        clients.await_status(201)
+        clients.await_status(200)
 
 
 def claudemem(home: Path, url: str, *arguments: str) -> subprocess.Popen[str]:

@@ -1,5 +1,6 @@
 """All the recordings, into one project, through the door that hooks use."""
 
+import re
 from contextlib import closing
 from datetime import timedelta
 
@@ -7,7 +8,7 @@ import pytest
 
 from queueing.direct import moment
 from tests import proofs
-from tests.stack import RECORDINGS, Stack, payloads, recording
+from tests.stack import HOOK, RECORDINGS, Stack, payloads, recording
 from tests.stack_tests.conftest import Replayed
 
 pytestmark = pytest.mark.stack
@@ -44,7 +45,7 @@ def session_id(stack: Stack, name: str) -> str:
 
 def test_every_payload_is_accepted_once(replayed: Replayed) -> None:
     sent = len(payloads())
-    assert {answer.status_code for answer in replayed.answers} == {201}
+    assert {answer.status_code for answer in replayed.answers} == {200}
     assert {answer.headers["X-Duplicate"] for answer in replayed.answers} == {"false"}
     assert len({answer.headers["X-Event-Id"] for answer in replayed.answers}) == sent
     assert replayed.stack.count("observations_event") == sent
@@ -128,3 +129,23 @@ def test_without_a_provider_the_start_says_that_it_goes_offline(replayed: Replay
     assert "observations are made offline, by rules" in replayed.stack.output.read_text()
     (log,) = (replayed.stack.data / "logs").glob("worker-*.log")
     assert "no CLAUDE_MEM_SERVER_PROVIDER is set" in log.read_text()
+
+
+def test_the_next_session_is_told_of_the_recorded_ones_and_can_ask_for_more(
+    replayed: Replayed,
+) -> None:
+    running = replayed.stack
+    start = {"session_id": "next", "hook_event_name": "SessionStart", "source": "startup"}
+    told = running.post(HOOK, start).json()["hookSpecificOutput"]
+    assert told["hookEventName"] == "SessionStart"
+    text = told["additionalContext"]
+    assert len(text.encode()) <= 3 * 800
+    assert "Add a max_wait cap to RetryStrategy" in text
+    (number, *_) = re.findall(r"^#(\d+) ", text, re.MULTILINE)
+    call = {"name": "get_observations", "arguments": {"ids": [int(number)]}}
+    more = running.http.post(
+        "/v1/mcp",
+        json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call},
+        headers={"Accept": "application/json, text/event-stream"},
+    )
+    assert "max_wait" in more.text
