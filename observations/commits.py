@@ -9,7 +9,7 @@ they share there is a statement (`ordinary`).
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from django.db import OperationalError, connection, transaction
@@ -32,7 +32,8 @@ class Write(Generic[Item]):
     """What one caller wants written, and what came of it."""
 
     item: Item
-    turn: threading.Event = field(default_factory=threading.Event)
+    # Made where it is waited for: an idle server's captures wait for nobody.
+    turn: threading.Event | None = None
     settled: bool = False
     result: Any = None
     error: BaseException | None = None
@@ -66,28 +67,30 @@ class Sharing(Generic[Item]):
     def share(self, item: Item) -> Any:
         """What came of `item`, once it is committed. Raises StorageAway where a commit is stuck."""
         mine = Write(item)
-        if not self._joined(mine):
-            self._await_turn(mine)
+        turn = self._joined(mine)
+        if turn:
+            self._await_turn(mine, turn)
         if not mine.settled:
             self._lead()
         return mine.outcome()
 
-    def _joined(self, mine: Write[Item]) -> bool:
-        """Queue up; whether this caller is to lead, because nobody does."""
+    def _joined(self, mine: Write[Item]) -> threading.Event | None:
+        """Queue up; what is to be waited for, unless this caller is to lead, because nobody does."""
         with self._lock:
             if self.is_stuck:
                 raise StorageAway(AWAY)
             self._waiting.append(mine)
             if self._led:
-                return False
+                mine.turn = threading.Event()
+                return mine.turn
             # From this moment: who comes before the leader begins must not take it for stuck.
             self._led, self._led_since = True, time.monotonic()
-            return True
+            return None
 
-    def _await_turn(self, mine: Write[Item]) -> None:
-        while not mine.turn.wait(STUCK):
+    def _await_turn(self, mine: Write[Item], turn: threading.Event) -> None:
+        while not turn.wait(STUCK):
             with self._lock:
-                if mine.turn.is_set():
+                if turn.is_set():
                     return
                 if mine in self._waiting and self.is_stuck:
                     self._waiting.remove(mine)
@@ -112,11 +115,12 @@ class Sharing(Generic[Item]):
             following = self._waiting[0] if self._waiting else None
             self._led = following is not None
             self._led_since = time.monotonic()
-            if following:
+            if following and following.turn:
                 following.turn.set()
         for write in group:
             write.settled = True
-            write.turn.set()
+            if write.turn:
+                write.turn.set()
 
 
 class SharedCommits(Sharing[Callable[[], Any]]):

@@ -36,6 +36,8 @@ SHOWN: Final = (
 )
 # For so many seconds a browser need not ask again.
 REMEMBERED: Final = "600"
+# What is told to those who name no origin.
+NOT_ASKED: Final = {"Vary": "Origin"}
 _SHOWN: Final = ",".join(SHOWN)
 _MCP: Final = re.compile(r"mcp-[a-z0-9-]{1,60}", re.ASCII | re.IGNORECASE)
 _PORT: Final = re.compile(r":[0-9]{1,5}$", re.ASCII)
@@ -57,9 +59,9 @@ def may_read(origin: str, host: str, allowed: Collection[str]) -> bool:
 def headers_for(origin: str, host: str, allowed: Collection[str]) -> dict[str, str]:
     """What an answer says of who may read it. `origin` and `host` are headers, empty without."""
     if not may_read(origin, host, allowed):
-        return {"Vary": "Origin"}
+        return dict(NOT_ASKED)
     return {
-        "Vary": "Origin",
+        **NOT_ASKED,
         "Access-Control-Allow-Origin": origin,
         "Access-Control-Expose-Headers": _SHOWN,
     }
@@ -74,7 +76,7 @@ def preflight(
     the internet may call a private address.
     """
     if origin and not may_read(origin, host, allowed):
-        return {"Vary": "Origin"}
+        return dict(NOT_ASKED)
     extra = [name for each in asked.split(",") if _MCP.fullmatch(name := each.strip())]
     told = {
         **headers_for(origin, host, allowed),

@@ -17,7 +17,7 @@ from django.utils.log import log_response
 from ninja.operation import Operation
 
 from claudemem import leaving
-from claudemem.api import door, events, hooks
+from claudemem.api import crossorigin, door, events, hooks
 from claudemem.api.admission import FREELY
 from claudemem.api.answers import encoded
 from claudemem.api.calls import Call
@@ -102,13 +102,17 @@ def _response(way: Way, request: Call) -> HttpResponse:
 
 def _headers(response: HttpResponse, request: Call) -> list[tuple[bytes, bytes]]:
     """The answer's own headers, and what the door would add."""
-    environ = request.META
-    crossing = door.crossing(environ.get("HTTP_ORIGIN", ""), environ.get("HTTP_HOST", ""))
-    ours = {"X-Request-Id": request.request_id, **crossing}
+    ours = {"X-Request-Id": request.request_id, **_crossing(request.META)}
     ours |= vars(request).get("admitted", FREELY).headers
     if leaving.begun.is_set():
         ours["Connection"] = "close"
     return [*encoded(response.headers), *_everybodys(), *encoded(ours)]
+
+
+def _crossing(environ: dict[str, Any]) -> dict[str, str]:
+    if origin := environ.get("HTTP_ORIGIN"):
+        return door.crossing(origin, environ.get("HTTP_HOST", ""))
+    return crossorigin.NOT_ASKED
 
 
 @cache

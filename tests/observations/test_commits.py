@@ -180,6 +180,6 @@ def test_a_leader_chosen_as_its_patience_ends_leads_all_the_same(
 
 def test_who_comes_before_a_leader_has_begun_is_not_sent_away() -> None:
     commits = SharedCommits()
-    assert commits._joined(Write(named("leads")))
-    assert not commits._joined(Write(named("follows")))
+    assert commits._joined(Write(named("leads"))) is None
+    assert commits._joined(Write(named("follows"))) is not None
     assert not commits.is_stuck
