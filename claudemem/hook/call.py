@@ -10,6 +10,7 @@ from claudemem.hook import manners
 
 # What the server takes.
 MOST = 5 * 1024 * 1024
+_LONGEST_PLACE = 16384
 
 
 class NoCall(Exception):
@@ -22,8 +23,8 @@ class Call:
     `event` and `session` are "" where the payload does not name them.
     """
 
-    __slots__ = ("agent", "asks", "cwd", "delivery", "ends", "event", "headers", "raw", "session",
-                 "starts")  # fmt: skip
+    __slots__ = ("agent", "asks", "began", "cwd", "delivery", "ends", "event", "headers", "raw",
+                 "session", "starts")  # fmt: skip
 
     def __init__(self, agent: str, raw: bytes, said: dict[str, object]) -> None:
         manner = manners.of(agent)
@@ -35,6 +36,7 @@ class Call:
         self.asks = self.event in manner.asks
         self.starts = self.event in manner.starts
         self.ends = self.event in manner.ends
+        self.began = time.time()
         self.delivery = os.urandom(16).hex()
         self.headers = {"X-Claude-Mem-Delivery": self.delivery}
         started_by = os.environ.get("CLAUDE_CODE_ENTRYPOINT", "").strip()
@@ -55,12 +57,13 @@ class Call:
                 facts = {"root": here, **facts}
         except Exception:  # noqa: BLE001  # whatever files somebody has there
             facts = {}
-        if facts:
-            self._add("X-Claude-Mem-Place", json.dumps(facts, separators=(",", ":")))
+        text = json.dumps(facts, separators=(",", ":"))
+        if facts and len(text) <= _LONGEST_PLACE:
+            self._add("X-Claude-Mem-Place", text)
 
     def date(self) -> None:
         """Add when it was made: it will be sent later."""
-        self._add("X-Claude-Mem-Occurred", f"{time.time():.6f}")
+        self._add("X-Claude-Mem-Occurred", f"{self.began:.6f}")
 
     def _add(self, name: str, value: str) -> None:
         # Another dict: a thread may be sending this one.

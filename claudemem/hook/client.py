@@ -22,6 +22,8 @@ from claudemem.hook.target import NoTarget, Target
 _ON = ("1", "true", "yes", "on")
 # A server that let one payload wait in vain is not asked again for so long.
 _PAUSE = 10.0
+# Who had less time than this is not called slow: the machine is.
+_FAIR = 0.3
 SPOOL_MB = SPOOL_BYTES // 1024 // 1024
 
 
@@ -49,6 +51,8 @@ def _handled(agent: str, folder: str, incoming: Incoming, deadline: Deadline) ->
     try:
         if incoming.too_large:
             raise calls.NoCall(f"more than {MOST} bytes")
+        if incoming.is_late and not raw:
+            raise calls.NoCall("nothing, in the time that there is")
         call = calls.understood(agent, raw) if raw.strip() else None
     except calls.NoCall as error:
         log.say(f"what the agent sent is dropped: {error}")
@@ -76,6 +80,7 @@ class Handling:
         # Whether the call is in hands that will not lose it, and whether an attempt is over.
         self._safe = call is None
         self._tried = self._over = False
+        self._began = 0.0
         self._answer = b""
         self._why = "the server does not answer in time"
 
@@ -83,34 +88,46 @@ class Handling:
         """What the server answers to the agent; b"" if nothing."""
         goes_first = self._call is not None and self._may_go_first(self._call)
         if not goes_first:
+            self._put()
+        self._began = time.monotonic()
+        if self._began < deadline.network and not (self._safe and self._is_paused()):
+            _thread.start_new_thread(self._work, (Link(found), goes_first, deadline))
+            while not self._tried and time.monotonic() < deadline.network:
+                deadline.wait(deadline.network)
+            if not self._tried:
+                self._pause()
             self.keep()
-            if self._is_paused():
-                return b""
-        _thread.start_new_thread(self._work, (Link(found), goes_first, deadline))
-        while not self._tried and time.monotonic() < deadline.network:
-            deadline.wait(deadline.network)
-        if not self._tried:
-            self._pause()
+            while not self._over and time.monotonic() < deadline.brief:
+                deadline.wait(deadline.brief)
         self.keep()
-        while not self._over and time.monotonic() < deadline.brief:
-            deadline.wait(deadline.brief)
         return self._answer
 
     def keep(self) -> None:
         """Put the call into the spool, if it is not safe anyhow; if it cannot be, say so."""
+        if why := self._put():
+            self._log.say(f"{self._what} is lost: {why}")
+            self._safe = True
+
+    def _put(self) -> str:
+        """Put the call into the spool, if it is not safe; why it cannot be, or ""."""
         if self._safe or self._call is None:
-            return
-        call, self._safe = self._call, True
-        call.locate()
-        call.date()
-        what = f"{call.event or 'a payload'} of {len(call.raw)} bytes"
+            return ""
+        self._call.locate()
+        self._call.date()
         try:
-            if self._spool.add(call):
+            if self._spool.add(self._call):
                 self._log.state(f"{self._why}: payloads wait in {self._spool.path}")
         except Full:
-            self._log.say(f"the spool is full ({SPOOL_MB} MB): {what} is lost")
+            return f"the spool is full ({SPOOL_MB} MB)"
         except OSError as error:
-            self._log.say(f"{what} is lost, it cannot be kept in {self._spool.path}: {error}")
+            return f"it cannot be kept in {self._spool.path}: {error}"
+        self._safe = True
+        return ""
+
+    @property
+    def _what(self) -> str:
+        assert self._call is not None
+        return f"{self._call.event or 'a payload'} of {len(self._call.raw)} bytes"
 
     def _may_go_first(self, call: Call) -> bool:
         """Whether nothing waits that it would overtake.
@@ -121,11 +138,15 @@ class Handling:
         return not self._spool.waits() or (call.asks and not self._spool.has(call.session))
 
     def _work(self, link: Link, goes_first: bool, deadline: Deadline) -> None:
+        """Talk to the server, in a thread."""
         try:
-            if not goes_first or self._send(link, deadline):
-                until = deadline.brief if goes_first else deadline.network
-                if self._spool.waits():
-                    self._flush(link, until)
+            if not goes_first:
+                self._flush(link, deadline.network)
+                # There may have been no room for it; and now nothing is left to be overtaken.
+                if not self._safe and not self._spool.waits():
+                    self._send(link, deadline)
+            elif self._send(link, deadline) and self._spool.waits():
+                self._flush(link, deadline.brief)
         except Away as error:
             self._why = str(error)
             if error.slow:
@@ -176,6 +197,9 @@ class Handling:
             return False
 
     def _pause(self) -> None:
+        """Have the server left alone for a while, if it had time enough to answer."""
+        if time.monotonic() - self._began < _FAIR:
+            return
         try:
             os.close(os.open(self._slow, os.O_WRONLY | os.O_CREAT, 0o600))
             os.utime(self._slow)

@@ -42,9 +42,14 @@ class Deadline:
         return min(self.network, self._start + CAPTURE - SPARE)
 
     @property
+    def agent(self) -> float:
+        """Until when the agent may write its payload, by the monotonic clock."""
+        return 0.0 if self.told_to_end else self._end - SPARE / 2
+
+    @property
     def disk(self) -> float:
         """Until when a lock on a file may be waited for, by the monotonic clock."""
-        return self._end - SPARE / 3
+        return self._end - SPARE / 4
 
     def allow(self, seconds: float) -> None:
         """Let the process live for so long, counted from its start."""

@@ -27,6 +27,11 @@ class Incoming:
         _thread.start_new_thread(self._read, ())
 
     @property
+    def is_late(self) -> bool:
+        """Whether the agent has not ended what it writes."""
+        return not self._ended
+
+    @property
     def too_large(self) -> bool:
         """Whether more came than is read."""
         return self._size > MOST
@@ -39,8 +44,8 @@ class Incoming:
         seen = -1
         while not self._ended:
             before = self._size
-            self._deadline.wait(min(self._deadline.brief, time.monotonic() + _PAUSE))
-            if self._ended or time.monotonic() >= self._deadline.brief:
+            self._deadline.wait(min(self._deadline.agent, time.monotonic() + _PAUSE))
+            if self._ended or time.monotonic() >= self._deadline.agent:
                 break
             if before == self._size != seen:
                 seen = before
@@ -50,8 +55,8 @@ class Incoming:
 
     def drain(self) -> None:
         """Let the agent write it all, and forget it."""
-        while not self._ended and time.monotonic() < self._deadline.brief:
-            self._deadline.wait(self._deadline.brief)
+        while not self._ended and time.monotonic() < self._deadline.agent:
+            self._deadline.wait(self._deadline.agent)
 
     def _read(self) -> None:
         try:

@@ -21,7 +21,7 @@ class Held:
 
     def __init__(self, path: str, how: int, until: float) -> None:
         self._path = path
-        self._how = how | getattr(os, "O_CLOEXEC", 0)
+        self._how = how
         self._until = until
         self._handle = -1
 

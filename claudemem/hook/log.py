@@ -30,7 +30,7 @@ class Log:
         text = "".join(letter if letter.isprintable() else " " for letter in message)
         line = f"{self._agent}: {text}"
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        how = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+        how = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
         try:
             handle = os.open(self._path, how | getattr(os, "O_NONBLOCK", 0), 0o600)
             try:

@@ -30,8 +30,7 @@ _SUM = b', "sum": '
 _PAYLOAD = b', "payload": '
 # What was sent is cut off when it is more than this and more than what is left.
 _WORTH_CUTTING = 1024 * 1024
-_OPEN = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-_OPEN |= getattr(os, "O_NONBLOCK", 0)
+_OPEN = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class Full(Exception):
@@ -72,9 +71,10 @@ class Spool:
     def waits(self) -> bool:
         """Whether anything is in it."""
         try:
-            return os.stat(self.path).st_size > 0
+            found = os.lstat(self.path)
         except OSError:
             return False
+        return stat.S_ISREG(found.st_mode) and found.st_size > 0
 
     def has(self, session: str) -> bool:
         """Whether something of this session waits."""

@@ -88,7 +88,7 @@ def _made(url: str, key: str, ca: str, spool: str, folder: str) -> Target:
 def _file(folder: str, *, quiet: bool = False) -> dict[str, str]:
     path = os.path.join(folder, "config.json")
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         try:
             said = json.loads(os.read(handle, _MOST).decode().removeprefix("\ufeff"))
         finally:

@@ -11,7 +11,8 @@ LATER = "later"
 
 _REFUSALS = frozenset({400, 413, 415, 422})
 _LATER = frozenset({408, 425, 429})
-# A payload that makes the server fail each time is given up after a day.
+# What may be the payload's own fault is given up after a day.
+_DOUBTFUL = frozenset({404, 409, 500})
 _PATIENCE = 86400.0
 
 
@@ -25,6 +26,6 @@ def of(status: int, is_object: bool, age: float = 0.0) -> str:
         return TAKEN if is_object else BARRED
     if status in _REFUSALS:
         return REFUSED if is_object or status == 413 else BARRED
-    if status == 500 and is_object and age > _PATIENCE:
+    if status in _DOUBTFUL and is_object and age > _PATIENCE:
         return REFUSED
     return LATER if status in _LATER or status >= 500 else BARRED

@@ -166,8 +166,8 @@ def test_a_parent_that_never_closes_its_pipe_is_not_waited_for(
         for each in (whole, half, nothing):
             each.communicate()
     assert server.bodies == [tool_call(1)]
-    assert "26 bytes" not in hooks.log
     assert "no JSON" in hooks.log
+    assert "nothing, in the time that there is" in hooks.log
 
 
 @pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
@@ -407,11 +407,38 @@ def test_a_disk_that_cannot_be_written_to_costs_only_what_cannot_be_sent(tmp_pat
 
 
 def test_what_is_too_much_for_the_spool_is_lost_with_a_line_each(hooks: Hooks) -> None:
-    hooks.spool.write_bytes(b"claude-mem spool 1 000000000032\n" + b"\n" * (20 * 1024 * 1024 - 40))
-    for number in range(2):
+    hooks.run(tool_call(1))
+    with hooks.spool.open("ab") as file:
+        file.write(bytes(20 * 1024 * 1024 - hooks.spool.stat().st_size))
+    for number in (2, 3):
         assert hooks.run(tool_call(number)).code == 0
-    assert hooks.log.count("the spool is full (20 MB): PostToolUse of") == 2
-    assert hooks.spool.stat().st_size < 20 * 1024 * 1024
+    assert hooks.waiting() == [tool_call(1)]
+    assert hooks.log.count("is lost: the spool is full (20 MB)") == 2
+    assert hooks.spool.stat().st_size == 20 * 1024 * 1024
+
+
+def test_what_found_no_room_is_sent_once_all_that_waited_has_been(
+    hooks: Hooks, server: Answering
+) -> None:
+    hooks.configure(AWAY)
+    hooks.run(tool_call(1))
+    with hooks.spool.open("ab") as file:
+        file.write(bytes(20 * 1024 * 1024 - hooks.spool.stat().st_size))
+    hooks.configure(server.url)
+    hooks.run(tool_call(2))
+    hooks.run(tool_call(3))
+
+    assert [body["tool_use_id"] for body in server.bodies] == ["s-1-1", "s-1-2", "s-1-3"]
+
+
+def test_what_is_in_the_spools_place_and_is_no_file_hinders_nobody(
+    hooks: Hooks, server: Answering
+) -> None:
+    hooks.spool.mkdir()
+    assert hooks.run(tool_call(1)).printed == "{}"
+    server.reply = lambda _: (503, b"{}")
+    hooks.run(tool_call(2))
+    assert "is lost: it cannot be kept" in hooks.log
 
 
 def test_a_broken_file_of_the_clients_own_keeps_the_payload(

@@ -26,8 +26,10 @@ def test_an_answer_says_what_becomes_of_a_payload(status: int, is_object: bool, 
     assert verdict.of(status, is_object) == found
 
 
-def test_what_makes_the_server_fail_for_a_day_is_given_up() -> None:
-    assert verdict.of(500, True, DAY - 1) == verdict.LATER
-    assert verdict.of(500, True, DAY + 1) == verdict.REFUSED
-    assert verdict.of(503, True, DAY + 1) == verdict.LATER
-    assert verdict.of(500, False, DAY + 1) == verdict.LATER
+def test_what_may_be_the_payloads_own_fault_is_given_up_after_a_day() -> None:
+    for status in (404, 409, 500):
+        assert verdict.of(status, True, DAY - 1) != verdict.REFUSED
+        assert verdict.of(status, True, DAY + 1) == verdict.REFUSED
+        assert verdict.of(status, False, DAY + 1) != verdict.REFUSED
+    for status in (401, 402, 403, 429, 503):
+        assert verdict.of(status, True, 100 * DAY) != verdict.REFUSED
