@@ -1,7 +1,6 @@
 """What the pages say of MCP is so: the tools, and the commands that connect an agent."""
 
 import json
-from pathlib import Path
 
 import pytest
 
