@@ -153,7 +153,7 @@ def _welcome(made: Secrets) -> str:
             "What to do next:",
             "",
             f"  admin  open {url}/admin/ and log in",
-            "  agent  `claudemem install claude-code` in another terminal connects Claude Code",
+            "  agent  connect Claude Code with `claudemem install claude-code`",
             "  demo   `make demo` in another terminal shows it on recorded sessions",
             "",
         ]

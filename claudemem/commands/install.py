@@ -135,8 +135,9 @@ def _target(data: "DataDir", remote: str | None, key: str | None, dry_run: bool)
 
         return remote_server.target(remote, key or os.environ.get(KEY), config)
     if dry_run and not data.root.exists():
-        # Settings would make the directory, for the secret that they need.
-        os.environ.setdefault("CLAUDE_MEM_SECRET_KEY", secrets.token_urlsafe(50))
+        if "claudemem.settings" not in sys.modules:
+            # They would make the directory, for the secret that they need.
+            os.environ.setdefault("CLAUDE_MEM_SECRET_KEY", secrets.token_urlsafe(50))
         return Target(_local_url(), key or _TO_BE_MADE)
     from claudemem.commands import installed_keys
 

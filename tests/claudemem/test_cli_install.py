@@ -14,9 +14,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from claudemem.cli import cli
+from claudemem.commands import disconnect
 from claudemem.commands import install as command
 from observations import keys
 from observations.models import ApiKey
+from tests.claudemem.homes import home
 
 pytestmark = pytest.mark.django_db
 
@@ -222,6 +224,42 @@ def test_what_was_not_sent_yet_is_kept_and_named(machine: Machine) -> None:
 
     assert f"kept      {client / 'spool'}, which was not sent yet" in told
     assert set(machine.files()) == {".claude-mem/client/spool"}
+
+
+def test_who_is_connected_is_known_by_the_files_alone(machine: Machine) -> None:
+    assert list(disconnect.connected()) == []
+    machine.does("install", "claude-code", "--yes")
+    (machine.home / ".claude-mem/client/config.json").unlink()
+    assert [agent.name for agent in disconnect.connected()] == ["claude-code"]
+    (machine.home / ".claude.json").write_text("{")
+    assert list(disconnect.connected()) == []
+
+
+def test_the_key_stays_while_another_agent_is_connected(machine: Machine) -> None:
+    for agent in ("claude-code", "codex"):
+        machine.does("install", agent, "--yes")
+    assert ApiKey.objects.count() == 1
+
+    assert "revoked" not in machine.does("uninstall", "claude-code", "--yes")
+    assert keys.authenticate(machine.key) is not None
+    assert "revoked" in machine.does("uninstall", "codex", "--yes")
+    assert machine.files() == {}
+
+
+@pytest.mark.stack
+def test_before_the_first_start_the_key_is_made_all_the_same(tmp_path: Path) -> None:
+    with home(tmp_path) as own:
+        shown = own.run("install", "claude-code", "--dry-run")
+        assert shown.returncode == 0, shown.stderr
+        assert "/v1/hooks/claude-code" in shown.stdout
+        assert list(tmp_path.iterdir()) == []
+
+        told = own.run("install", "claude-code", "--yes")
+        assert told.returncode == 0, told.stderr
+        assert "claudemem start" in told.stdout
+        said = json.loads((own.data / "client/config.json").read_text())
+        assert said["url"] == f"http://127.0.0.1:{own.port}"
+        assert said["key"].startswith("cmem_")
 
 
 def test_options_that_do_not_go_together_are_refused(machine: Machine) -> None:
