@@ -22,6 +22,9 @@ def serve(queues: Sequence[str], threads: int | None, ready: Callable[[], None])
     The first SIGTERM or SIGINT lets what is in hand be finished, within `settings.GRACE_SECONDS`,
     and gives back what is not; a second one does neither.
     """
+    # With its tasks Celery would run Django's checks, which load the whole web: 20 MB, and half of
+    # the time that it takes to start.
+    os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
     from celery.signals import worker_ready
 
     from claudemem.interpreter import favour_writers
@@ -51,8 +54,6 @@ def _end_when_worn_out() -> None:
 
 def _listen(queues: Sequence[str], threads: int | None) -> int:
     """Be a Celery worker."""
-    # Celery would run Django's checks, which load the whole web: 20 MB.
-    os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
     from celery.worker import state
 
     from claudemem.celery import app

@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import psutil
+import pytest
 
 # The oldest that is supported; the wheel also brings 18.
 VERSION = os.environ.get("CLAUDE_MEM_TEST_POSTGRES_VERSION", "16")
@@ -189,6 +190,11 @@ def on_postgresql() -> bool:
     return "CLAUDE_MEM_SERVER_DATABASE_URL" in os.environ
 
 
+def shown_on_sqlite(what: str) -> pytest.MarkDecorator:
+    """For what would be the same on PostgreSQL, since it is about `what` and about no database."""
+    return pytest.mark.skipif(on_postgresql(), reason=f"it is about {what}, and shown on SQLite")
+
+
 def database_of(data: Path, *, like: Path | None = None) -> dict[str, str]:
     """The setting for processes with this data directory: a database of their own.
 
@@ -218,9 +224,8 @@ def _named(data: Path) -> str:
 
 
 def _setting(name: str) -> dict[str, str]:
-    return {
-        "CLAUDE_MEM_SERVER_DATABASE_URL": urlunsplit(urlsplit(_server())._replace(path=f"/{name}"))
-    }
+    url = urlsplit(_server())._replace(path=f"/{name}")
+    return {"CLAUDE_MEM_SERVER_DATABASE_URL": urlunsplit(url)}
 
 
 def _server() -> str:

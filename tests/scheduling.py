@@ -3,6 +3,7 @@
 Loaded by pytest as a plugin (see `addopts`).
 """
 
+import gc
 import os
 from pathlib import PurePath
 
@@ -14,6 +15,7 @@ from tests import postgres
 
 # Files that share a whole server: one worker runs all of them.
 TOGETHER = {
+    "test_admin_links.py": "stack_tests: replayed",
     "test_audit.py": "stack_tests: replayed",
     "test_privacy.py": "stack_tests: replayed",
     "test_replay.py": "stack_tests: replayed",
@@ -23,6 +25,9 @@ TOGETHER = {
 WIRE = "test_wire_"
 # Of those that start no server.
 LONGEST = ("test_lane_protocol.py", "test_interleavings.py")
+# What is imported to collect tests stays, all of it: it is not looked through again and again.
+gc.disable()
+
 FIXTURES = {"db", "transactional_db", "django_db_setup"}
 
 
@@ -55,6 +60,13 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     """What takes longest comes first, so that nobody waits for it alone at the end."""
     items.sort(key=lambda item: not (item.get_closest_marker("stack") or item.path.name in LONGEST))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """From here on there is garbage, which what was collected is none of."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

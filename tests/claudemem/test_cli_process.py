@@ -18,12 +18,13 @@ from django.db import DatabaseError, OperationalError
 
 from claudemem import cli, leash, peek
 from queueing import access, pids
-from tests.postgres import database_of, on_postgresql
+from tests.postgres import database_of, on_postgresql, shown_on_sqlite
 from tests.servers import serving
 from tests.stores import kept
 from tests.waiting import until
 
 pytestmark = pytest.mark.stack
+about_processes = shown_on_sqlite("processes and settings")
 
 ROOT = Path(__file__).parents[2]
 
@@ -155,6 +156,7 @@ def test_all_of_it_takes_less_than_250_megabytes(running: Installation) -> None:
     assert sum(pids.memory(process.pid) for process in running.family()) < 250e6
 
 
+@about_processes
 def test_nothing_listens_beyond_loopback(running: Installation) -> None:
     places = {
         connection.laddr
@@ -167,6 +169,7 @@ def test_nothing_listens_beyond_loopback(running: Installation) -> None:
     assert len(places) == 2
 
 
+@about_processes
 def test_no_secret_is_in_a_process_list(running: Installation) -> None:
     known = access.read(running.data / "redis")
     assert known is not None
@@ -174,6 +177,7 @@ def test_no_secret_is_in_a_process_list(running: Installation) -> None:
         assert known.password not in " ".join(process.cmdline())
 
 
+@about_processes
 def test_a_killed_web_answers_again(running: Installation) -> None:
     web = next(p for p in running.status()["processes"] if p["name"] == "web")
     os.kill(web["pid"], signal.SIGKILL)
@@ -181,6 +185,7 @@ def test_a_killed_web_answers_again(running: Installation) -> None:
     until(lambda: peek.healthy("127.0.0.1", running.port))
 
 
+@about_processes
 def test_a_killed_store_is_found_again_by_worker_and_beat(running: Installation) -> None:
     until(lambda: kept(running.data).running())
     server = kept(running.data).running()
@@ -211,6 +216,7 @@ def test_ctrl_c_stops_it_all_and_the_next_start_shows_no_secret(running: Install
     assert "shown once" not in running.output.read_text()
 
 
+@about_processes
 def test_the_real_children_end_with_a_killed_supervisor_and_the_store_stays(
     running: Installation,
 ) -> None:
@@ -225,6 +231,7 @@ def test_the_real_children_end_with_a_killed_supervisor_and_the_store_stays(
     assert kept(running.data).process() == adopted
 
 
+@about_processes
 @pytest.mark.parametrize("command", [("worker", "start"), ("beat",), ("flower",)])
 def test_without_a_queue_store_a_worker_says_what_to_do(
     command: tuple[str, ...], data: Path
@@ -235,6 +242,7 @@ def test_without_a_queue_store_a_worker_says_what_to_do(
     assert "run `claudemem start`" in told.stderr
 
 
+@about_processes
 @pytest.mark.parametrize("command", [("worker", "start"), ("beat",)])
 def test_a_private_store_that_does_not_run_is_mentioned_and_waited_for(
     command: tuple[str, ...], tmp_path: Path
@@ -255,6 +263,7 @@ def test_a_private_store_that_does_not_run_is_mentioned_and_waited_for(
         waiting.wait()
 
 
+@about_processes
 @pytest.mark.parametrize("name", ["database", "sqlite"])
 @pytest.mark.parametrize("command", [("beat",), ("flower",), ("up", "--flower")])
 def test_what_the_database_engine_has_no_use_for_says_so(
@@ -267,6 +276,7 @@ def test_what_the_database_engine_has_no_use_for_says_so(
     assert "choose celery" in refused.stderr
 
 
+@about_processes
 def test_an_engine_that_there_is_not_stops_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,6 +286,7 @@ def test_an_engine_that_there_is_not_stops_the_start(
     assert "CLAUDE_MEM_QUEUE_ENGINE must be one of: celery, database" in refused.stderr
 
 
+@about_processes
 def test_what_looks_like_a_misspelt_setting_is_mentioned_at_the_start(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,6 +295,7 @@ def test_what_looks_like_a_misspelt_setting_is_mentioned_at_the_start(
     assert said.startswith("Warning: CLAUDE_MEM_SEVER_PORT is no setting: CLAUDE_MEM_SERVER_PORT")
 
 
+@about_processes
 def test_settings_that_contradict_one_another_stop_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -294,6 +306,7 @@ def test_settings_that_contradict_one_another_stop_the_start(
     assert "Traceback" not in refused.stderr
 
 
+@about_processes
 def test_a_queue_store_that_would_drop_messages_stops_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -305,6 +318,7 @@ def test_a_queue_store_that_would_drop_messages_stops_the_start(
             assert "set it to noeviction" in refused.stderr
 
 
+@about_processes
 def test_what_flower_would_need_stops_the_start_of_everything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,6 +348,7 @@ def test_createadmin_makes_a_user_and_shows_the_password_once(data: Path) -> Non
     assert "there is a user 'ada' already" in again.stderr
 
 
+@about_processes
 def test_createadmin_reads_a_password_and_never_repeats_it(data: Path) -> None:
     told = run("createadmin", "bob", "--password-stdin", data=data, typed="a long passphrase\n")
     assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
@@ -342,6 +357,7 @@ def test_createadmin_reads_a_password_and_never_repeats_it(data: Path) -> None:
     assert "too short" in short.stderr
 
 
+@about_processes
 def test_the_option_for_the_data_directory_wins_wherever_it_stands(
     data: Path, tmp_path: Path
 ) -> None:
@@ -387,6 +403,7 @@ def test_a_file_that_is_no_database_is_a_sentence(tmp_path: Path) -> None:
     assert "put a backup in its place" in told.stderr
 
 
+@about_processes
 def test_what_replay_lacks_is_named_as_option_and_as_variable(data: Path) -> None:
     told = run("replay", str(Path(__file__)), data=data)
     assert told.returncode == 2
@@ -394,6 +411,7 @@ def test_what_replay_lacks_is_named_as_option_and_as_variable(data: Path) -> Non
     assert "CLAUDE_MEM_SERVER_API_KEY" in told.stderr
 
 
+@about_processes
 @pytest.mark.parametrize("command", [("search", "x"), ("jobs", "list"), ("api-key", "list")])
 def test_a_postgresql_that_is_away_is_one_sentence(
     tmp_path: Path, command: tuple[str, ...]
@@ -406,6 +424,7 @@ def test_a_postgresql_that_is_away_is_one_sentence(
     assert "hidden" not in told.stderr
 
 
+@about_processes
 def test_status_says_why_postgresql_cannot_be_had(tmp_path: Path) -> None:
     port = access.free_port()
     away = f"postgres://ada:hidden@127.0.0.1:{port}/claudemem"
@@ -415,6 +434,7 @@ def test_status_says_why_postgresql_cannot_be_had(tmp_path: Path) -> None:
     assert "hidden" not in told.stdout + told.stderr
 
 
+@about_processes
 def test_a_wrong_call_exits_with_2(data: Path) -> None:
     assert run("dance", data=data).returncode == 2
     assert run("up", "--port", "nowhere", data=data).returncode == 2
@@ -431,6 +451,7 @@ def test_every_line_of_the_table_is_a_command() -> None:
         assert {"data_dir", "debug"} <= {parameter.name for parameter in command.params}
 
 
+@about_processes
 @pytest.mark.parametrize("group", [(), ("jobs",), ("db",), ("api-key",), ("worker",)])
 def test_no_line_of_the_help_is_cut_off(tmp_path: Path, group: tuple[str, ...]) -> None:
     _, _, commands = run(*group, "--help", data=tmp_path).stdout.partition("Commands:")

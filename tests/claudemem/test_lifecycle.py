@@ -22,7 +22,7 @@ from claudemem.statefile import State
 from queueing import access, pids
 from queueing.pids import Mark
 from tests.claudemem.homes import Home, home
-from tests.postgres import on_postgresql
+from tests.postgres import on_postgresql, shown_on_sqlite
 from tests.queueing.test_external import serving
 from tests.stack import HOOK
 from tests.stack_tests.test_model import tool_calls
@@ -30,9 +30,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 
-about_processes = pytest.mark.skipif(
-    on_postgresql(), reason="it is about processes alone, and shown on SQLite"
-)
+about_processes = shown_on_sqlite("processes")
 needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
@@ -56,6 +54,7 @@ def own(tmp_path: Path) -> Iterator[Home]:
         yield made
 
 
+@about_processes
 def test_a_rolling_restart_of_what_does_not_run_says_what_to_do(idle: Home) -> None:
     told = idle.run("restart", "--rolling")
     assert (told.returncode, told.stdout) == (1, "")
@@ -144,6 +143,7 @@ def test_stop_makes_no_directory(tmp_path: Path) -> None:
     assert not none.data.exists()
 
 
+@about_processes
 def test_stop_and_start_know_a_server_of_up(idle: Home) -> None:
     foreground = idle.begin("up")
     # On a busy machine `start` could otherwise be the quicker one.
@@ -156,6 +156,7 @@ def test_stop_and_start_know_a_server_of_up(idle: Home) -> None:
     assert b"store stopped" in said
 
 
+@about_processes
 def test_a_server_listens_at_a_name_of_this_machine(idle: Home) -> None:
     idle.start(CLAUDE_MEM_SERVER_HOST="localhost")
     assert peek.healthy("127.0.0.1", idle.port)
@@ -163,6 +164,7 @@ def test_a_server_listens_at_a_name_of_this_machine(idle: Home) -> None:
     assert f"runs already at http://localhost:{idle.port} " in told
 
 
+@about_processes
 def test_a_host_that_is_another_machine_is_refused_before_anything_starts(idle: Home) -> None:
     told = idle.run("start", CLAUDE_MEM_SERVER_HOST="192.0.2.1")
     assert told.returncode == 1
@@ -203,6 +205,7 @@ def test_stop_ends_what_a_killed_supervisor_left_behind(shared: Home) -> None:
     assert not shared.names() & {"up.json", *serverfiles.NAMES}
 
 
+@about_processes
 def test_stop_works_whatever_is_wrong_with_the_settings(shared: Home) -> None:
     shared.start()
     assert shared.run("stop", CLAUDE_MEM_HEARTBEAT_SECONDS="soon").stdout == "Server stopped\n"
@@ -246,6 +249,7 @@ def test_a_start_that_is_interrupted_leaves_nothing_running(idle: Home) -> None:
     assert idle.run("stop").stdout == "Server is not running\n"
 
 
+@about_processes
 def test_a_setting_that_is_wrong_is_one_sentence(own: Home) -> None:
     told = own.run("start", CLAUDE_MEM_HEARTBEAT_SECONDS="5")
     assert (told.returncode, told.stdout) == (1, "")
@@ -254,6 +258,7 @@ def test_a_setting_that_is_wrong_is_one_sentence(own: Home) -> None:
     assert not own.note()
 
 
+@about_processes
 def test_a_port_of_a_stranger_is_one_sentence(own: Home) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -264,6 +269,7 @@ def test_a_port_of_a_stranger_is_one_sentence(own: Home) -> None:
     assert not own.names() & {"up.json", "redis", *serverfiles.NAMES}
 
 
+@about_processes
 def test_a_role_that_cannot_live_ends_the_start_with_the_end_of_its_log(idle: Home) -> None:
     told = idle.run("start", CLAUDE_MEM_ALIVE_FILE=str(idle.data / "nowhere" / "alive"))
     assert (told.returncode, told.stdout) == (1, "")
@@ -272,6 +278,7 @@ def test_a_role_that_cannot_live_ends_the_start_with_the_end_of_its_log(idle: Ho
     assert idle.run("stop").stdout == "Server is not running\n"
 
 
+@about_processes
 def test_what_the_supervisor_says_at_its_end_is_told_by_the_start(idle: Home) -> None:
     # A directory where a log should be.
     log = idle.data / "logs" / f"web-{today().isoformat()}.log"
@@ -284,6 +291,7 @@ def test_what_the_supervisor_says_at_its_end_is_told_by_the_start(idle: Home) ->
     assert idle.run("stop").stdout == "Server is not running\n"
 
 
+@about_processes
 @pytest.mark.parametrize(
     ("mount", "advice"),
     [("ro", "let this user write there"), ("size=64k", "make room")],
@@ -314,6 +322,7 @@ def _may_mount() -> bool:
     return subprocess.run(tried, capture_output=True, check=False).returncode == 0
 
 
+@about_processes
 def test_a_stale_number_of_a_stranger_is_never_signalled(own: Home) -> None:
     own.data.mkdir()
     with subprocess.Popen(["sleep", "600"]) as stranger:
@@ -330,6 +339,7 @@ def test_a_stale_number_of_a_stranger_is_never_signalled(own: Home) -> None:
     assert not own.names() & {"up.json", *serverfiles.NAMES}
 
 
+@about_processes
 @needs_proc
 def test_a_restart_goes_on_where_and_with_what_it_ran(
     idle: Home, monkeypatch: pytest.MonkeyPatch
@@ -347,6 +357,7 @@ def test_a_restart_goes_on_where_and_with_what_it_ran(
     assert b"CLAUDE_MEM_WORKER_THREADS=3" in given
 
 
+@about_processes
 def test_a_restart_that_cannot_be_done_stops_nothing(idle: Home, tmp_path: Path) -> None:
     before = idle.start()
     with serving(tmp_path, "--maxmemory-policy", "allkeys-lru") as unfit:
@@ -360,11 +371,13 @@ def test_a_restart_that_cannot_be_done_stops_nothing(idle: Home, tmp_path: Path)
             assert json.loads(idle.run("start").stdout) == before
 
 
+@about_processes
 def test_a_restart_of_nothing_is_a_start(idle: Home) -> None:
     told = idle.run("restart")
     assert (told.returncode, json.loads(told.stdout)["port"]) == (0, idle.port)
 
 
+@about_processes
 def test_a_web_that_runs_alone_is_announced_and_takes_its_files_along(idle: Home) -> None:
     web = idle.begin("web")
     until(lambda: idle.announced, 60)
@@ -379,6 +392,7 @@ def test_a_web_that_runs_alone_is_announced_and_takes_its_files_along(idle: Home
     assert not idle.names() & {*serverfiles.NAMES}
 
 
+@about_processes
 def test_a_second_web_neither_writes_nor_removes_the_files_of_the_first(shared: Home) -> None:
     shared.start()
     first = shared.announced

@@ -14,7 +14,7 @@ from claudemem import cli, commands
 from queueing import pids
 from queueing.managed import ManagedStore
 from tests.claudemem.homes import ROOT, Home, home
-from tests.postgres import on_postgresql
+from tests.postgres import on_postgresql, shown_on_sqlite
 from tests.queueing.test_external import serving
 from tests.stack import environment
 from tests.stores import mounted
@@ -60,6 +60,7 @@ def test_it_stops_the_server_and_keeps_what_is_remembered(own: Home) -> None:
     assert not own.data.exists()
 
 
+@shown_on_sqlite("files")
 def test_where_nobody_can_be_asked_memory_is_removed_only_with_yes(prepared: Home) -> None:
     before = prepared.names()
     told = prepared.run("uninstall", "--purge-data")
@@ -68,6 +69,7 @@ def test_where_nobody_can_be_asked_memory_is_removed_only_with_yes(prepared: Hom
     assert prepared.names() == before
 
 
+@shown_on_sqlite("files")
 @pytest.mark.parametrize(("answer", "stays"), [("n\n", True), ("\n", True), ("y\n", False)])
 def test_on_a_terminal_it_asks_first(prepared: Home, answer: str, stays: bool) -> None:
     ours, theirs = pty.openpty()
@@ -84,12 +86,14 @@ def test_on_a_terminal_it_asks_first(prepared: Home, answer: str, stays: bool) -
     assert (asking.returncode != 0, prepared.data.exists()) == (stays, stays)
 
 
+@shown_on_sqlite("files")
 def test_there_may_be_nothing_to_remove(own: Home) -> None:
     told = own.run("uninstall")
     assert (told.returncode, own.data.exists()) == (0, False)
     assert "there is nothing to remove" in told.stdout
 
 
+@shown_on_sqlite("files")
 def test_a_directory_that_is_not_ours_is_left_alone(tmp_path: Path, prepared: Home) -> None:
     (tmp_path / "else").mkdir()
     (tmp_path / "else" / "redis").mkdir()
@@ -131,6 +135,7 @@ def test_what_belongs_to_others_is_named_and_left_alone(prepared: Home, tmp_path
     assert "hidden" not in told.stdout
 
 
+@shown_on_sqlite("files")
 def test_a_store_that_runs_without_a_server_is_stopped_first(prepared: Home) -> None:
     store = ManagedStore(prepared.data / "redis", prepared.data / "logs")
     store.start()
@@ -142,6 +147,7 @@ def test_a_store_that_runs_without_a_server_is_stopped_first(prepared: Home) -> 
     assert not process.alive
 
 
+@shown_on_sqlite("files")
 def test_what_is_mounted_there_is_left_alone_with_all_the_rest(prepared: Home) -> None:
     (prepared.data / "backups").mkdir()
     before = prepared.names()
@@ -154,6 +160,7 @@ def test_what_is_mounted_there_is_left_alone_with_all_the_rest(prepared: Home) -
     assert prepared.names() == before
 
 
+@shown_on_sqlite("files")
 def test_of_two_at_once_one_removes_everything_and_the_other_says_so(prepared: Home) -> None:
     both = [prepared.begin("uninstall", "--purge-data", "--yes") for _ in range(2)]
     told = [(each.communicate(timeout=120), each.returncode) for each in both]
@@ -163,6 +170,7 @@ def test_of_two_at_once_one_removes_everything_and_the_other_says_so(prepared: H
     assert not prepared.data.exists()
 
 
+@shown_on_sqlite("files")
 @pytest.mark.parametrize("command", ["up", "start", "stop", "restart", "setup", "uninstall"])
 def test_root_leaves_the_directory_of_another_user_alone(prepared: Home, command: str) -> None:
     if os.geteuid() != 0:
@@ -175,6 +183,7 @@ def test_root_leaves_the_directory_of_another_user_alone(prepared: Home, command
     assert prepared.names() == before
 
 
+@shown_on_sqlite("files")
 @pytest.mark.parametrize("command", ["up", "start", "stop", "restart", "uninstall"])
 def test_on_windows_it_is_said_where_to_run(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "ON_WINDOWS", True)

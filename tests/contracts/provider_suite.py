@@ -38,6 +38,8 @@ def nested(depth: int, inside: JSON = "the end") -> JSON:
     return inside
 
 
+# Enough to tell work that grows with the square of a text from work that grows with the text.
+LONG = 200_000
 HOSTILE_VALUES: dict[str, JSON] = {
     "null": None,
     "true": True,
@@ -56,21 +58,21 @@ HOSTILE_VALUES: dict[str, JSON] = {
     "right to left": "\u202egnp.exe \u2066x\u2069",
     "joined emoji": "👩‍👩‍👧‍👦" * 50,
     "many scripts": "᤬㨉ᓺ㜽ᭅᜓ᧟ᙠ" * 20,
-    "long word": "a" * 1_000_000,
-    "long line of words": "word " * 200_000,
-    "many lines": "\n" * 1_000_000,
-    "many dashes": "-" * 1_000_000,
-    "many digits": "1" * 1_000_000,
-    "many quotes": "\"'`" * 300_000,
-    "many brackets": "([{<" * 250_000,
-    "many stars": "a*" * 500_000,
-    "many colours": "\x1b[31m" * 200_000,
-    "many headings": "# x\n" * 200_000,
-    "many definitions": "def f():\n" * 100_000,
+    "long word": "a" * LONG,
+    "long line of words": "word " * (LONG // 5),
+    "many lines": "\n" * LONG,
+    "many dashes": "-" * LONG,
+    "many digits": "1" * LONG,
+    "many quotes": "\"'`" * (LONG // 3),
+    "many brackets": "([{<" * (LONG // 4),
+    "many stars": "a*" * (LONG // 2),
+    "many colours": "\x1b[31m" * (LONG // 5),
+    "many headings": "# x\n" * (LONG // 4),
+    "many definitions": "def f():\n" * (LONG // 10),
     "half a here-document": "cat > x <<'EOF'\n" + "line\n" * 1000,
     "half a diff": "diff --git a/x b/x\n@@ -1,1 +1,1 @@\n" + "+x\n-y\n" * 1000,
     "placeholders": "password=[redacted:password] %s {0} %(x)s",
-    "deep": nested(5_000),
+    "deeper than programs call": nested(5_000),
 }
 SHAPES: dict[str, Any] = {
     "payload": lambda value: value,

@@ -9,7 +9,7 @@ import pytest
 
 from tests.stack import (
     CELERY,
-    ENGINES,
+    CROSSED,
     HOOK,
     SHORT_LEASES,
     STRAIGHT,
@@ -31,7 +31,7 @@ class Replayed:
     answers: list[httpx.Response]
 
 
-@pytest.fixture(scope="package", params=ENGINES)
+@pytest.fixture(scope="package", params=CROSSED)
 def replayed(request: pytest.FixtureRequest) -> Iterator[Replayed]:
     """For tests that leave nothing behind."""
     with stack(engine=request.param) as running:

@@ -13,10 +13,11 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, StorageState, expect
 
 from tests import browser, pictures
+from tests.postgres import shown_on_sqlite
 from tests.stack import HOOK, Stack
 from tests.waiting import until
 
-pytestmark = [pytest.mark.stack, browser.needed]
+pytestmark = [pytest.mark.stack, browser.needed, shown_on_sqlite("pages")]
 
 QUESTION = "cap for the exponential backoff of retries"
 SESSION = "08896821-bb12-4dd4-97b2-ba180f81edf3"

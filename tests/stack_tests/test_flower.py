@@ -11,10 +11,11 @@ import psutil
 import pytest
 
 from claudemem.headers import POLICY, SECURITY
+from tests.postgres import shown_on_sqlite
 from tests.stack import Stack
 from tests.waiting import until
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, shown_on_sqlite("Flower")]
 
 ADDRESSES = (
     "", "workers", "tasks", "tasks/datatable", "task/x", "broker", "metrics", "login", "logout",

@@ -81,7 +81,7 @@ def known(api: Api, event: dict[str, Any], project: Project, settings: Any) -> K
 def test_whatever_is_asked_the_answer_is_documented_and_no_failure(
     operation: Any, known: Known
 ) -> None:
-    examples = 15 if operation.body else 4
+    examples = 8 if operation.body else 3
 
     @bounds(max_examples=examples * THOROUGH, **fuzzing.RELAXED)
     @given(fuzzing.cases(operation), st.booleans())
@@ -141,7 +141,7 @@ def _text(value: Any) -> bytes:
 def test_json_at_its_worst_is_taken_or_refused_and_never_half_stored(
     path: str, api: Api, project: Project
 ) -> None:
-    @bounds(max_examples=25 * THOROUGH, **fuzzing.RELAXED)
+    @bounds(max_examples=12 * THOROUGH, **fuzzing.RELAXED)
     @given(st.dictionaries(KEYS, JSON, max_size=4), st.booleans(), JSON)
     def send(odd: dict[str, Any], whole: bool, beside: Any) -> None:
         body: Any = {**_whole(path, project), **odd} if whole else odd
