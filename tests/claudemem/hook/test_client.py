@@ -117,6 +117,7 @@ def test_the_environment_names_another_server_with_a_spool_of_its_own(
     hooks.run(tool_call(1), **named)
     hooks.configure(server.url)
     hooks.run(tool_call(2))
+    hooks.send_rest()
 
     assert server.bodies == [tool_call(2)]
     assert [each.name for each in hooks.folder.glob("spool-*")] != []
@@ -238,6 +239,7 @@ def test_one_that_is_away_costs_nothing_and_loses_nothing(hooks: Hooks, server: 
 
     hooks.configure(server.url)
     assert hooks.run(tool_call(9)).code == 0
+    hooks.send_rest()
 
     assert server.bodies == [*away, tool_call(9)]
     assert len({each.headers["X-Claude-Mem-Delivery"] for each in server.requests}) == 6
@@ -318,6 +320,7 @@ def test_one_that_cannot_take_it_now_is_asked_again(
     assert hooks.waiting() == [tool_call(1)]
     server.reply = lambda _: (200, b"{}")
     hooks.run(tool_call(2))
+    hooks.send_rest()
 
     assert server.bodies == [tool_call(1), tool_call(1), tool_call(2)]
     first, again, _ = (each.headers["X-Claude-Mem-Delivery"] for each in server.requests)
@@ -351,6 +354,7 @@ def test_what_will_never_be_taken_is_dropped_with_a_line(
         hooks.run(payload)
     hooks.configure(server.url)
     hooks.run(tool_call(5))
+    hooks.send_rest()
 
     assert [each.get("tool_use_id") for each in server.bodies[1:]] == [
         "s-1-2", "s-1-3", "s-1-4", "s-1-5",
@@ -390,7 +394,7 @@ def test_a_full_disk_loses_the_newest_and_nothing_that_was_kept(tmp_path: Path) 
         assert hooks.waiting() == [*kept, tool_call(3)]
         with answering() as server:
             hooks.configure(server.url)
-            hooks.run(b"")
+            hooks.send_rest()
         assert server.bodies == [*kept, tool_call(3)]
 
 
@@ -427,6 +431,7 @@ def test_what_found_no_room_is_sent_once_all_that_waited_has_been(
     hooks.configure(server.url)
     hooks.run(tool_call(2))
     hooks.run(tool_call(3))
+    hooks.send_rest()
 
     assert [body["tool_use_id"] for body in server.bodies] == ["s-1-1", "s-1-2", "s-1-3"]
 
@@ -449,6 +454,7 @@ def test_a_broken_file_of_the_clients_own_keeps_the_payload(
     assert "config.json cannot be read" in hooks.log
     hooks.configure(server.url)
     hooks.run(tool_call(2))
+    hooks.send_rest()
     assert server.bodies == [tool_call(1), tool_call(2)]
 
 
@@ -467,6 +473,7 @@ def test_a_session_that_begins_is_answered_before_what_waits_of_others(
     start = {"hook_event_name": "SessionStart", "session_id": "young", "cwd": "/"}
 
     assert hooks.run(start).printed == '{"systemMessage": "young"}'
+    hooks.send_rest()
     assert server.bodies == [start, tool_call(1, "old")]
 
 
@@ -510,8 +517,7 @@ def test_what_comes_while_another_client_sends_waits_behind_it(
     for pipe in (first.stdout, first.stderr):
         assert pipe
         pipe.close()
-    hooks.forget_pause()
-    hooks.run(b"")
+    hooks.send_rest()
 
     numbers = [body["tool_use_id"] for body in server.bodies]
     assert list(dict.fromkeys(numbers)) == ["s-1-1", "s-1-2", "s-1-3"]
