@@ -172,7 +172,7 @@ def test_a_parent_that_never_closes_its_pipe_is_not_waited_for(
 
 
 @pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
-def test_a_closed_stream_ends_well_and_no_file_takes_its_place(hooks: Hooks, stream: str) -> None:
+def test_a_closed_stream_ends_well(hooks: Hooks, stream: str) -> None:
     number = ("stdin", "stdout", "stderr").index(stream)
     script = f'exec "$@" {number}{"<" if number == 0 else ">"}&-'
     ran = subprocess.run(
@@ -185,20 +185,33 @@ def test_a_closed_stream_ends_well_and_no_file_takes_its_place(hooks: Hooks, str
     assert hooks.waiting() == ([] if stream == "stdin" else [tool_call(1)])
 
 
+def test_no_file_of_ours_is_opened_as_a_standard_stream(tmp_path: Path) -> None:
+    program = (
+        "import os, sys; [os.close(n) for n in (0, 1, 2)];"
+        "from claudemem.hook import client; client._fill_closed();"
+        "os._exit(os.open(sys.argv[1], os.O_RDWR | os.O_CREAT))"
+    )
+    opened = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "spool")], cwd=ROOT, env=environment(),
+        check=False,
+    )  # fmt: skip
+    assert opened.returncode > 2
+
+
 def test_an_answer_that_nobody_reads_ends_well(hooks: Hooks, server: Answering) -> None:
     server.reply = lambda _: (200, json.dumps({"a": "b" * 300_000}).encode())
     reading, writing = os.pipe()
     os.close(reading)
     running = hooks.start(stdout=writing)
     os.close(writing)
-    ran = hooks.told(running, prompt())
+    ran = hooks.told(running, tool_call(1))
     # And one that reads nothing, and keeps the pipe open.
     running = hooks.start()
     assert running.stdin
-    running.stdin.write(json.dumps(prompt()).encode())
+    running.stdin.write(json.dumps(tool_call(1)).encode())
     running.stdin.close()
     try:
-        assert (ran.code, running.wait(CONTEXT)) == (0, 0)
+        assert (ran.code, running.wait(CAPTURE)) == (0, 0)
     finally:
         assert running.stdout
         assert running.stderr
@@ -282,13 +295,13 @@ def test_one_that_answers_a_byte_at_a_time_is_left_at_the_deadline(
 
     thread = threading.Thread(target=trickle)
     thread.start()
-    ran = hooks.run(prompt())
+    ran = hooks.run(tool_call(1))
     ended.set()
     thread.join()
 
     assert (ran.code, ran.printed) == (0, "")
-    assert ran.seconds < CONTEXT
-    assert hooks.waiting() == [prompt()]
+    assert ran.seconds < CAPTURE
+    assert hooks.waiting() == [tool_call(1)]
 
 
 def test_a_name_that_nobody_looks_up_is_left_at_the_deadline(hooks: Hooks) -> None:
