@@ -14,6 +14,7 @@ from typing import Any
 
 from claudemem.hook import command, spool
 from tests.stack import environment
+from tests.waiting import until
 
 # Of a process that ends at its deadline, on a machine with ten times as much to do as it can.
 CAPTURE, CONTEXT = 1.0 + 4.0, 2.0 + 4.0
@@ -114,6 +115,11 @@ class Hooks:
         sent = int(whole[19:31]) if whole else 0
         records = [spool.read(line) for line in whole[sent:].splitlines(keepends=True)]
         return [json.loads(record.raw) for record in records if record]
+
+    def send_rest(self) -> None:
+        """Run hooks that bring nothing until nothing waits."""
+        self.forget_pause()
+        until(lambda: self.run(b"").code == 0 and not self.waiting())
 
     def forget_pause(self) -> None:
         """Let the server be asked again at once, though it let somebody wait in vain."""

@@ -94,7 +94,7 @@ class Handling:
             _thread.start_new_thread(self._work, (Link(found), goes_first, deadline))
             while not self._tried and time.monotonic() < deadline.network:
                 deadline.wait(deadline.network)
-            if not self._tried:
+            if not self._tried and not deadline.told_to_end:
                 self._pause()
             self.keep()
             while not self._over and time.monotonic() < deadline.brief:

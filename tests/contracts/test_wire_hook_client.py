@@ -13,7 +13,6 @@ import pytest
 from tests.contracts.conftest import Wire
 from tests.hooks import AWAY, CAPTURE, CONTEXT, Hooks, prompt, tool_call
 from tests.stack import Stack, free_port, payloads, recording
-from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 
@@ -55,12 +54,6 @@ def ids(events: list[dict[str, Any]]) -> list[str]:
     return [event.get("tool_use_id") or event["hook_event_name"] for event in events]
 
 
-def send_rest(hooks: Hooks) -> None:
-    """Run hooks that bring nothing until nothing waits."""
-    hooks.forget_pause()
-    until(lambda: hooks.run(b"").code == 0 and not hooks.waiting())
-
-
 def test_what_happened_while_the_server_was_stopped_is_stored_once_and_in_order(
     wire: Wire, stack: Stack, key: str, hooks: Hooks, own: str
 ) -> None:
@@ -83,7 +76,7 @@ def test_what_happened_while_the_server_was_stopped_is_stored_once_and_in_order(
     hooks.run(recorded[-1])
     assert "the server answers 403, the key is wrong" in hooks.log
     hooks.configure(url, key)
-    send_rest(hooks)
+    hooks.send_rest()
 
     assert ids(stored(stack, own)) == ids(recorded)
     for payload in others:
@@ -107,7 +100,7 @@ def test_a_server_that_stands_still_is_left_and_stores_it_once_when_it_goes_on(
     with stack.frozen("web"):
         ran = [hooks.run(payload) for payload in said]
         assert hooks.waiting() == said
-    send_rest(hooks)
+    hooks.send_rest()
 
     assert [(each.code, each.printed) for each in ran] == [(0, "")] * 4
     assert max(each.seconds for each in ran) < CONTEXT
@@ -122,7 +115,7 @@ def test_clients_at_once_send_what_waits_once_and_in_order(
         hooks.run(tool_call(number, own))
     hooks.configure(stack.url, key)
     ran = hooks.all([tool_call(number, own) for number in range(6, 10)])
-    send_rest(hooks)
+    hooks.send_rest()
 
     assert {each.code for each in ran} == {0}
     assert max(each.seconds for each in ran) < CAPTURE
@@ -141,7 +134,7 @@ def test_payloads_of_5_mb_and_more_are_stored(
     hooks.configure(AWAY)
     ran.append(hooks.run(large(3, 1_000_000)))
     hooks.configure(stack.url, key)
-    send_rest(hooks)
+    hooks.send_rest()
 
     assert {each.code for each in ran} == {0}
     first, second, third = stored(stack, own)

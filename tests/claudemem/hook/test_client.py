@@ -117,6 +117,7 @@ def test_the_environment_names_another_server_with_a_spool_of_its_own(
     hooks.run(tool_call(1), **named)
     hooks.configure(server.url)
     hooks.run(tool_call(2))
+    hooks.send_rest()
 
     assert server.bodies == [tool_call(2)]
     assert [each.name for each in hooks.folder.glob("spool-*")] != []
@@ -171,7 +172,7 @@ def test_a_parent_that_never_closes_its_pipe_is_not_waited_for(
 
 
 @pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
-def test_a_closed_stream_ends_well_and_no_file_takes_its_place(hooks: Hooks, stream: str) -> None:
+def test_a_closed_stream_ends_well(hooks: Hooks, stream: str) -> None:
     number = ("stdin", "stdout", "stderr").index(stream)
     script = f'exec "$@" {number}{"<" if number == 0 else ">"}&-'
     ran = subprocess.run(
@@ -184,20 +185,33 @@ def test_a_closed_stream_ends_well_and_no_file_takes_its_place(hooks: Hooks, str
     assert hooks.waiting() == ([] if stream == "stdin" else [tool_call(1)])
 
 
+def test_no_file_of_ours_is_opened_as_a_standard_stream(tmp_path: Path) -> None:
+    program = (
+        "import os, sys; [os.close(n) for n in (0, 1, 2)];"
+        "from claudemem.hook import client; client._fill_closed();"
+        "os._exit(os.open(sys.argv[1], os.O_RDWR | os.O_CREAT))"
+    )
+    opened = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "spool")], cwd=ROOT, env=environment(),
+        check=False,
+    )  # fmt: skip
+    assert opened.returncode > 2
+
+
 def test_an_answer_that_nobody_reads_ends_well(hooks: Hooks, server: Answering) -> None:
     server.reply = lambda _: (200, json.dumps({"a": "b" * 300_000}).encode())
     reading, writing = os.pipe()
     os.close(reading)
     running = hooks.start(stdout=writing)
     os.close(writing)
-    ran = hooks.told(running, prompt())
+    ran = hooks.told(running, tool_call(1))
     # And one that reads nothing, and keeps the pipe open.
     running = hooks.start()
     assert running.stdin
-    running.stdin.write(json.dumps(prompt()).encode())
+    running.stdin.write(json.dumps(tool_call(1)).encode())
     running.stdin.close()
     try:
-        assert (ran.code, running.wait(CONTEXT)) == (0, 0)
+        assert (ran.code, running.wait(CAPTURE)) == (0, 0)
     finally:
         assert running.stdout
         assert running.stderr
@@ -238,6 +252,7 @@ def test_one_that_is_away_costs_nothing_and_loses_nothing(hooks: Hooks, server: 
 
     hooks.configure(server.url)
     assert hooks.run(tool_call(9)).code == 0
+    hooks.send_rest()
 
     assert server.bodies == [*away, tool_call(9)]
     assert len({each.headers["X-Claude-Mem-Delivery"] for each in server.requests}) == 6
@@ -280,13 +295,13 @@ def test_one_that_answers_a_byte_at_a_time_is_left_at_the_deadline(
 
     thread = threading.Thread(target=trickle)
     thread.start()
-    ran = hooks.run(prompt())
+    ran = hooks.run(tool_call(1))
     ended.set()
     thread.join()
 
     assert (ran.code, ran.printed) == (0, "")
-    assert ran.seconds < CONTEXT
-    assert hooks.waiting() == [prompt()]
+    assert ran.seconds < CAPTURE
+    assert hooks.waiting() == [tool_call(1)]
 
 
 def test_a_name_that_nobody_looks_up_is_left_at_the_deadline(hooks: Hooks) -> None:
@@ -318,6 +333,7 @@ def test_one_that_cannot_take_it_now_is_asked_again(
     assert hooks.waiting() == [tool_call(1)]
     server.reply = lambda _: (200, b"{}")
     hooks.run(tool_call(2))
+    hooks.send_rest()
 
     assert server.bodies == [tool_call(1), tool_call(1), tool_call(2)]
     first, again, _ = (each.headers["X-Claude-Mem-Delivery"] for each in server.requests)
@@ -351,6 +367,7 @@ def test_what_will_never_be_taken_is_dropped_with_a_line(
         hooks.run(payload)
     hooks.configure(server.url)
     hooks.run(tool_call(5))
+    hooks.send_rest()
 
     assert [each.get("tool_use_id") for each in server.bodies[1:]] == [
         "s-1-2", "s-1-3", "s-1-4", "s-1-5",
@@ -390,7 +407,7 @@ def test_a_full_disk_loses_the_newest_and_nothing_that_was_kept(tmp_path: Path) 
         assert hooks.waiting() == [*kept, tool_call(3)]
         with answering() as server:
             hooks.configure(server.url)
-            hooks.run(b"")
+            hooks.send_rest()
         assert server.bodies == [*kept, tool_call(3)]
 
 
@@ -427,6 +444,7 @@ def test_what_found_no_room_is_sent_once_all_that_waited_has_been(
     hooks.configure(server.url)
     hooks.run(tool_call(2))
     hooks.run(tool_call(3))
+    hooks.send_rest()
 
     assert [body["tool_use_id"] for body in server.bodies] == ["s-1-1", "s-1-2", "s-1-3"]
 
@@ -449,6 +467,7 @@ def test_a_broken_file_of_the_clients_own_keeps_the_payload(
     assert "config.json cannot be read" in hooks.log
     hooks.configure(server.url)
     hooks.run(tool_call(2))
+    hooks.send_rest()
     assert server.bodies == [tool_call(1), tool_call(2)]
 
 
@@ -467,6 +486,7 @@ def test_a_session_that_begins_is_answered_before_what_waits_of_others(
     start = {"hook_event_name": "SessionStart", "session_id": "young", "cwd": "/"}
 
     assert hooks.run(start).printed == '{"systemMessage": "young"}'
+    hooks.send_rest()
     assert server.bodies == [start, tool_call(1, "old")]
 
 
@@ -510,8 +530,7 @@ def test_what_comes_while_another_client_sends_waits_behind_it(
     for pipe in (first.stdout, first.stderr):
         assert pipe
         pipe.close()
-    hooks.forget_pause()
-    hooks.run(b"")
+    hooks.send_rest()
 
     numbers = [body["tool_use_id"] for body in server.bodies]
     assert list(dict.fromkeys(numbers)) == ["s-1-1", "s-1-2", "s-1-3"]

@@ -4,9 +4,11 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -120,6 +122,19 @@ def test_who_cannot_add_in_time_says_so(kept: Spool) -> None:
         late.add(made(tool_call(2)))
 
 
+def test_what_is_added_while_the_file_is_replaced_is_in_the_one_that_is_there(kept: Spool) -> None:
+    fill(kept, 1)
+    adding = threading.Thread(target=fill, args=(kept, 2))
+    with locks.Held(kept.path, os.O_RDWR, 0.0):
+        adding.start()
+        # It has opened the file, or opens the other one at once.
+        adding.join(0.05)
+        shutil.copy(kept.path, f"{kept.path}.next")
+        os.rename(f"{kept.path}.next", kept.path)
+    adding.join()
+    assert flushed(kept) == [1, 2]
+
+
 def test_a_full_spool_refuses_the_newest(kept: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(kept, 1, 2)
     monkeypatch.setattr(spool, "MOST", os.stat(kept.path).st_size + 100)
@@ -200,6 +215,15 @@ def test_what_is_no_file_is_left_alone(kept: Spool, make: Callable[[str], None])
     with pytest.raises(OSError, match=r"no file|directory|symbolic links"):
         fill(kept, 1)
     assert os.path.lexists(kept.path)
+
+
+def test_what_was_put_aside_is_not_put_aside_again(kept: Spool) -> None:
+    Path(kept.path).write_bytes(b"claude-mem spool 1 000000000032\n" + HALF + b"\n")
+    fill(kept, 1)
+    for _ in range(2):
+        assert flushed(kept, lambda _: 0) == []
+    assert Path(kept.aside).read_bytes() == HALF + b"\n"
+    assert flushed(kept) == [1]
 
 
 @settings(
