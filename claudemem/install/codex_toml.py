@@ -106,7 +106,7 @@ def _ungapped(before: str, how: str) -> str:
     if how == _UNENDED and before.endswith(newline * 2):
         return before[: -2 * len(newline)]
     alone = before.endswith(newline * 2) or before == newline
-    return before[: -len(newline)] if alone and how != _WHOLE else before
+    return before[: -len(newline)] if alone else before
 
 
 def _extent(text: str) -> tuple[int, int, str]:

@@ -195,6 +195,23 @@ def test_hooks_of_others_keep_their_place_before_ours() -> None:
     assert "__main__.py" in hooks[1]["hooks"][0]["command"]
 
 
+@pytest.mark.parametrize(("agent", "event"), [("codex", "Stop"), ("cursor", "stop")])
+def test_what_is_there_more_than_once_is_there_once_and_then_not_at_all(
+    agent: str, event: str
+) -> None:
+    def commands(contents: Mapping[str, bytes | None]) -> list[str]:
+        held = json.loads(contents["hooks"] or b"{}")["hooks"].get(event, [])
+        return [str(each.get("command") or each["hooks"][0]["command"]) for each in held]
+
+    ours = {"type": "command", "command": f"python /old/claudemem/hook/__main__.py {agent} /x"}
+    theirs = {"type": "command", "command": "./beep.sh"}
+    each = [{"hooks": [hook]} if agent == "codex" else hook for hook in (ours, theirs, ours, ours)]
+    now = installed(agent, {"hooks": json.dumps({"hooks": {event: each}}).encode()})
+    assert commands(now)[1:] == ["./beep.sh"]
+    assert CLIENT[-1] in commands(now)[0]
+    assert commands(uninstalled(agent, now)) == ["./beep.sh"]
+
+
 def test_what_codex_adds_meanwhile_stays_and_what_it_hangs_below_our_server_goes() -> None:
     now = installed("codex", {"config": CODEX_TOML.encode()})
     assert now["config"]
@@ -207,6 +224,20 @@ def test_what_codex_adds_meanwhile_stays_and_what_it_hangs_below_our_server_goes
     assert tomllib.loads(left.decode()) == tomllib.loads(
         CODEX_TOML.replace("[features]", "[tui]\ntheme = 1\n\n[features]") + theirs.decode()
     )
+
+
+def test_a_file_of_codex_s_keeps_its_lines_whatever_became_of_those_around_ours() -> None:
+    def left(content: bytes, edited: tuple[bytes, bytes]) -> bytes | None:
+        now = installed("codex", {"config": content})
+        assert now["config"]
+        assert edited[0] in now["config"]
+        return uninstalled("codex", {"config": now["config"].replace(*edited)})["config"]
+
+    closer = (b"\n\n# Put here", b"\n# Put here")
+    assert left(CODEX_TOML.encode(), closer) == CODEX_TOML.encode()
+    more = (b'"Bearer ' + KEY.encode() + b'" }\n', b'"Bearer x" }\n[tui]\ntheme = 1\n')
+    assert left(b'model = "x"', more) == b'model = "x"\n[tui]\ntheme = 1\n'
+    assert left(b"", more) == b"[tui]\ntheme = 1\n"
 
 
 def test_a_server_of_our_name_that_is_another_s_is_refused() -> None:

@@ -132,6 +132,17 @@ def test_a_failure_is_one_whatever_it_is_called() -> None:
     assert only("opencode", "PostToolUseFailure").body["error"] == "ruff: command not found"
 
 
+def test_where_nothing_is_numbered_the_moment_tells_two_alike_events_apart() -> None:
+    for agent, moment in (("gemini", "timestamp"), ("windsurf", "timestamp")):
+        first = payloads(agent)[4]
+        understand = agents.BY_NAME[agent].understand
+        own, later = (understand({**first, moment: f"2026-11-22T10:00:0{n}Z"}).own_id
+                      for n in (1, 2))  # fmt: skip
+        assert own
+        assert later
+        assert own != later
+
+
 def test_cursor_s_results_are_read_and_its_user_is_not_named() -> None:
     ran = only("cursor", "PostToolUse", tool_use_id="toolu_3")
     assert ran.body["tool_response"] == {"output": "1 passed in 0.02s\n", "exitCode": 0}
