@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from observations import agents, bounded, hook_policies, ingest, switches, tellings
+from observations import bounded, hook_policies, ingest, projects, switches, tellings
 from observations.captured import Captured
 from observations.drafts import JSON
 from observations.entries import Origin
@@ -19,8 +19,6 @@ from observations.tellings import Budgets, Occasion
 from queueing import direct
 
 log = logging.getLogger(__name__)
-
-_NAMED = "SELECT id FROM observations_project WHERE team_id = %s AND name = %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,5 @@ def _switches(call: HookCall, sender: Sender) -> Switches:
         return ALL_ON
     if sender.project_id:
         return switches.of(sender.project_id)
-    name = agents.project_name(call.hook.cwd)
-    for (project_id,) in direct.fetch(_NAMED, [sender.team_id, name]):
-        return switches.of(str(project_id))
-    return ALL_ON
+    known = projects.known_to(sender.team_id, call)
+    return switches.of(known) if known else ALL_ON

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from observations import agents, audit, entries, places
 from observations.agents import HookPayload
@@ -113,7 +114,7 @@ def of_hook(team_id: str, bound: str | None, call: HookCall) -> Belonging:
         return Belonging(bound, None, told.branch, told.part, bound=True)
     if known := _of_session(team_id, hook.session_id, hook.platform):
         return known
-    place = facts.place or (facts.look(hook.cwd) if facts.look and hook.cwd else None)
+    place = _place_of(call)
     for _ in range(_MOST_COLLISIONS):
         with suppress(IntegrityError):
             if place:
@@ -131,6 +132,25 @@ def named(team_id: str, name: str) -> Belonging:
         with suppress(IntegrityError):
             return _named(team_id, name)
     raise StorageAway("projects are just being made by others: run it again")
+
+
+def known_to(team_id: str, call: HookCall) -> str | None:
+    """The project in which `of_hook` would put the event of a hook, if it is there already."""
+    if found := _of_session(team_id, call.hook.session_id, call.hook.platform):
+        return found.project_id
+    place = _place_of(call)
+    if place is None:
+        named = direct.fetch(_NAMED, [team_id, agents.project_name(call.hook.cwd)])
+        return str(named[0][0]) if named else None
+    identity = places.project_of(place, call.hook.cwd)
+    known = _first_of(identity, _known(team_id, identity))
+    project = known or _taken_over(Project.objects.filter(team_id=team_id), identity)
+    return (project.merged_into_id or project.id) if project else None
+
+
+def _place_of(call: HookCall) -> Place | None:
+    facts, cwd = call.facts, call.hook.cwd
+    return facts.place or (facts.look(cwd) if facts.look and cwd else None)
 
 
 def of_moved(team_id: str, where: Belonging, hook: HookPayload) -> Belonging | None:
@@ -160,7 +180,8 @@ def _of_place(team_id: str, place: Place, cwd: str) -> Belonging:
     identity = places.project_of(place, cwd)
     with transaction.atomic():
         known = _known(team_id, identity)
-        project = _first_of(identity, known) or _taken_over(team_id, identity)
+        ours = Project.objects.select_for_update().filter(team_id=team_id)
+        project = _first_of(identity, known) or _taken_over(ours, identity)
         project = project or _made(team_id, identity)
         fresh = [key for key in identity.kept if key not in known]
         ProjectAlias.objects.bulk_create(
@@ -199,13 +220,12 @@ def _has_address(project: Project) -> bool:
     return ProjectAlias.objects.filter(project=project, sort="remote").exists()
 
 
-def _taken_over(team_id: str, identity: Identity) -> Project | None:
+def _taken_over(ours: QuerySet[Project], identity: Identity) -> Project | None:
     """The project that the place was called by, unless it is known to be another's.
 
     A name that a file says is that project's, whatever else is known of it.
     """
-    rows = Project.objects.select_for_update().filter(team_id=team_id, name=identity.called)
-    project = rows.first()
+    project = ours.filter(name=identity.called).first()
     if project is None or identity.keys[0].sort == "explicit":
         return project
     return None if project.merged_into_id or project.aliases.exists() else project

@@ -171,6 +171,22 @@ def test_a_later_event_of_a_session_costs_one_statement(
         assert not projects.of_hook(team.id, None, call).home_id
 
 
+def test_what_is_known_already_is_told_without_making_anything(team: Team) -> None:
+    def told(facts: dict[str, str] | None, cwd: str = "/a/app", session: str = "x") -> str | None:
+        place = None if facts is None else places.of(facts)
+        payload: dict[str, Any] = {"hook_event_name": "Stop", "session_id": session, "cwd": cwd}
+        call = hook_calls.understood(payload, facts=HookFacts(place=place))
+        return projects.known_to(team.id, call)
+
+    theirs = {"remote": "https://github.com/acme/app", "root": "/a/app"}
+    assert told(theirs) is told(None) is None
+    session = start(team, theirs, session="s")
+    assert told(theirs) == told(None) == told(None, "/z", "s") == session.project_id
+    # Called alike, and another's.
+    assert told({"remote": "https://github.com/else/app", "root": "/b/app"}) is None
+    assert Project.objects.count() == 1
+
+
 def test_what_is_known_of_a_place_holds_no_secret(team: Team) -> None:
     start(team, {"remote": "https://me:hunter2@example.org/a/b", "root": "/a/b"})
 

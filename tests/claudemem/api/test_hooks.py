@@ -312,8 +312,8 @@ def test_a_caller_on_this_machine_has_its_repository_read(
     (tmp_path / "checkout" / ".git" / "config").write_text(config)
     payload = {**PAYLOAD, "cwd": str(tmp_path / "checkout")}
 
-    away = api.post(HOOK, {**payload, "session_id": "away"}, Via="1.1 proxy", Host="localhost")
     here = api.post(HOOK, {**payload, "session_id": "here"}, Host="localhost")
+    away = api.post(HOOK, {**payload, "session_id": "away"}, Via="1.1 proxy", Host="localhost")
 
     found = {s.content_session_id: s for s in Session.objects.select_related("project")}
     assert (away.status_code, here.status_code) == (200, 200)

@@ -14,6 +14,8 @@ KEYS = [
     "contentSessionId",
     "agentId",
     "agentType",
+    "branch",
+    "part",
     "platformSource",
     "generationStatus",
     "metadata",
