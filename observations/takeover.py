@@ -22,17 +22,12 @@ from observations import (
     projects,
     sessions,
 )
+from observations.arriving import Written, hook_delivery, observation_job, stored
 from observations.claude_mem_file import ClaudeMem
 from observations.claude_mem_rows import ADAPTER, Row, asked, moment, text, unfit, unfit_message
 from observations.deliveries import Delivery
 from observations.drafts import JSON
 from observations.identity import digest
-from observations.ingest import (
-    _hook_delivery,
-    _observation_job,
-    _stored,
-    _Written,
-)
 from observations.models import Event, Observation, Session, new_id
 from observations.places import UNKNOWN
 from observations.privacy import scrub, scrub_name
@@ -303,14 +298,14 @@ class Takeover:
             given |= {"own_id": own_id, "adapter": ADAPTER}
         hook = replace(hook, **given)
         where = Belonging(session.project_id, session.home_id)
-        one = _hook_delivery(self.team_id, where, hook, scrubbed.removed, direct.now())
+        one = hook_delivery(self.team_id, where, hook, scrubbed.removed, direct.now())
         one.session, one.reopens, one.is_news = session, False, own_id is None
         return one
 
     def _write(self, found: Sequence[Delivery], asks: Mapping[str, bool], tally: Tally) -> None:
         """Write those that are not known; `asks` says of which a job is made, and if a summary."""
 
-        def write() -> _Written:
+        def write() -> Written:
             known = deliveries.known(found)
             fresh = {one.key: one for one in found if one.key not in known}
             deliveries.write(fresh.values())
@@ -320,9 +315,9 @@ class Takeover:
                 entries.batch_captured([one.event for one in fresh.values()], rows, self.origin)
             )
             events = tuple(known.get(one.key) or fresh[one.key].event for one in found)
-            return _Written(events, frozenset(event.id for event in known.values()), rows)
+            return Written(events, frozenset(event.id for event in known.values()), rows)
 
-        done = _stored(lambda: write) if found else ()
+        done = stored(lambda: write) if found else ()
         again = sum(one.duplicate for one in done)
         tally.known += again
         tally.taken += len(done) - again
@@ -332,7 +327,7 @@ class Takeover:
             if one.key not in asks:
                 continue
             if not asks[one.key]:
-                yield _observation_job(one, kinds.EVENT_BATCH, self.origin)
+                yield observation_job(one, kinds.EVENT_BATCH, self.origin)
             elif one.session and sessions.has_news(one.session):
                 yield sessions.summary(one.session, self.origin, one.event.id)
 
