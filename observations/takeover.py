@@ -194,26 +194,25 @@ class Takeover:
         tally: Tally,
         told: Callable[[Row], dict[str, Any] | None],
     ) -> None:
-        made: dict[str, Observation] = {}
-        for row in rows:
+        keyed = {self._key(table, row): row for row in rows}
+        found = Observation.objects.filter(generation_key__in=list(keyed))
+        known = set(found.values_list("generation_key", flat=True))
+        fresh = []
+        for key, row in keyed.items():
+            if key in known:
+                continue
             at, fields = moment(row), told(row)
             if reason := unfit(row, fields["content"] if fields else ""):
                 tally.left_out[reason] += 1
             elif at and fields:
-                made[self._key(table, row)] = self._memory(table, row, at, fields)
-        known = set(
-            Observation.objects.filter(generation_key__in=list(made)).values_list(
-                "generation_key", flat=True
-            )
-        )
-        fresh = [one for key, one in made.items() if key not in known]
+                fresh.append(self._memory(key, row, at, fields))
         with transaction.atomic():
             Observation.objects.bulk_create(fresh, ignore_conflicts=True)
             audit.write(entries.imported(self.team_id, fresh, self.origin))
         tally.taken += len(fresh)
         tally.known += len(known)
 
-    def _memory(self, table: str, row: Row, at: datetime, fields: dict[str, Any]) -> Observation:
+    def _memory(self, key: str, row: Row, at: datetime, fields: dict[str, Any]) -> Observation:
         where = self._project(text(row, "merged_into_project") or text(row, "project"))
         project = where.project_id
         session, place = self._by_memory.get(text(row, "memory_session_id"), (None, None))
@@ -229,7 +228,7 @@ class Takeover:
                 fields["title"], fields["narrative"] or fields["content"], *fields["facts"],
                 *fields["files_read"], *fields["files_modified"],
             ),
-            generation_key=self._key(table, row),
+            generation_key=key,
             occurred_at=at,
             created_at=now,
             updated_at=now,
