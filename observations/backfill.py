@@ -26,6 +26,14 @@ from observations import (
     sessions,
     switches,
 )
+from observations.arriving import (
+    CHARACTERS_A_TOKEN,
+    Written,
+    hook_delivery,
+    hook_session,
+    observation_job,
+    stored,
+)
 from observations.completeness import Completeness, Fact, Told
 from observations.deliveries import Delivery
 from observations.drafts import JSON
@@ -33,13 +41,6 @@ from observations.errors import InvalidInput
 from observations.hook_calls import HookCall
 from observations.hook_facts import HookFacts
 from observations.hook_policies import ALL_ON, Switches
-from observations.ingest import (
-    _hook_delivery,
-    _hook_session,
-    _observation_job,
-    _stored,
-    _Written,
-)
 from observations.models import Session
 from observations.places import Place
 from observations.privacy import scrub_text
@@ -52,7 +53,6 @@ from queueing import direct, kinds, outbox
 AGENT = agents.CLAUDE_CODE
 # So many events share a transaction: live captures wait for none longer than that.
 AT_ONCE = 100
-_CHARACTERS_A_TOKEN = 4
 # What the door keeps of a string at most, and so what a payload of one long string is about.
 _LONGEST = 20_000
 
@@ -132,7 +132,7 @@ def plan(team_id: str, transcript: Transcript) -> Plan:
         len(facts),
         frozenset(lost),
         len(observed),
-        sum(found.sizes[place] for place in observed) // _CHARACTERS_A_TOKEN,
+        sum(found.sizes[place] for place in observed) // CHARACTERS_A_TOKEN,
         found.counts,
     )
 
@@ -216,13 +216,13 @@ def _portion(
             if not _is_stored(call, switches.of(where.project_id)):
                 taken.kept_out += 1
                 continue
-            one = _hook_delivery(team_id, where, call.hook, call.removed, direct.now())
+            one = hook_delivery(team_id, where, call.hook, call.removed, direct.now())
             found.append((call, one))
         except InvalidInput as error:
             taken.refused.append(str(error))
     if where and found:
-        new = _hook_session(where, found[0][0].hook)
-        done = _stored(lambda: _arrival(team_id, new, found, last, origin))
+        new = hook_session(where, found[0][0].hook)
+        done = stored(lambda: _arrival(team_id, new, found, last, origin))
         taken.known = sum(one.duplicate for one in done)
         taken.stored = len(done) - taken.known
     return taken
@@ -234,10 +234,10 @@ def _arrival(
     calls: Sequence[tuple[HookCall, Delivery]],
     last: bool,
     origin: dict[str, Any],
-) -> Callable[[], _Written]:
+) -> Callable[[], Written]:
     first = calls[0][1].event.occurred_at
 
-    def write() -> _Written:
+    def write() -> Written:
         session = sessions.found_or_made(team_id, new, first, origin)[0]
         before = Session.objects.select_for_update().get(pk=session.pk)
         for _, one in calls:
@@ -249,7 +249,7 @@ def _arrival(
         deliveries.write(written)
         ended = _dated(before, written)
         jobs = [
-            _observation_job(one, kinds.EVENT_BATCH, origin)
+            observation_job(one, kinds.EVENT_BATCH, origin)
             for one in written
             if fresh[one.key][0].hook.makes == "observation"
         ]
@@ -260,7 +260,7 @@ def _arrival(
         if any(one.ends for one in written):
             audit.write([entries.session(entries.SESSION_END, session, origin)])
         events = tuple(known.get(one.key) or fresh[one.key][1].event for _, one in calls)
-        return _Written(events, frozenset(event.id for event in known.values()), rows)
+        return Written(events, frozenset(event.id for event in known.values()), rows)
 
     return write
 

@@ -1,11 +1,10 @@
-"""The only writer of events: one transaction for session, event, job and lane; then a nudge.
+"""Writes events that come by a door: one transaction for session, event, job and lane; a nudge.
 
 A batch is the normal case, one event is a list of one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -15,7 +14,6 @@ from django.db import IntegrityError
 from observations import (
     agents,
     audit,
-    commits,
     deliveries,
     entries,
     hook_calls,
@@ -26,31 +24,24 @@ from observations import (
     sessions,
 )
 from observations.agents import Agent, HookPayload
+from observations.arriving import Written, hook_delivery, hook_session, observation_job, stored
 from observations.captured import Captured, jobs_of
 from observations.deliveries import Delivery
 from observations.drafts import JSON
 from observations.entries import Entry
-from observations.errors import StorageAway
 from observations.hook_calls import HookCall
 from observations.hook_facts import HookFacts
-from observations.identity import fingerprint, lane_key, platform
+from observations.identity import fingerprint, platform
 from observations.links import Links, NewEvent, SessionRef
 from observations.models import Event, Session
 from observations.ordinary import Ordinary
 from observations.privacy import scrub, scrub_text
 from observations.projects import Belonging
-from observations.sessions import NewSession
 from queueing import direct, kinds, outbox, retention
 from queueing.kinds import Kind
 from queueing.outbox import SKIPPED, Enqueued, NewJob
 
 __all__ = ["NewEvent", "SessionRef", "capture", "capture_call", "capture_hook"]
-
-# An estimate: how many characters of JSON make a token.
-_CHARACTERS_A_TOKEN = 4
-
-# Batches that share events with several others may meet another of them each time.
-_MOST_COLLISIONS = 5
 
 
 def capture(
@@ -66,7 +57,7 @@ def capture(
         written = _ordinary_event(team_id, clean[0], origin)
         if written:
             return (written,)
-    return _stored(lambda: _arrived(team_id, clean, origin, kind))
+    return stored(lambda: _arrived(team_id, clean, origin, kind))
 
 
 def capture_hook(
@@ -102,7 +93,7 @@ def capture_call(
     if written:
         return written
     arrived = partial(_arrived_hook, team_id, where, call.hook, call.removed, origin, kind)
-    return _stored(arrived)[0]
+    return stored(arrived)[0]
 
 
 def _ordinary_event(team_id: str, new: NewEvent, origin: dict[str, Any]) -> Captured | None:
@@ -125,8 +116,8 @@ def _ordinary_hook(
     """The payload's event, if it was ordinary enough to be written with those of others."""
     if hook.makes == "summary" or hook.end_reason:
         return None
-    delivery = _hook_delivery(team_id, where, hook, removed, direct.now())
-    key = sessions.key_of(team_id, _hook_session(where, hook))
+    delivery = hook_delivery(team_id, where, hook, removed, direct.now())
+    key = sessions.key_of(team_id, hook_session(where, hook))
     replay = bool(delivery.likeness)
     observed = hook.makes == "observation"
     return _ordinary(delivery, key, origin, kind, observed=observed, replay=replay)
@@ -141,7 +132,7 @@ def _ordinary(
     observed: bool,
     replay: bool = False,
 ) -> Captured | None:
-    job = _observation_job(delivery, kind, origin) if observed else None
+    job = observation_job(delivery, kind, origin) if observed else None
     (entry,) = entries.captured([delivery.event], (), origin)
     one = Ordinary(delivery, job, session, entry, delivery.keys, replay)
     try:
@@ -154,48 +145,6 @@ def _ordinary(
         return Captured(delivery.event, SKIPPED, duplicate=False)
     transport = outbox.publish_enqueued([written.row])
     return Captured(delivery.event, transport, duplicate=False, row=written.row)
-
-
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """What a transaction found and wrote: for each delivery its event, and the jobs."""
-
-    events: tuple[Event, ...]
-    known: frozenset[str]
-    rows: tuple[Enqueued, ...]
-
-
-# Reads what a write needs before its transaction; the write itself is what is returned.
-Arrival = Callable[[], Callable[[], _Written]]
-
-
-def _stored(arrival: Arrival) -> tuple[Captured, ...]:
-    """Commit what has arrived, and publish what that enqueued.
-
-    Two equal deliveries at once collide in a unique key; the second then finds the first's rows.
-    Raises StorageAway where the same are being delivered over and over.
-    """
-    for _ in range(_MOST_COLLISIONS):
-        with suppress(IntegrityError):
-            written = commits.shared.run(arrival())
-            break
-    else:
-        raise StorageAway("the same events are just being stored by others: send them again")
-    return _answers(written, outbox.publish_enqueued(written.rows))
-
-
-def _answers(written: _Written, transport: str) -> tuple[Captured, ...]:
-    fresh = {row.new.asked_by or row.new.source_id: row for row in written.rows}
-    earlier = jobs_of([event.id for event in written.events if event.id in written.known])
-    answered: set[str] = set()
-    answers = []
-    for event in written.events:
-        row, job = fresh.get(event.id), earlier.get(event.id)
-        again = event.id in written.known or event.id in answered
-        answered.add(event.id)
-        how = transport if row else outbox.ENQUEUED if job else SKIPPED
-        answers.append(Captured(event, how, again, row, job))
-    return tuple(answers)
 
 
 def _scrubbed(new: NewEvent) -> NewEvent:
@@ -219,16 +168,16 @@ def _scrubbed(new: NewEvent) -> NewEvent:
 
 def _arrived(
     team_id: str, news: list[NewEvent], origin: dict[str, Any], kind: Kind
-) -> Callable[[], _Written]:
+) -> Callable[[], Written]:
     links, now = Links(team_id, news), direct.now()
     asked = [_delivery(team_id, new, links.find(new), now) for new in news]
     silent = {one.key for one, new in zip(asked, news, strict=True) if not new.generate}
 
-    def write() -> _Written:
+    def write() -> Written:
         found = deliveries.known(asked)
         fresh = {one.key: one for one in asked if one.key not in found}
         jobs = {
-            one.key: _observation_job(one, kind, origin)
+            one.key: observation_job(one, kind, origin)
             for one in fresh.values()
             if one.key not in silent
         }
@@ -244,7 +193,7 @@ def _arrived(
             if known := found.get(one.key):
                 deliveries.add(known, one.event)
         events = tuple(found.get(one.key) or fresh[one.key].event for one in asked)
-        return _Written(events, frozenset(event.id for event in found.values()), rows)
+        return Written(events, frozenset(event.id for event in found.values()), rows)
 
     return write
 
@@ -260,7 +209,7 @@ def _late(known: Sequence[Delivery], kind: Kind, origin: dict[str, Any]) -> list
         for event_id, one in found.items()
         if not retention.may_be_pruned(one.event.created_at)
     }
-    return [_observation_job(one, kind, origin) for one in found.values()]
+    return [observation_job(one, kind, origin) for one in found.values()]
 
 
 def _written(
@@ -329,29 +278,6 @@ def _tool_use_id(payload: JSON) -> str | None:
     return None
 
 
-def _observation_job(delivery: Delivery, kind: Kind, origin: dict[str, Any]) -> NewJob:
-    event, session = delivery.event, delivery.session
-    lane = (
-        session.lane_key
-        if session
-        else lane_key(
-            delivery.home_id or event.project_id, delivery.content_session_id, None, event.id
-        )
-    )
-    return NewJob(
-        kind=kind,
-        lane_key=lane,
-        queue_job_id=kind.job_id(event.id),
-        source_id=event.id,
-        team_id=event.team_id,
-        project_id=event.project_id,
-        session_id=event.session_id,
-        size=delivery.size // _CHARACTERS_A_TOKEN,
-        covers=event.number or 0,
-        origin=origin,
-    )
-
-
 def _arrived_hook(
     team_id: str,
     where: Belonging,
@@ -359,53 +285,32 @@ def _arrived_hook(
     removed: dict[str, int],
     origin: dict[str, Any],
     kind: Kind,
-) -> Callable[[], _Written]:
+) -> Callable[[], Written]:
     now = direct.now()
-    new = _hook_session(where, hook)
+    new = hook_session(where, hook)
     session = sessions.known(team_id, new)
     if session is None and (moved := projects.of_moved(team_id, where, hook)):
         return _arrived_hook(team_id, moved, hook, removed, origin, kind)
-    delivery = _hook_delivery(team_id, where, hook, removed, now)
+    delivery = hook_delivery(team_id, where, hook, removed, now)
 
-    def write() -> _Written:
+    def write() -> Written:
         delivery.session = session or sessions.found_or_made(team_id, new, now, origin)[0]
         earlier = deliveries.known([delivery]).get(delivery.key)
         if earlier := earlier or deliveries.known_after_end(delivery):
-            return _Written((earlier,), frozenset([earlier.id]), ())
+            return Written((earlier,), frozenset([earlier.id]), ())
         deliveries.write([delivery])
         rows = outbox.enqueue(_hook_jobs(hook, delivery, delivery.session, origin, kind))
         audit.write(_hook_entries(delivery, delivery.session, rows, origin))
-        return _Written((delivery.event,), frozenset(), rows)
+        return Written((delivery.event,), frozenset(), rows)
 
     return write
-
-
-def _hook_delivery(
-    team_id: str, where: Belonging, hook: HookPayload, removed: dict[str, int], now: datetime
-) -> Delivery:
-    event = direct.instance(Event, {
-        "team_id": team_id,
-        "project_id": where.project_id,
-        "source_adapter": hook.adapter,
-        "event_type": hook.event_type,
-        "platform_source": hook.platform,
-        "payload": hook.body,
-        "removed": removed,
-        "occurred_at": hook.occurred_at or now,
-        "received_at": now,
-        "created_at": now,
-    })  # fmt: skip
-    delivery = deliveries.delivered(event, hook.own_id, hook.session_id, where.home_id)
-    delivery.is_news, delivery.reopens = hook.is_news, hook.reopens_session
-    delivery.ends = hook.end_reason
-    return delivery
 
 
 def _hook_jobs(
     hook: HookPayload, delivery: Delivery, session: Session, origin: dict[str, Any], kind: Kind
 ) -> list[NewJob]:
     if hook.makes == "observation":
-        return [_observation_job(delivery, kind, origin)]
+        return [observation_job(delivery, kind, origin)]
     if hook.makes == "summary" and sessions.has_news(session):
         return [sessions.summary(session, origin, delivery.event.id)]
     return []
@@ -416,16 +321,3 @@ def _hook_entries(
 ) -> list[Entry]:
     ended = [entries.session(entries.SESSION_END, session, origin)] if delivery.ends else []
     return [*entries.captured([delivery.event], rows, origin), *ended]
-
-
-def _hook_session(where: Belonging, hook: HookPayload) -> NewSession:
-    return NewSession(
-        project_id=where.project_id,
-        external_session_id=hook.session_id[:500],
-        content_session_id=hook.session_id[:500],
-        platform_source=hook.platform,
-        cwd=hook.cwd,
-        home_id=where.home_id,
-        branch=where.branch,
-        part=where.part,
-    )

@@ -22,17 +22,12 @@ from observations import (
     projects,
     sessions,
 )
+from observations.arriving import Written, hook_delivery, observation_job, stored
 from observations.claude_mem_file import ClaudeMem
 from observations.claude_mem_rows import ADAPTER, Row, asked, moment, text, unfit, unfit_message
 from observations.deliveries import Delivery
 from observations.drafts import JSON
 from observations.identity import digest
-from observations.ingest import (
-    _hook_delivery,
-    _observation_job,
-    _stored,
-    _Written,
-)
 from observations.models import Event, Observation, Session, new_id
 from observations.places import UNKNOWN
 from observations.privacy import scrub, scrub_name
@@ -199,26 +194,25 @@ class Takeover:
         tally: Tally,
         told: Callable[[Row], dict[str, Any] | None],
     ) -> None:
-        made: dict[str, Observation] = {}
-        for row in rows:
+        keyed = {self._key(table, row): row for row in rows}
+        found = Observation.objects.filter(generation_key__in=list(keyed))
+        known = set(found.values_list("generation_key", flat=True))
+        fresh = []
+        for key, row in keyed.items():
+            if key in known:
+                continue
             at, fields = moment(row), told(row)
             if reason := unfit(row, fields["content"] if fields else ""):
                 tally.left_out[reason] += 1
             elif at and fields:
-                made[self._key(table, row)] = self._memory(table, row, at, fields)
-        known = set(
-            Observation.objects.filter(generation_key__in=list(made)).values_list(
-                "generation_key", flat=True
-            )
-        )
-        fresh = [one for key, one in made.items() if key not in known]
+                fresh.append(self._memory(key, row, at, fields))
         with transaction.atomic():
             Observation.objects.bulk_create(fresh, ignore_conflicts=True)
             audit.write(entries.imported(self.team_id, fresh, self.origin))
         tally.taken += len(fresh)
         tally.known += len(known)
 
-    def _memory(self, table: str, row: Row, at: datetime, fields: dict[str, Any]) -> Observation:
+    def _memory(self, key: str, row: Row, at: datetime, fields: dict[str, Any]) -> Observation:
         where = self._project(text(row, "merged_into_project") or text(row, "project"))
         project = where.project_id
         session, place = self._by_memory.get(text(row, "memory_session_id"), (None, None))
@@ -234,7 +228,7 @@ class Takeover:
                 fields["title"], fields["narrative"] or fields["content"], *fields["facts"],
                 *fields["files_read"], *fields["files_modified"],
             ),
-            generation_key=self._key(table, row),
+            generation_key=key,
             occurred_at=at,
             created_at=now,
             updated_at=now,
@@ -303,14 +297,14 @@ class Takeover:
             given |= {"own_id": own_id, "adapter": ADAPTER}
         hook = replace(hook, **given)
         where = Belonging(session.project_id, session.home_id)
-        one = _hook_delivery(self.team_id, where, hook, scrubbed.removed, direct.now())
+        one = hook_delivery(self.team_id, where, hook, scrubbed.removed, direct.now())
         one.session, one.reopens, one.is_news = session, False, own_id is None
         return one
 
     def _write(self, found: Sequence[Delivery], asks: Mapping[str, bool], tally: Tally) -> None:
         """Write those that are not known; `asks` says of which a job is made, and if a summary."""
 
-        def write() -> _Written:
+        def write() -> Written:
             known = deliveries.known(found)
             fresh = {one.key: one for one in found if one.key not in known}
             deliveries.write(fresh.values())
@@ -320,9 +314,9 @@ class Takeover:
                 entries.batch_captured([one.event for one in fresh.values()], rows, self.origin)
             )
             events = tuple(known.get(one.key) or fresh[one.key].event for one in found)
-            return _Written(events, frozenset(event.id for event in known.values()), rows)
+            return Written(events, frozenset(event.id for event in known.values()), rows)
 
-        done = _stored(lambda: write) if found else ()
+        done = stored(lambda: write) if found else ()
         again = sum(one.duplicate for one in done)
         tally.known += again
         tally.taken += len(done) - again
@@ -332,7 +326,7 @@ class Takeover:
             if one.key not in asks:
                 continue
             if not asks[one.key]:
-                yield _observation_job(one, kinds.EVENT_BATCH, self.origin)
+                yield observation_job(one, kinds.EVENT_BATCH, self.origin)
             elif one.session and sessions.has_news(one.session):
                 yield sessions.summary(one.session, self.origin, one.event.id)
 

@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 
-from observations import backfill, ingest, transcript_files
+from observations import backfill, ingest, switches, transcript_files
+from observations.globs import Globs
+from observations.hook_policies import Policies
 from observations.models import Event, Observation, Project, Session
+from observations.places import Place
 from observations.transcript_files import Transcript
 from queueing import broker
 from queueing.models import GenerationJob
@@ -20,6 +24,7 @@ from tests.observations.transcribed import NAMES, hooks, keep
 pytestmark = pytest.mark.django_db
 
 ORIGIN = {"source": "test"}
+RETRY = "08896821-bb12-4dd4-97b2-ba180f81edf3"
 SECRETS = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI", "correct-horse", "release manager")
 
 
@@ -209,3 +214,41 @@ def test_an_estimate_says_how_much_a_provider_will_be_asked(
     assert sum(each.observed for each in plans) == jobs.count()
     real = sum(jobs.values_list("size", flat=True))
     assert 0.7 * real < sum(each.tokens for each in plans) < 1.5 * real
+
+
+def test_what_settings_and_switches_keep_out_is_not_missing(
+    project: Project, transcripts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policies = Policies(paths=Globs(("**/tests/**",)))
+    monkeypatch.setattr(settings, "HOOK_POLICIES", policies)
+    transcript = transcript_files.of_session(transcripts, RETRY)
+    assert transcript
+    plan = backfill.plan(project.team_id, transcript)
+    assert plan.events < len(hooks("retry-max-wait"))
+    assert take(project, transcript) == plan.events
+    assert not Event.objects.filter(payload__tool_input__file_path__icontains="/tests/").exists()
+    monkeypatch.setattr(settings, "HOOK_POLICIES", Policies(projects=Globs(("procrastinate",))))
+    assert everything(project, transcripts) == 0
+
+
+def test_nothing_is_brought_into_a_project_whose_captures_are_off(
+    project: Project, transcripts: Path
+) -> None:
+    Project.objects.update(capture=False)
+    switches.known.forget()
+    plans = [backfill.plan(project.team_id, each) for each in transcript_files.found(transcripts)]
+    done = [each for one in plans for each in backfill.take(project.team_id, one, origin=ORIGIN)]
+    switches.known.forget()
+    assert sum(one.kept_out for one in done) == 44
+    assert not Event.objects.exists()
+
+
+def test_a_session_belongs_to_the_project_of_its_place(project: Project, transcripts: Path) -> None:
+    place = Place(remote="https://git.example.org/ada/queue.git")
+    for each in transcript_files.found(transcripts):
+        plan = backfill.plan(project.team_id, each)
+        list(backfill.take(project.team_id, plan, origin=ORIGIN, look=lambda cwd: place))
+    assert set(Session.objects.values_list("project__aliases__key", flat=True)) >= {
+        "git.example.org/ada/queue"
+    }
+    assert Session.objects.values("project").distinct().count() == 1
