@@ -1,6 +1,9 @@
-"""How the interpreter shares itself among threads."""
+"""How the interpreter shares itself among threads, and when it looks for garbage."""
 
+import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 # Python's default is 5 ms. A thread gives the interpreter up with each statement that it runs; one
@@ -11,3 +14,17 @@ SWITCH_SECONDS: Final = 0.0005
 def favour_writers() -> None:
     """Let a thread that comes back from the database go on soon."""
     sys.setswitchinterval(SWITCH_SECONDS)
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Within this block much is imported, and it stays: nobody looks for garbage in it.
+
+    Neither do they later. A sixth of the time that it takes to start went into that.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
