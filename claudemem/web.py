@@ -20,7 +20,7 @@ from granian.server.common import WORKERS_METHODS, AbstractServer
 from granian.server.mt import MTServer
 
 from claudemem import arrivals, ending, leaving, listening
-from claudemem.interpreter import favour_writers, keep_what_is_there
+from claudemem.interpreter import favour_writers, loading, look_for_circles_less
 
 if TYPE_CHECKING:
     from claudemem.asgi import Applications
@@ -143,12 +143,13 @@ def serve(listener: int | None, ready: Callable[[], None]) -> None:
     `listener` is the number of a socket that listens already, and is shared with processes that
     take its connections when this one takes no more. `ready` is called once events are accepted.
     """
-    from django.conf import settings
+    with loading():
+        from django.conf import settings
 
-    # Django first: what is asynchronous is built on it.
-    from claudemem import wsgi  # noqa: F401
-    from claudemem.asgi import Applications
-    from observations import lastused, readings
+        # Django first: what is asynchronous is built on it.
+        from claudemem import wsgi  # noqa: F401
+        from claudemem.asgi import Applications
+        from observations import lastused, readings
 
     favour_writers()
     if listener is None:
@@ -170,8 +171,9 @@ def serve(listener: int | None, ready: Callable[[], None]) -> None:
     )
     threading.Thread(target=arrivals.watch, name="arrivals", daemon=True).start()
     # What the first request would load is there before one comes, which another web may answer.
-    _status("/readyz")
-    keep_what_is_there()
+    with loading():
+        _status("/readyz")
+    look_for_circles_less()
     server.run()
     readings.shared.finish()
     lastused.shared.finish()

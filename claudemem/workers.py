@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from socket import gethostname
 
 from claudemem import alive, ending, settings, storechoice, stuck
+from claudemem.interpreter import favour_writers, loading
 
 # How a worker ends that is worn out, for whoever starts it again: the code of sysexits.h for "try
 # again later".
@@ -26,8 +27,6 @@ def serve(queues: Sequence[str], threads: int | None, ready: Callable[[], None])
     # the time that it takes to start.
     os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
     from celery.signals import worker_ready
-
-    from claudemem.interpreter import favour_writers
 
     favour_writers()
     worker_ready.connect(lambda **_: ready(), weak=False)
@@ -68,17 +67,18 @@ def _listen(queues: Sequence[str], threads: int | None) -> int:
 
     app.steps["consumer"].add(Pulse)
     # Not worker_main: the command line of Celery brings a shell and 20 MB along.
-    process = Worker(
-        # Several workers on a host must not share a name: Flower would see one of them.
-        hostname=f"worker-{os.getpid()}@{gethostname()}",
-        queues=",".join(queues),
-        concurrency=threads,
-        without_gossip=True,
-        without_mingle=True,
-        loglevel="WARNING",
-        quiet=True,
-        redirect_stdouts=False,
-    )
+    with loading():
+        process = Worker(
+            # Several workers on a host must not share a name: Flower would see one of them.
+            hostname=f"worker-{os.getpid()}@{gethostname()}",
+            queues=",".join(queues),
+            concurrency=threads,
+            without_gossip=True,
+            without_mingle=True,
+            loglevel="WARNING",
+            quiet=True,
+            redirect_stdouts=False,
+        )
     _end_when_worn_out()
     process.start()
     return int(process.exitcode or 0)
@@ -88,17 +88,18 @@ def _look(queues: Sequence[str], threads: int) -> int:
     """Be a worker that looks at the table; its tasks are those of the Celery app, called here."""
     import django
 
-    django.setup()
-    from celery.signals import worker_ready
+    with loading():
+        django.setup()
+        from celery.signals import worker_ready
 
-    from claudemem.celery import app
-    from queueing import kinds
-    from queueing.canaries import Answering
-    from queueing.polling import Poller
-    from queueing.runner import WORKER
-    from queueing.upkeep import Upkeep, entries
+        from claudemem.celery import app
+        from queueing import kinds
+        from queueing.canaries import Answering
+        from queueing.polling import Poller
+        from queueing.runner import WORKER
+        from queueing.upkeep import Upkeep, entries
 
-    app.loader.import_default_modules()
+        app.loader.import_default_modules()
     touch, answer = alive.Touch(settings.ALIVE_FILE), Answering(queues, WORKER)
 
     def show_life() -> None:

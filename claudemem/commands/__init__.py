@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from claudemem.interpreter import loading
+
 if TYPE_CHECKING:
     from claudemem.datadir import DataDir
 
@@ -26,7 +28,8 @@ def load_django(*, existing: bool = False) -> None:
         refuse_nothing()
     import django
 
-    django.setup()
+    with loading():
+        django.setup()
     # What a pool tells a server's log, a command says in the sentence with which it ends.
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 

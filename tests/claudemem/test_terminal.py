@@ -13,9 +13,10 @@ import pytest
 from claudemem import peek, statefile
 from queueing.pids import Mark
 from tests.claudemem.homes import Home, home
+from tests.postgres import shown_on_sqlite
 from tests.waiting import until
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, shown_on_sqlite("processes and terminals")]
 
 ROOT = Path(__file__).resolve().parents[2]
 # The leader of a session that does not pass on what it is told, as `make` does not.

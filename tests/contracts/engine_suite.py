@@ -27,6 +27,8 @@ from tests.stack import CELERY, HOOK, OPEN, SHORT_LEASES
 from tests.stack_tests.conftest import SLOW
 from tests.waiting import until
 
+# However many lie in a lane, a call takes up to 16 of them: it is the lanes that make it last.
+BACKLOG = 200
 _HISTORY = """
     SELECT history.event, history.created_at, history.details
     FROM queueing_generationjobevent history WHERE history.job_id = ? ORDER BY history.id"""
@@ -165,7 +167,7 @@ class EngineContract:
         assert min(shares) > 10
 
     def test_lanes_run_side_by_side_and_a_lane_one_claim_at_a_time(self, crew: Crew) -> None:
-        in_the_middle(crew.fleet, 300, send_batch)
+        in_the_middle(crew.fleet, BACKLOG, send_batch)
         lanes = "SELECT count(DISTINCT lane_id) FROM queueing_generationjob WHERE state = ?"
         until(lambda: crew.fleet.sql(lanes, "processing")[0][0] > 4)
         prove(crew.fleet)
@@ -217,7 +219,7 @@ class EngineContract:
 
     def test_a_killed_workers_jobs_run_elsewhere_within_ten_seconds(self, crew: Crew) -> None:
         dying, survivor = crew.workers
-        in_the_middle(crew.fleet, 500, send_batch)
+        in_the_middle(crew.fleet, BACKLOG, send_batch)
         held = crew.caught(dying)
         dying.kill()
         those = f"id IN ({', '.join('?' * len(held))})"
@@ -228,7 +230,7 @@ class EngineContract:
 
     def test_a_worker_that_stood_still_for_longer_than_a_lease_is_fenced(self, crew: Crew) -> None:
         frozen, other = crew.workers
-        in_the_middle(crew.fleet, 500, send_batch)
+        in_the_middle(crew.fleet, BACKLOG, send_batch)
         held = crew.caught(frozen)
         until(lambda: set(held) <= {job for _, job in crew.fleet.claims_of(other)})
         frozen.kill("SIGCONT")
@@ -240,7 +242,7 @@ class EngineContract:
     ) -> None:
         worker, _ = crew.workers
         before = crew.fleet.jobs("attempts > 1")
-        in_the_middle(crew.fleet, 300, send_batch)
+        in_the_middle(crew.fleet, BACKLOG, send_batch)
         until(lambda: crew.fleet.held_by(worker))
         worker.kill("SIGTERM")
         assert worker.wait_ended() == 0
@@ -267,7 +269,7 @@ class EngineContract:
 
     def test_a_second_signal_ends_a_worker_at_once(self, crew: Crew) -> None:
         worker, _ = crew.workers
-        in_the_middle(crew.fleet, 300, send_batch)
+        in_the_middle(crew.fleet, BACKLOG, send_batch)
         until(lambda: crew.fleet.held_by(worker))
         worker.kill("SIGTERM")
 

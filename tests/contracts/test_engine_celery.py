@@ -16,7 +16,7 @@ class TestCelery(EngineContract):
     def test_a_worker_of_the_other_engine_may_work_beside_it(self, crew: Crew) -> None:
         other = crew.fleet.worker("other", engine=DATABASE)
         try:
-            send_hooks(crew.fleet, 300)
+            send_hooks(crew.fleet, 200)
             prove(crew.fleet)
             shares = [len(crew.fleet.claims_of(worker)) for worker in (other, *crew.workers)]
             assert min(shares) > 10

@@ -13,6 +13,7 @@ from observations import agents
 from observations.keys import revoke
 from observations.models import ApiKey, Project
 from tests.claudemem.api.conftest import Api, RawKey, refused, told
+from tests.postgres import shown_on_sqlite
 
 PUBLIC = {
     "/healthz", "/readyz", "/api/health", "/api/readiness", "/api/version",
@@ -39,6 +40,7 @@ CLOSED = [
     for route in ROUTES
     if route[1] not in PUBLIC | OF_THE_MACHINE
 ]
+about_routes = shown_on_sqlite("routes")
 JUNK = [b"", b"{", b"[" * 100_000, b"x" * (6 * 1024 * 1024)]
 
 
@@ -114,6 +116,7 @@ def test_the_routes_are_those_of_the_contract() -> None:
     }
 
 
+@about_routes
 @pytest.mark.django_db
 @pytest.mark.parametrize("body", JUNK, ids=["empty", "malformed", "nested", "oversize"])
 @pytest.mark.parametrize(("method", "path", "operation"), CLOSED)
@@ -124,6 +127,7 @@ def test_without_a_key_it_is_401_whatever_the_body(
     assert "Missing API key" in refused(answer, 401, "Unauthorized")
 
 
+@about_routes
 @pytest.mark.parametrize("body", JUNK, ids=["empty", "malformed", "nested", "oversize"])
 @pytest.mark.parametrize(("method", "path", "operation"), CLOSED)
 def test_with_a_wrong_or_too_narrow_key_it_is_403_whatever_the_body(
@@ -137,6 +141,7 @@ def test_with_a_wrong_or_too_narrow_key_it_is_403_whatever_the_body(
         assert refused(answer, 403, "Forbidden") == "Invalid API key or insufficient scope"
 
 
+@about_routes
 @pytest.mark.parametrize(("method", "path", "operation"), CLOSED)
 def test_a_key_without_a_team_is_told_so(
     method: str, path: str, operation: Operation, raw_key: RawKey
@@ -145,6 +150,7 @@ def test_a_key_without_a_team_is_told_so(
     assert refused(answer, 403, "Forbidden") == "API key is not bound to a team"
 
 
+@about_routes
 @pytest.mark.parametrize(("method", "path", "operation"), CLOSED)
 def test_each_scope_that_is_enough_is_enough(
     method: str, path: str, operation: Operation, raw_key: RawKey
@@ -154,6 +160,7 @@ def test_each_scope_that_is_enough_is_enough(
         assert Api(raw_key(scope)).call(method, path, b"{").status_code in (200, 400, 404)
 
 
+@about_routes
 @pytest.mark.usefixtures("asked_anew")
 @pytest.mark.parametrize("path", sorted(PUBLIC))
 def test_what_is_public_needs_no_key(path: str) -> None:
@@ -182,6 +189,7 @@ def test_a_revoked_key_is_refused_at_the_next_request(api: Api) -> None:
     told(api.get("/v1/jobs"), 403)
 
 
+@about_routes
 @pytest.mark.parametrize(
     ("method", "path"),
     [
