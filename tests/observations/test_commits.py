@@ -170,9 +170,9 @@ def test_a_leader_chosen_as_its_patience_ends_leads_all_the_same(
             return False
 
     commits._led = True
-    mine = Write(named("chosen"), turn=Turn())
+    mine = Write(named("chosen"), turn=(turn := Turn()))
     commits._waiting.append(mine)
-    commits._await_turn(mine)
+    commits._await_turn(mine, turn)
     commits._lead()
     assert mine.outcome() == "chosen"
     assert commits.run(named("next")) == "next"

@@ -1,4 +1,4 @@
-"""Captures that share a statement on PostgreSQL: the rows of each alone, and no shared fate."""
+"""Captures that are written the short way: the rows of each alone, and no shared fate."""
 
 import json
 import threading
@@ -24,10 +24,9 @@ from queueing.leases import Details, Job
 from queueing.models import GenerationJob, GenerationJobEvent, Lane
 from tests.waiting import until
 
-pytestmark = [
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif("connection.vendor != 'postgresql'", reason="about PostgreSQL alone"),
-]
+pytestmark = pytest.mark.django_db(transaction=True)
+# What is shared there is a statement: its locks and its company.
+statement = pytest.mark.skipif("connection.vendor != 'postgresql'", reason="about PostgreSQL")
 
 RECORDINGS = sorted((Path(__file__).parents[1] / "recordings").rglob("*.jsonl"))
 # What is made anew for each row, or tells its time.
@@ -140,6 +139,7 @@ def test_of_equal_deliveries_at_once_one_is_stored_and_all_are_answered_alike(
     assert Event.objects.filter(project=project).count() == 11
 
 
+@statement
 def test_a_batch_that_meets_one_other_writer_after_the_next_is_stored_all_the_same(
     project: Project, pool: ThreadPoolExecutor
 ) -> None:
@@ -204,6 +204,7 @@ def waits_for_lock() -> bool:
     return bool(fetch(query)[0][0])
 
 
+@statement
 def test_behind_a_session_that_is_held_others_go_on(
     project: Project, pool: ThreadPoolExecutor
 ) -> None:
@@ -216,6 +217,7 @@ def test_behind_a_session_that_is_held_others_go_on(
     assert stuck.result().event.number == 2
 
 
+@statement
 def test_who_shares_a_statement_with_a_session_that_is_held_is_written_without_it(
     project: Project, pool: ThreadPoolExecutor
 ) -> None:
@@ -236,6 +238,7 @@ def test_who_shares_a_statement_with_a_session_that_is_held_is_written_without_i
     assert stuck.result(10).event.number == 2
 
 
+@statement
 def test_a_session_that_ends_or_goes_while_it_is_waited_for_is_open_or_there_again(
     project: Project, pool: ThreadPoolExecutor
 ) -> None:
@@ -253,6 +256,7 @@ def test_a_session_that_ends_or_goes_while_it_is_waited_for_is_open_or_there_aga
     assert late.result().event.session_id != captured[1].event.session_id
 
 
+@statement
 def test_sessions_are_locked_in_the_order_of_their_ids_whatever_the_order_of_their_events(
     project: Project, monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor
 ) -> None:
@@ -277,6 +281,7 @@ def test_sessions_are_locked_in_the_order_of_their_ids_whatever_the_order_of_the
     writing.result(10)
 
 
+@statement
 def test_what_is_no_news_does_not_become_it_by_the_company_it_keeps(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -353,6 +358,7 @@ def seen(
     return kept
 
 
+@statement
 def test_what_repeats_another_of_its_statement_is_left_alone_and_spoils_nothing(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -364,6 +370,7 @@ def test_what_repeats_another_of_its_statement_is_left_alone_and_spoils_nothing(
     assert Event.objects.filter(project=project).count() == 3
 
 
+@statement
 def test_what_a_commit_refuses_is_never_told_as_written(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -385,6 +392,7 @@ def changed(one: Ordinary) -> Ordinary:
     return one
 
 
+@statement
 def test_one_that_is_refused_spares_those_who_share_its_statement(
     project: Project, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
