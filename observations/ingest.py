@@ -3,9 +3,9 @@
 A batch is the normal case, one event is a list of one.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -29,10 +29,13 @@ from observations.captured import Captured, jobs_of
 from observations.deliveries import Delivery
 from observations.drafts import JSON
 from observations.entries import Entry
-from observations.errors import Forbidden, StorageAway
+from observations.errors import StorageAway
 from observations.hook_calls import HookCall
 from observations.hook_facts import HookFacts
 from observations.identity import fingerprint, lane_key, platform
+from observations.incoming import Links
+from observations.incoming import NewEvent as NewEvent
+from observations.incoming import SessionRef as SessionRef
 from observations.models import Event, Session
 from observations.ordinary import Ordinary
 from observations.privacy import scrub, scrub_text
@@ -47,40 +50,6 @@ _CHARACTERS_A_TOKEN = 4
 
 # Batches that share events with several others may meet another of them each time.
 _MOST_COLLISIONS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRef:
-    """How an event names its session: by our id, or by the client's content id.
-
-    `platform_given`: the client said which platform (even None), so only its sessions match.
-    """
-
-    server_session_id: str | None = None
-    content_session_id: str | None = None
-    platform_given: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class NewEvent:
-    """An event as a client reports it. `occurred_at` None means now.
-
-    `home_id` is the project that was named, where that was put into `project_id`.
-    """
-
-    project_id: str
-    event_type: str
-    source_adapter: str
-    payload: JSON
-    occurred_at: datetime | None = None
-    session: SessionRef = SessionRef()
-    platform_source: str | None = None
-    source_event_id: str | None = None
-    tool_use_id: str | None = None
-    metadata: dict[str, JSON] = field(default_factory=dict)
-    generate: bool = True
-    removed: dict[str, int] = field(default_factory=dict)
-    home_id: str | None = None
 
 
 def capture(
@@ -145,7 +114,7 @@ def capture_call(
 
 def _ordinary_event(team_id: str, new: NewEvent, origin: dict[str, Any]) -> Captured | None:
     """The event, if it was ordinary enough to be written with those of others."""
-    delivery = _delivery(team_id, new, _Links(team_id, [new]).find(new), direct.now())
+    delivery = _delivery(team_id, new, Links(team_id, [new]).find(new), direct.now())
     key = delivery.session.identity_key if delivery.session else None
     if delivery.session and not key:
         return None
@@ -258,7 +227,7 @@ def _scrubbed(new: NewEvent) -> NewEvent:
 def _arrived(
     team_id: str, news: list[NewEvent], origin: dict[str, Any], kind: Kind
 ) -> Callable[[], _Written]:
-    links, now = _Links(team_id, news), direct.now()
+    links, now = Links(team_id, news), direct.now()
     asked = [_delivery(team_id, new, links.find(new), now) for new in news]
     silent = {one.key for one, new in zip(asked, news, strict=True) if not new.generate}
 
@@ -365,43 +334,6 @@ def _tool_use_id(payload: JSON) -> str | None:
         if isinstance(value, str) and value:
             return value
     return None
-
-
-def _newest_first(team_id: str, contents: set[str]) -> Iterable[Session]:
-    """The sessions of these content ids; of one, as most events ask, by a bare statement."""
-    if len(contents) == 1:
-        return sessions.of_content(team_id, *contents)
-    found = Session.objects.filter(team_id=team_id, content_session_id__in=contents)
-    return found.order_by("-started_at") if contents else ()
-
-
-class _Links:
-    """Finds the sessions that events name; all of a batch are asked for at once."""
-
-    def __init__(self, team_id: str, news: Sequence[NewEvent]) -> None:
-        refs = [new.session for new in news]
-        ids = {ref.server_session_id for ref in refs} - {None}
-        names = {ref.content_session_id or "" for ref in refs if not ref.server_session_id} - {""}
-        ours = Session.objects.filter(team_id=team_id) if ids else None
-        self._by_id = ours.in_bulk(list(ids)) if ours is not None else {}
-        self._by_name: dict[tuple[str, str | None], list[Session]] = {}
-        for session in _newest_first(team_id, names):
-            place = session.project_id, session.content_session_id
-            self._by_name.setdefault(place, []).append(session)
-
-    def find(self, new: NewEvent) -> Session | None:
-        """The session of the event, if it is known. Raises Forbidden for another's."""
-        ref = new.session
-        if ref.server_session_id is not None:
-            session = self._by_id.get(ref.server_session_id)
-            if session is None or session.project_id != new.project_id:
-                raise Forbidden("server_session_id must belong to project_id and team_id")
-            return session
-        candidates = self._by_name.get((new.project_id, ref.content_session_id), [])
-        for session in candidates:
-            if not ref.platform_given or session.platform_source == new.platform_source:
-                return session
-        return None
 
 
 def _observation_job(delivery: Delivery, kind: Kind, origin: dict[str, Any]) -> NewJob:

@@ -26,7 +26,9 @@ OWN = {b"X-Event-Id", b"X-Job-Id", b"Content-Length"}
 _numbers = itertools.count()
 
 
-def environ(path: str, content: bytes, *, method: str = "POST", query: str = "", **more: str) -> Any:
+def environ(
+    path: str, content: bytes, *, method: str = "POST", query: str = "", **more: str
+) -> Any:
     return {
         **bridge._FIXED, "REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query,
         "SERVER_NAME": "127.0.0.1", "SERVER_PORT": "1", "REMOTE_ADDR": "10.0.0.7",
