@@ -75,7 +75,7 @@ class Sharing(Generic[Item]):
         return mine.outcome()
 
     def _joined(self, mine: Write[Item]) -> threading.Event | None:
-        """Queue up; what is to be waited for, or None for this caller to lead, as nobody does."""
+        """Queue up; what to wait for, unless this caller is to lead, because nobody does."""
         with self._lock:
             if self.is_stuck:
                 raise StorageAway(AWAY)

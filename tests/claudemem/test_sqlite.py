@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 
 from observations.models import Team
+from queueing import direct
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -99,3 +100,53 @@ def test_a_failed_transaction_gives_its_turn_up() -> None:
     with transaction.atomic():
         Team.objects.create(name="next")
     assert Team.objects.exists()
+
+
+def test_within_a_transaction_all_of_a_work_is_done_or_nothing() -> None:
+    def work(number: int) -> int:
+        Team.objects.create(name=f"{number}")
+        with transaction.atomic():
+            Team.objects.create(name=f"{number} too")
+        return 10 // number
+
+    assert direct.within(lambda: work(5)) == 2
+    with pytest.raises(ZeroDivisionError):
+        direct.within(lambda: work(0))
+    assert Team.objects.count() == 2
+    with transaction.atomic():
+        direct.within(lambda: work(1))
+        transaction.set_rollback(True)
+    assert Team.objects.count() == 2
+    assert connection.get_autocommit()
+
+
+def test_a_commit_that_fails_undoes_the_work_and_gives_the_turn_up(
+    stranger: sqlite3.Connection,
+) -> None:
+    def broken() -> None:
+        Team.objects.create(name="in vain")
+        connection.connection.execute("PRAGMA defer_foreign_keys = ON")
+        connection.connection.execute(
+            "INSERT INTO observations_project (id, team_id, name, metadata, created_at)"
+            " VALUES ('a', 'nobody', 'b', '{}', '2031-01-01')"
+        )
+
+    with pytest.raises(IntegrityError):
+        direct.within(broken)
+    assert not Team.objects.exists()
+    stranger.execute("BEGIN IMMEDIATE")
+    stranger.rollback()
+    direct.within(lambda: Team.objects.create(name="next"))
+    assert Team.objects.count() == 1
+
+
+def test_a_work_that_loses_its_connection_is_not_taken_for_done() -> None:
+    def work() -> None:
+        Team.objects.create(name="lost")
+        connection.close()
+
+    with pytest.raises(OperationalError):
+        direct.within(work)
+    assert not Team.objects.exists()
+    direct.within(lambda: Team.objects.create(name="next"))
+    assert Team.objects.count() == 1
