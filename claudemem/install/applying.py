@@ -23,7 +23,7 @@ def read(path: Path) -> Found:
         content = _content(real)
     except FileNotFoundError:
         _see_parent(path, real)
-        return Found(path, None, shared=False)
+        return Found(path, None, shared=_is_shared(path, real))
     except OSError as error:
         raise Refused(
             f"{path} cannot be read ({error.strerror}): let this user read it, or move it away"
@@ -32,7 +32,7 @@ def read(path: Path) -> Found:
     # Root may write to all, and whoever made it read-only means that too.
     if not (real.stat().st_mode & stat.S_IWUSR and os.access(real, os.W_OK)):
         raise Refused(f"{path} may not be written: `chmod u+w {path}`, and run this again")
-    return Found(path, content, shared=path.is_symlink())
+    return Found(path, content, shared=_is_shared(path, real))
 
 
 def apply(plan: Plan) -> None:
@@ -53,7 +53,7 @@ def apply(plan: Plan) -> None:
     finally:
         for _change, new in ready:
             if new is not None:
-                new.unlink(missing_ok=True)
+                _drop(new)
 
 
 def _real(path: Path) -> Path:
@@ -64,6 +64,14 @@ def _real(path: Path) -> Path:
     except (OSError, RuntimeError):
         raise Refused(f"{path} is a link that leads nowhere: mend or remove it") from None
     return real
+
+
+def _is_shared(path: Path, real: Path) -> bool:
+    """Whether a link leads to it, from the home directory on."""
+    home = Path.home()
+    if path.is_relative_to(home):
+        return real != home.resolve() / path.relative_to(home)
+    return path.is_symlink() or path.parent.is_symlink()
 
 
 def _content(real: Path) -> bytes:
@@ -101,13 +109,23 @@ def _prepared(change: Change) -> Path | None:
     target = _real(change.path)
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    with os.fdopen(handle, "wb") as file:
-        file.write(change.after)
-        file.flush()
-        os.fsync(file.fileno())
-        if (mode := _mode(target, change)) is not None:
-            os.fchmod(file.fileno(), mode)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(change.after)
+            file.flush()
+            os.fsync(file.fileno())
+            if (mode := _mode(target, change)) is not None:
+                os.fchmod(file.fileno(), mode)
+    except BaseException:
+        _drop(Path(name))
+        raise
     return Path(name)
+
+
+def _drop(new: Path) -> None:
+    """Take away a file that was not put in place, and directories that were made for it."""
+    new.unlink(missing_ok=True)
+    _leave(new.parent)
 
 
 def _mode(target: Path, change: Change) -> int | None:

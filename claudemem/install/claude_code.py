@@ -90,8 +90,7 @@ def _install(found: Files, connection: Connection) -> Plan:
     groups = handlers(connection.url, command)
     name = LOCAL if connection.project else SETTINGS
     documents[name] = _allowed(_hooked(documents[name], groups), connection.url + ROUTE)
-    if not settings.shared:
-        documents[SETTINGS] = jsonedit.put(documents[SETTINGS], ("env", KEY), connection.key)
+    documents[SETTINGS] = _keyed(documents[SETTINGS], None if settings.shared else connection.key)
     entry = server(connection.url, f"${{{KEY}}}" if servers.shared else connection.key)
     documents[SERVERS] = _served(documents[SERVERS], _scope(found), entry)
     notes = [*_warnings(documents[name].value, hooked), *_exports(settings, connection)]
@@ -104,12 +103,10 @@ def _uninstall(found: Files) -> Plan:
     hooked = LOCAL if LOCAL in found else SETTINGS
     documents[hooked] = _unallowed(_hooked(documents[hooked], {}))
     if LOCAL not in found:
-        documents[SETTINGS] = jsonedit.take(documents[SETTINGS], ("env", KEY))
+        documents[SETTINGS] = _keyed(documents[SETTINGS], None)
     if _is_our_server(jsonedit.at(documents[SERVERS], scope).get(SERVER)):
         documents[SERVERS] = jsonedit.take(documents[SERVERS], (*scope, SERVER))
-    left = _elsewhere(documents[SERVERS].value) if LOCAL not in found else ()
-    notes = [f"{each} is connected by itself: run `claudemem uninstall claude-code --project` there"
-             for each in left]  # fmt: skip
+    notes = _left(found[SETTINGS], documents[SERVERS].value) if LOCAL not in found else ()
     return Plan(_changes(found, documents), tuple(notes))
 
 
@@ -136,6 +133,13 @@ def _scope(found: Files) -> tuple[str, ...]:
     if LOCAL not in found:
         return ("mcpServers",)
     return ("projects", str(found[LOCAL].path.parent.parent), "mcpServers")
+
+
+def _keyed(document: Document, key: str | None) -> Document:
+    """The settings with the key in what they put into the environment, or without any."""
+    if key is None:
+        return jsonedit.take(document, ("env", KEY))
+    return jsonedit.put(document, ("env", KEY), key)
 
 
 def _hooked(document: Document, groups: Mapping[str, JSON]) -> Document:
@@ -252,6 +256,14 @@ def _exports(settings: Found, connection: Connection) -> Iterator[str]:
             f"{settings.path} is a link, so the key is not put there: have the profile of your "
             f"shell say `export {KEY}=…`, with the key that is in {config}"
         )
+
+
+def _left(settings: Found, servers: Mapping[str, JSON]) -> Iterator[str]:
+    """What is to be undone somewhere else."""
+    if settings.shared:
+        yield f"if the profile of your shell says `export {KEY}=…`, take that out as well"
+    for each in _elsewhere(servers):
+        yield f"{each} is connected by itself: `claudemem uninstall claude-code --project` there"
 
 
 def _elsewhere(value: Mapping[str, JSON]) -> Iterator[str]:

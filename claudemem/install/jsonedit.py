@@ -41,7 +41,7 @@ class Document:
     @property
     def value(self) -> JSON:
         """What the text says: an object, empty where there is no text."""
-        return _DECODER.decode(self.text) if self.text and self.text.strip() else {}
+        return {} if _is_blank(self) else _DECODER.decode(self.text or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ _DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def _is_blank(document: Document) -> bool:
-    return not (document.text or "").strip()
+    return not _SPACE.sub("", document.text or "", count=1)
 
 
 def _begun(document: Document, path: Sequence[Step], value: JSON) -> Document:

@@ -45,7 +45,10 @@ def test_a_files_mode_stays_unless_a_key_is_put_in(tmp_path: Path, secret: bool,
     assert (path.read_bytes(), mode(path)) == (b"2", left)
 
 
-def test_a_link_goes_on_leading_to_the_file_that_is_changed(tmp_path: Path) -> None:
+def test_a_link_goes_on_leading_to_the_file_that_is_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     real = tmp_path / "dotfiles" / "settings.json"
     real.parent.mkdir()
     real.write_bytes(b"1")
@@ -57,6 +60,19 @@ def test_a_link_goes_on_leading_to_the_file_that_is_changed(tmp_path: Path) -> N
     assert link.is_symlink()
     assert real.read_bytes() == b"2"
     assert not applying.read(real).shared
+
+
+def test_a_file_to_which_a_link_leads_on_the_way_is_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users, home = tmp_path / "users", tmp_path / "home"
+    (users / "dotfiles").mkdir(parents=True)
+    home.symlink_to(users)
+    monkeypatch.setenv("HOME", str(home))
+    (users / ".agent").symlink_to(users / "dotfiles")
+
+    assert applying.read(home / ".agent" / "settings.json").shared
+    assert not applying.read(home / ".other" / "settings.json").shared
 
 
 def test_a_removed_file_takes_the_agents_empty_directories_along(
@@ -93,7 +109,9 @@ def test_a_failure_in_the_middle_puts_back_what_was_done(
     paths = [tmp_path / name for name in ("a", "b", "c")]
     paths[0].write_bytes(b"1")
     paths[2].write_bytes(b"1")
-    made = plan(*(change(path, b"2") for path in paths))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    deep = tmp_path / ".agent" / "rules" / "b"
+    made = plan(*(change(path, b"2") for path in (paths[0], deep, *paths[1:])))
     replace = Path.replace
 
     def full(self: Path, target: Path) -> Path:

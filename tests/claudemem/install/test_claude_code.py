@@ -295,6 +295,15 @@ def test_files_that_are_links_get_no_key_and_the_user_is_told_how_it_is_found() 
     }
     assert any("export CLAUDE_MEM_SERVER_API_KEY=" in note for note in plan.notes)
     assert contents(after(there, AGENT.uninstall(there))) == contents(before)
+    assert any("take that out as well" in note for note in AGENT.uninstall(there).notes)
+
+
+def test_a_key_that_is_in_settings_which_became_a_link_is_taken_out() -> None:
+    there = after(files(), AGENT.install(files(), CONNECTION))
+    linked = {name: Found(each.path, each.content, shared=True) for name, each in there.items()}
+    moved = after(linked, AGENT.install(linked, CONNECTION))
+
+    assert KEY not in "".join(str(each) for each in contents(moved))
 
 
 # --- one directory alone --------------------------------------------------------------------------

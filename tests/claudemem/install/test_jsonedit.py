@@ -157,6 +157,11 @@ def test_what_is_put_in_is_laid_out_as_the_rest_is(before: str | None, after: st
     assert jsonedit.put(document, ("a", "b"), 1).text == after
 
 
+def test_a_blank_that_is_none_in_json_is_refused() -> None:
+    with pytest.raises(jsonedit.Unreadable, match="no JSON"):
+        jsonedit.load("\u00a0".encode(), PLACE)
+
+
 def test_a_path_that_leads_nowhere_takes_nothing() -> None:
     document = jsonedit.load(b'{"a": [1]}', PLACE)
     for path in (("b",), ("a", 1), ("a", "b"), ("a", 0, "c")):
