@@ -44,7 +44,7 @@ def install(
     if refused := data.refusal():
         raise click.ClickException(refused)
     try:
-        _connect(chosen, data, _target(data, remote, key, dry_run), project, dry_run, yes)
+        _connect(chosen, data, _target(data, remote, key), project, dry_run, yes)
     except (Refused, jsonedit.Unreadable) as error:
         raise click.ClickException(str(error)) from error
 
@@ -128,21 +128,20 @@ def tell(notes: tuple[str, ...]) -> None:
         click.echo(f"Note: {note}", err=True)
 
 
-def _target(data: "DataDir", remote: str | None, key: str | None, dry_run: bool) -> Target:
+def _target(data: "DataDir", remote: str | None, key: str | None) -> Target:
     config = clientfile.read(applying.read(clientfile.path(data.client)))
     if remote is not None:
         from claudemem.commands import remote_server
 
         return remote_server.target(remote, key or os.environ.get(KEY), config)
-    if dry_run and not data.root.exists():
+    if key is None and not data.root.exists():
         if "claudemem.settings" not in sys.modules:
-            # They would make the directory, for the secret that they need.
+            # They would make the directory, for the secret that they need, before anybody agreed.
             os.environ.setdefault("CLAUDE_MEM_SECRET_KEY", secrets.token_urlsafe(50))
-        return Target(_local_url(), key or _TO_BE_MADE)
+        return Target(_local_url(), _TO_BE_MADE)
     from claudemem.commands import installed_keys
 
-    found = installed_keys.usable(key, config, prepare=not dry_run)
-    return Target(_local_url(), found or _TO_BE_MADE)
+    return Target(_local_url(), installed_keys.usable(key, config) or _TO_BE_MADE)
 
 
 def _local_url() -> str:

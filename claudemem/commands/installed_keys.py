@@ -4,18 +4,17 @@ import socket
 
 import click
 
-from claudemem.commands import BY_OPERATOR, load_django
+from claudemem.commands import BY_OPERATOR, data_directory, load_django
 from claudemem.install.clientfile import Target
 
 
-def usable(given: str | None, config: Target | None, *, prepare: bool) -> str | None:
+def usable(given: str | None, config: Target | None) -> str | None:
     """The key to use: the one that is `given`, or that of the client's file if it still works.
 
-    None where one has to be made. With `prepare` a new database gets its tables. Raises
-    ClickException for a given key that cannot be used.
+    None where one has to be made. Raises ClickException for a given key that cannot be used.
     """
     load_django()
-    ready = _is_ready(prepare)
+    ready = _has_tables()
     if given is not None:
         if not ready or not _works(given):
             raise click.ClickException(
@@ -29,10 +28,17 @@ def usable(given: str | None, config: Target | None, *, prepare: bool) -> str | 
 def make(agent: str) -> str:
     """A key for what an agent's hooks bring and what it asks, in all projects of the default team.
 
-    It is named after the agent and this machine.
+    It is named after the agent and this machine. A new database gets its tables.
     """
+    data_directory().create()
+    load_django()
     from observations import keys, scopes
 
+    if not _has_tables():
+        from claudemem import upgrade
+
+        with upgrade.alone(click.echo):
+            upgrade.bring_up_to_date()
     team, _project = keys.default_tenant()
     held = (scopes.MEMORIES_READ, scopes.MEMORIES_WRITE)
     host = "".join(each for each in socket.gethostname() if each.isprintable())
@@ -45,7 +51,7 @@ def revoke(raw: str) -> bool:
     load_django()
     from observations import keys
 
-    if not _is_ready(prepare=False):
+    if not _has_tables():
         return False
     key = keys.holder_of(raw)
     if key is None or key.revoked_at is not None:
@@ -62,16 +68,9 @@ def _works(raw: str) -> bool:
     return found is not None and all(scopes.allows(found.scopes, need) for need in needs)
 
 
-def _is_ready(prepare: bool) -> bool:
-    """Whether there are tables; with `prepare` they are made where there are none at all."""
+def _has_tables() -> bool:
     from django.db import connection
 
-    from claudemem import upgrade
     from observations.models import ApiKey
 
-    if ApiKey._meta.db_table in connection.introspection.table_names():
-        return True
-    if prepare:
-        with upgrade.alone(click.echo):
-            upgrade.bring_up_to_date()
-    return prepare
+    return ApiKey._meta.db_table in connection.introspection.table_names()

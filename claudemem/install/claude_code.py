@@ -106,7 +106,10 @@ def _uninstall(found: Files) -> Plan:
         documents[SETTINGS] = _keyed(documents[SETTINGS], None)
     if _is_our_server(jsonedit.at(documents[SERVERS], scope).get(SERVER)):
         documents[SERVERS] = jsonedit.take(documents[SERVERS], (*scope, SERVER))
-    notes = _left(found[SETTINGS], documents[SERVERS].value) if LOCAL not in found else ()
+    if LOCAL in found:
+        notes = _kept(found[SETTINGS], documents[SETTINGS])
+    else:
+        notes = _left(found[SETTINGS], documents[SERVERS].value)
     return Plan(_changes(found, documents), tuple(notes))
 
 
@@ -264,6 +267,12 @@ def _left(settings: Found, servers: Mapping[str, JSON]) -> Iterator[str]:
         yield f"if the profile of your shell says `export {KEY}=…`, take that out as well"
     for each in _elsewhere(servers):
         yield f"{each} is connected by itself: `claudemem uninstall claude-code --project` there"
+
+
+def _kept(settings: Found, document: Document) -> Iterator[str]:
+    """What is for all directories and stays when one is disconnected."""
+    if KEY in jsonedit.at(document, ("env",)):
+        yield f"the key stays in {settings.path}: `claudemem uninstall {NAME}` takes it out"
 
 
 def _elsewhere(value: Mapping[str, JSON]) -> Iterator[str]:

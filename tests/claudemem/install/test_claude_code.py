@@ -327,6 +327,8 @@ def test_for_one_directory_its_own_settings_get_the_hooks_and_no_key(local: byte
     assert shop["mcpServers"]["claude-mem"]["url"] == "http://127.0.0.1:37877/v1/mcp"
     assert "claude-mem" not in said(there, SERVERS)["mcpServers"]
 
+    (note,) = AGENT.uninstall(there).notes
+    assert "the key stays in /home/ada/.claude/settings.json" in note
     left = after(there, AGENT.uninstall(there))
     assert (left[LOCAL].content, left[SERVERS].content) == (local, before[SERVERS].content)
 
