@@ -14,7 +14,7 @@ from observations.search.index import Held
 from observations.search.terms import STOP_WORDS
 
 # Enough of any prompt to tell what it is about.
-MOST_WORDS: Final = 20
+MOST_WORDS: Final = 12
 # Talk: it says nothing of what is talked about.
 _OF_TALK = """
     again agree agreed alright anyway back begin better bit can carry continue cool correct
@@ -55,6 +55,9 @@ _ENOUGH: Final = 7.5
 _LEAST: Final = 1.4
 # And of what was found, what fits less than half as well as the best is left out.
 _OF_BEST: Final = 0.5
+# Rows are looked for by words that stand in such a part of all, or in so few.
+_PART: Final = 6
+_FEW: Final = 40
 # Few rows tell little of how common a word is: as if there were so many more.
 _UNSEEN: Final = 60
 _UNSEEN_HOLDING: Final = 6
@@ -82,6 +85,22 @@ def words_of(text: str) -> tuple[str, ...]:
     return tuple(ordered[:MOST_WORDS])
 
 
+def sought(words: Iterable[str], held: Held) -> tuple[str, ...]:
+    """The words by which rows are looked for: the rarest, as far as it is known how rare they are.
+
+    Together they are to stand in few rows, for each of these is read; the others only count where
+    they stand beside one of them.
+    """
+    room = max(held.rows // _PART, _FEW)
+    chosen: list[str] = []
+    for word in sorted(words, key=lambda word: held.holding.get(word, 0)):
+        room -= held.holding.get(word, 0)
+        if room < 0 and any(held.holding.get(each) for each in chosen):
+            break
+        chosen.append(word)
+    return tuple(chosen)
+
+
 def fitting(words: Iterable[str], held: Held) -> Mapping[int, float]:
     """How well each row fits, by number; those that do not bear on the words are not there."""
     known = frozenset().union(*held.by.values())
@@ -94,11 +113,6 @@ def fitting(words: Iterable[str], held: Held) -> Mapping[int, float]:
     }
     least = max(needed, _OF_BEST * max(fits.values(), default=0.0))
     return {number: fit for number, fit in fits.items() if fit >= least}
-
-
-def query_of(words: Iterable[str]) -> str:
-    """The words as a question to a search."""
-    return " ".join(f'"{word}"' if " " in word else word for word in words)
 
 
 def _worth(held: Held, word: str, known: frozenset[str]) -> float:

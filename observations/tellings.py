@@ -19,7 +19,7 @@ from observations.models import Event, Observation, Project, Telling
 from observations.recall import item
 from observations.rendering import Item
 from observations.search import Filters, keyword_index
-from observations.search.terms import query_terms
+from observations.search.terms import Query
 from queueing import direct
 
 SUMMARY: Final = "summary"
@@ -246,12 +246,13 @@ def _fitting(occasion: Occasion, words: Sequence[str], before: _Before) -> list[
     if not words:
         return []
     index = keyword_index()
-    query = query_terms(relevance.query_of(words))
-    hits = index.find(query, Filters(), project_ids=(occasion.project_id,), limit=FOUND)
+    place = occasion.project_id
+    sought = Query(relevance.sought(words, index.held(words, (), project_id=place)))
+    hits = index.find(sought, Filters(), project_ids=(place,), limit=FOUND, quick=True)
     rows = _others(occasion, [hit.number for hit in hits], before)
     if all(row.number in before.numbers for row in rows):
         return []
-    held = index.held(words, [row.number for row in rows], project_id=occasion.project_id)
+    held = index.held(words, [row.number for row in rows], project_id=place)
     fits = relevance.fitting(words, held)
     # What fits less well is no news because the best was told before.
     best = [row for row in rows if row.number in fits][:TOLD]
@@ -280,14 +281,15 @@ def _at_file(occasion: Occasion, budgets: Budgets) -> Said:
     if path in before.about:
         return Said()
     name = path.replace("\\", "/").rpartition("/")[2]
-    query = query_terms(f'"{name}"')
-    if not query.any:
+    (term, *_) = (*relevance.words_of(path), "")
+    if not term:
         return Said()
     wanted = Filters(files=(path.replace("\\", "/").lstrip("/"),))
-    hits = keyword_index().find(query, wanted, project_ids=(occasion.project_id,), limit=FOUND)
+    projects = (occasion.project_id,)
+    numbers = keyword_index().newest(term, wanted, project_ids=projects, limit=FOUND)
     rows = [
         row
-        for row in _others(occasion, [hit.number for hit in hits], before)
+        for row in _others(occasion, numbers, before)
         if row.kind != SUMMARY and row.number not in before.numbers
     ]
     ordered = sorted(rows, key=lambda row: (_rank(row, name), -row.occurred_at.timestamp()))

@@ -71,13 +71,16 @@ class ProjectAdmin(Scoped[Project]):
     """Projects, by name, with when something last happened in them. Not deleted here either."""
 
     form = ProjectForm
-    list_display = ("name", "team", "merged_into", "last_session", "created_at", "ways")
+    list_display = ("name", "team", "hooks", "merged_into", "last_session", "created_at", "ways")
     list_filter = (TeamFilter,)
     list_select_related = ("team", "merged_into")
     ordering = ("name",)
     search_fields = ("name",)
     autocomplete_fields = ("team",)
-    fields = ("name", "team", "created_at", "ways", "known_by", "merges")
+    fields = (
+        *("name", "team", "capture", "context", "created_at", "ways"),
+        *("known_by", "merges"),
+    )
     readonly_fields = ("created_at", "ways", "known_by", "merges")
 
     def get_urls(self) -> list[Any]:
@@ -124,6 +127,13 @@ class ProjectAdmin(Scoped[Project]):
     def merges(self, project: Project) -> SafeString:
         """What was merged into it, or it into which."""
         return merges.merges(project, bool(vars(project).get("may_act")))
+
+    @admin.display(description="hooks")
+    def hooks(self, project: Project) -> str:
+        """What hooks do there, where that is less than all."""
+        if not project.capture:
+            return "store and tell nothing"
+        return "" if project.context else "tell nothing"
 
     @admin.display(description="last session")
     def last_session(self, project: Project) -> object:

@@ -18,7 +18,7 @@ END
 """
 
 # By so many of a project's newest rows it is told how common words are there.
-LOOKED_AT = 500
+LOOKED_AT = 256
 
 # A text of SQL, and what stands in it for each `%s`.
 Condition = tuple[str, Sequence[Any]]
@@ -71,13 +71,26 @@ class KeywordIndex(Protocol):
     """
 
     def find(
-        self, query: Query, filters: Filters, *, project_ids: Sequence[str], limit: int
+        self,
+        query: Query,
+        filters: Filters,
+        *,
+        project_ids: Sequence[str],
+        limit: int,
+        quick: bool = False,
     ) -> list[Hit]:
         """The best `limit` matches in these projects, best first; of equals the newest first.
+
+        A `quick` one may look at fewer rows where many match, and so miss one of the best.
 
         Rows need one of the query's terms only: the rarer a term is, and the weightier the field
         that it stands in, the more it counts. No query raises.
         """
+
+    def newest(
+        self, term: str, filters: Filters, *, project_ids: Sequence[str], limit: int
+    ) -> list[int]:
+        """The rows that hold a term and are as the filters say, the last that came first."""
 
     def held(self, words: Sequence[str], numbers: Sequence[int], *, project_id: str) -> Held:
         """Which of the words, as terms of a query are, the rows of these numbers hold."""

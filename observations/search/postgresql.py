@@ -29,6 +29,8 @@ ENOUGH = 1_000
 NEWEST = 10_000
 # of which about so many are looked at, all where there are no more;
 SAMPLE = 1_024
+# a quick search takes such a part of all of these;
+QUICK = 8
 # a word that fewer of these hold is counted in all rows, which is soon done.
 TELLING = 8
 
@@ -69,6 +71,13 @@ SELECT number, {score} AS score FROM (
         FROM observation_index i JOIN observations_observation o ON o.number = i.number
         WHERE {conditions} OFFSET 0) AS read OFFSET 0) AS found
 ORDER BY score DESC, occurred_at DESC, number DESC LIMIT %s
+"""
+
+_LAST = """
+SELECT o.number
+FROM observation_index i JOIN observations_observation o ON o.number = i.number
+WHERE i.words @@ phraseto_tsquery('claudemem_words', claudemem_folded(%s)) AND {conditions}
+ORDER BY o.number DESC LIMIT %s
 """
 
 _HELD = """
@@ -124,7 +133,13 @@ class PostgresqlIndex:
     """The keyword index in PostgreSQL; see KeywordIndex."""
 
     def find(
-        self, query: Query, filters: Filters, *, project_ids: Sequence[str], limit: int
+        self,
+        query: Query,
+        filters: Filters,
+        *,
+        project_ids: Sequence[str],
+        limit: int,
+        quick: bool = False,
     ) -> list[Hit]:
         """The best `limit` matches in these projects, best first; of equals the newest first.
 
@@ -132,14 +147,26 @@ class PostgresqlIndex:
         where others are too few.
         """
         known = [each for each in project_ids if "\0" not in each]
-        asked = _asked(query.any, known) if known and query.any else _Asked()
+        part = QUICK if quick else 1
+        asked = _asked(query.any, known, part) if known and query.any else _Asked()
         conditions = [*_sought(query.none, known), *_conditions(filters, "o")]
         hits: list[Hit] = []
-        for wanted in _looked_for(asked, max(ENOUGH, limit)):
+        for wanted in _looked_for(asked, max(ENOUGH // part, limit)):
             hits = _hits(asked, [wanted, *conditions], limit)
             if len(hits) == limit:
                 break
         return hits
+
+    def newest(
+        self, term: str, filters: Filters, *, project_ids: Sequence[str], limit: int
+    ) -> list[int]:
+        """The rows that hold a term and are as the filters say, the last that came first."""
+        conditions = [*_sought((), project_ids), *_conditions(filters, "o")]
+        sql = _LAST.format(conditions=" AND ".join(sql for sql, _ in conditions))
+        given = [value for _, each in conditions for value in each]
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [term, *given, limit])
+            return [number for (number,) in cursor]
 
     def held(self, words: Sequence[str], numbers: Sequence[int], *, project_id: str) -> Held:
         """Which of the words, as terms of a query are, the rows of these numbers hold."""
@@ -159,16 +186,16 @@ class PostgresqlIndex:
         return _conditions(filters, row)
 
 
-def _asked(words: Sequence[str], project_ids: Sequence[str]) -> _Asked:
+def _asked(words: Sequence[str], project_ids: Sequence[str], part: int) -> _Asked:
     ids = list(project_ids)
-    given: list[Any] = [ids, NEWEST, SAMPLE, list(words), TELLING, _projects(ids)]
+    given: list[Any] = [ids, NEWEST // part, SAMPLE // part, list(words), TELLING, _projects(ids)]
     with connection.cursor() as cursor:
         cursor.execute(_TERMS, given)
         found = cursor.fetchall()
         *_, there, newest, sampled, size = found[0] if found else (0, 0, 0, 0)
         if not sampled:
             return _Asked()
-        if there >= NEWEST:
+        if there >= NEWEST // part:
             cursor.execute(_ROWS, [ids])
             (((plan,),),) = cursor.fetchall()
             there = max(there, plan["Plan"]["Plan Rows"])

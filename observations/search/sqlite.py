@@ -54,6 +54,11 @@ EXISTS (
 """
 
 
+_LAST = """
+SELECT o.number
+FROM observation_index JOIN observations_observation o ON o.number = observation_index.rowid
+WHERE observation_index MATCH %s AND {conditions} ORDER BY observation_index.rowid DESC LIMIT %s
+"""
 _HELD = """
 SELECT %s, NULL, count(*) FROM observation_index WHERE observation_index MATCH %s AND rowid > %s
 UNION ALL
@@ -71,7 +76,13 @@ class SqliteIndex:
     """The keyword index in SQLite; see KeywordIndex."""
 
     def find(
-        self, query: Query, filters: Filters, *, project_ids: Sequence[str], limit: int
+        self,
+        query: Query,
+        filters: Filters,
+        *,
+        project_ids: Sequence[str],
+        limit: int,
+        quick: bool = False,  # noqa: ARG002 - it always is
     ) -> list[Hit]:
         """The best `limit` matches in these projects, best first; of equals the newest first.
 
@@ -88,6 +99,18 @@ class SqliteIndex:
         telling = replace(query, any=_telling(query.any))
         hits = _hits(telling, filters, project_ids, limit) if telling.any else []
         return hits if hits or telling == query else _hits(query, filters, project_ids, limit)
+
+    def newest(
+        self, term: str, filters: Filters, *, project_ids: Sequence[str], limit: int
+    ) -> list[int]:
+        """The rows that hold a term and are as the filters say, the last that came first."""
+        of_projects = (f"o.project_id IN ({_marks(project_ids)})", project_ids)
+        conditions = [of_projects, *_conditions(filters, "o")]
+        sql = _LAST.format(conditions=" AND ".join(condition for condition, _ in conditions))
+        values = [value for _, values in conditions for value in values]
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [_match(Query((term,)), project_ids, ()), *values, limit])
+            return [number for (number,) in cursor]
 
     def held(self, words: Sequence[str], numbers: Sequence[int], *, project_id: str) -> Held:
         """Which of the words, as terms of a query are, the rows of these numbers hold."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from observations.relevance import asks_where_we_stood, fitting, query_of, words_of
+from observations.relevance import asks_where_we_stood, fitting, sought, words_of
 from observations.search import Held
 
 
@@ -18,7 +18,6 @@ def test_talk_is_about_nothing(prompt: str) -> None:
 def test_a_name_stays_one_and_comes_before_words_and_of_a_path_counts_its_last_part() -> None:
     prompt = "Why does max_wait in /srv/shop/src/retry.py ignore the exponential backoff?"
     assert words_of(prompt) == ("max wait", "retry py", "exponential", "backoff", "ignore")
-    assert query_of(words_of(prompt)).startswith('"max wait" "retry py" exponential')
 
 
 @pytest.mark.parametrize(
@@ -42,6 +41,19 @@ def test_who_asks_something_else_is_not(prompt: str) -> None:
 
 def held(holding: dict[str, int], rows: int = 500, **by: set[str]) -> Held:
     return Held(rows, holding, {int(n[1:]): frozenset(words) for n, words in by.items()})
+
+
+def test_rows_are_looked_for_by_the_rarest_words_and_by_no_common_one() -> None:
+    holding = {"a1": 10, "a2": 20, "a3": 30, "a4": 40, "common": 300}
+    known = held(holding, rows=600)
+    assert sought(["common", "a4", "new", "a3", "a2", "a1"], known) == (
+        "new",
+        "a1",
+        "a2",
+        "a3",
+        "a4",
+    )
+    assert sought(["common", "new"], known) == ("new", "common")
 
 
 def test_a_row_that_has_most_of_what_tells_fits() -> None:
