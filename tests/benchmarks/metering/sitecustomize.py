@@ -82,7 +82,10 @@ def _meter_sqlite(meter: Meter) -> None:
 
 def _meter_postgresql(meter: Meter) -> None:
     import psycopg
+    import psycopg_pool
 
+    # The driver's pool is the driver's as well.
+    meter.patch(psycopg_pool.ConnectionPool, "getconn", "putconn")
     meter.patch(psycopg.Cursor, "execute", "executemany", *_FETCHES)
     meter.patch(psycopg.Connection, "execute", "commit", "rollback")
 
