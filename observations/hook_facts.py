@@ -124,5 +124,6 @@ def _place(value: str) -> Place | None:
 def _part(said: dict[str, object], name: str) -> str:
     value = said[name]
     if not isinstance(value, str) or len(value) > _LONGEST_TEXT or "\0" in value:
-        raise InvalidInput(f"expected a text of at most {_LONGEST_TEXT} characters", (PLACE, name))
+        meant = f"expected {name} to be a text of at most {_LONGEST_TEXT} characters"
+        raise InvalidInput(meant, (PLACE,))
     return value

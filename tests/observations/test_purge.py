@@ -7,8 +7,18 @@ from django.apps import apps
 from django.db import connection, transaction
 from django.utils import timezone
 
-from observations import audit, counters, ingest, keys, memories, purge, recall, scopes
-from observations.models import Event, Project, Session, Team, Telling
+from observations import (
+    audit,
+    counters,
+    ingest,
+    keys,
+    memories,
+    merging,
+    purge,
+    recall,
+    scopes,
+)
+from observations.models import Event, Project, ProjectAlias, Session, Team, Telling
 from observations.quotas import Limits
 from queueing import leases, pauses
 from queueing.errors import LeaseLost
@@ -36,6 +46,10 @@ def lived_in(name: str) -> Project:
     session = Session.objects.get(project=project)
     Telling.objects.create(session=session, moment="prompt", created_at=timezone.now())
     memories.remember(team.id, project.id, content=f"The {name} lives in the hills")
+    other = Project.objects.create(team=team, name=f"{name}s")
+    ProjectAlias.objects.create(team=team, project=other, sort="disk", key=f"/src/{name}")
+    memories.remember(team.id, other.id, content="Told elsewhere")
+    merging.merge(team.id, other.id, project.id)
     pauses.hold(Subject("team", team.id), "holidays")
     with transaction.atomic():
         pauses.hold_quota(team.id, "spent")
