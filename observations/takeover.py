@@ -27,6 +27,7 @@ from observations.claude_mem_file import ClaudeMem
 from observations.claude_mem_rows import ADAPTER, Row, asked, moment, text, unfit, unfit_message
 from observations.deliveries import Delivery
 from observations.drafts import JSON
+from observations.errors import InvalidInput
 from observations.identity import digest
 from observations.models import Event, Observation, Session, new_id
 from observations.places import UNKNOWN
@@ -124,7 +125,8 @@ class Takeover:
             session = known[_named(row)]
             self._by_number[int(row["id"])] = session
             self._by_name.setdefault(session.content_session_id or "", session)
-            self._by_memory[text(row, "memory_session_id")] = session.id, session.project_id
+            if memory := text(row, "memory_session_id"):
+                self._by_memory[memory] = session.id, session.project_id
         tally.taken += len(made)
         tally.known += len(fit) - len(made)
 
@@ -134,6 +136,12 @@ class Takeover:
         with transaction.atomic():
             Session.objects.bulk_create(new.values(), ignore_conflicts=True)
             rows = list(Session.objects.filter(identity_key__in=list(keys)))
+            ours = {session.id for session in new.values()} & {row.id for row in rows}
+            audit.write(
+                entries.session(entries.SESSION_WRITE, row, self.origin)
+                for row in rows
+                if row.id in ours
+            )
         return {keys[row.identity_key]: row for row in rows}
 
     def _known(self, names: Sequence[str]) -> dict[tuple[str, str | None], Session]:
@@ -251,7 +259,8 @@ class Takeover:
                 tally.left_out[reason] += 1
             elif at and session:
                 told = claude_mem_rows.prompt(row, _called(session), at)
-                found.append(self._delivery(session, told, own_id=self._key("user_prompts", row)))
+                own_id = self._key("user_prompts", row)
+                found += self._delivery(tally, session, told, own_id)
         ours = self._asked_here({one.session.id for one in found if one.session})
         late = [one for one in found if asked(one.event.payload) not in ours.get(_of(one), ())]
         tally.known += len(found) - len(late)
@@ -276,9 +285,9 @@ class Takeover:
                 tally.left_out[reason] += 1
             elif at and session:
                 told = claude_mem_rows.payload(row, _called(session), at)
-                one = self._delivery(session, told)
-                jobs[one.key] = text(row, "message_type") == "summarize"
-                found.append(one)
+                for one in self._delivery(tally, session, told):
+                    jobs[one.key] = text(row, "message_type") == "summarize"
+                    found.append(one)
         self._write(found, jobs, tally)
 
     def _session_of(self, row: Row) -> Session | None:
@@ -288,18 +297,22 @@ class Takeover:
         return self._by_name.get(sessions.clean_name(text(row, "content_session_id")) or "")
 
     def _delivery(
-        self, session: Session, payload: dict[str, JSON], own_id: str | None = None
-    ) -> Delivery:
-        scrubbed = scrub(payload)
-        hook = agents.CLAUDE_CODE.understand(scrubbed.value)
-        given: dict[str, Any] = {"platform": session.platform_source or hook.platform}
-        if own_id:
-            given |= {"own_id": own_id, "adapter": ADAPTER}
-        hook = replace(hook, **given)
-        where = Belonging(session.project_id, session.home_id)
-        one = hook_delivery(self.team_id, where, hook, scrubbed.removed, direct.now())
+        self, tally: Tally, session: Session, payload: dict[str, JSON], own_id: str | None = None
+    ) -> list[Delivery]:
+        """The payload's delivery; none if it cannot be stored, which is counted."""
+        try:
+            scrubbed = scrub(payload)
+            hook = agents.CLAUDE_CODE.understand(scrubbed.value)
+            given: dict[str, Any] = {"platform": session.platform_source or hook.platform}
+            if own_id:
+                given |= {"own_id": own_id, "adapter": ADAPTER}
+            where, hook = Belonging(session.project_id, session.home_id), replace(hook, **given)
+            one = hook_delivery(self.team_id, where, hook, scrubbed.removed, direct.now())
+        except InvalidInput as error:
+            tally.left_out[f"cannot be stored: {error}"] += 1
+            return []
         one.session, one.reopens, one.is_news = session, False, own_id is None
-        return one
+        return [one]
 
     def _write(self, found: Sequence[Delivery], asks: Mapping[str, bool], tally: Tally) -> None:
         """Write those that are not known; `asks` says of which a job is made, and if a summary."""

@@ -212,6 +212,19 @@ def test_rows_that_cannot_be_taken_are_told_with_the_reason(
     assert Observation.objects.get(title="Cap number 5").session is None
 
 
+def test_a_message_that_cannot_be_stored_is_left_out_and_the_others_are_taken(
+    source: sqlite3.Connection, take: Take
+) -> None:
+    add(source, "sdk_sessions", [claude_mem.session(1)])
+    deep = "[" * 300 + "]" * 300
+    add(source, "pending_messages", [
+        claude_mem.pending(1, tool_response=deep), claude_mem.pending(2),
+    ])  # fmt: skip
+    tally = take()["pending_messages"]
+    assert (tally.taken, sum(tally.left_out.values())) == (1, 1)
+    assert next(iter(tally.left_out)).startswith("cannot be stored: ")
+
+
 def test_the_first_versions_databases_are_taken_over_too(team: Team, tmp_path: Path) -> None:
     old = made(tmp_path / "old.db", claude_mem.OLDEST)
     add(old, "sdk_sessions", [{
