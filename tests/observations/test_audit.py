@@ -168,7 +168,7 @@ def test_a_capture_that_is_rolled_back_leaves_no_entry(
     with pytest.raises(InvalidInput):
         capture(project)
     with pytest.raises(InvalidInput):
-        ingest.capture(project.team_id, [new_event(project)], origin=BY_KEY, kind=kinds.EVENT)
+        ingest.capture(project.team_id, [new_event(project)], origin=BY_KEY, kind=kinds.EVENT_BATCH)
     assert not AuditEntry.objects.exists()
     assert not Event.objects.exists()
 

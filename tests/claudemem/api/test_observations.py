@@ -31,6 +31,7 @@ def made(project: Project) -> Observation:
         team=project.team,
         project=project,
         kind="discovery",
+        generation_key="generation:v1:made",
         title="Retries",
         subtitle="of jobs",
         narrative="They are capped.",
