@@ -19,7 +19,7 @@ from django.test import Client
 from claudemem import condition, monitor
 from observations import keys
 from observations.models import Project, Team
-from tests import conformance
+from tests import conformance, prepared
 from tests.postgres import database_of
 
 START_SECONDS = 30.0
@@ -136,7 +136,8 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    data_dir = tmp_path_factory.mktemp("server")
+    data_dir = tmp_path_factory.mktemp("server") / "data"
+    prepared.copied_to(data_dir)
     port = _free_port()
     environment = (
         os.environ
@@ -149,7 +150,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             "CLAUDE_MEM_DATABASE_TIMEOUT": "0.3",
         }
     )
-    _run(environment, "migrate")
     made = json.loads(_run(environment, "api-key", "create", "--scope", "*"))
     url = f"http://127.0.0.1:{port}"
     with open(data_dir / "web.log", "wb") as log:
