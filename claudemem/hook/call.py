@@ -10,6 +10,8 @@ from claudemem.hook import manners
 
 # What the server takes.
 MOST = 5 * 1024 * 1024
+DELIVERY = "X-Claude-Mem-Delivery"
+OCCURRED = "X-Claude-Mem-Occurred"
 _LONGEST_PLACE = 16384
 
 
@@ -20,11 +22,12 @@ class NoCall(Exception):
 class Call:
     """A payload as it is sent, its headers, and what decides how it is handled.
 
-    `event` and `session` are "" where the payload does not name them.
+    `event` and `session` are "" where the payload does not name them. `answer` is what the server
+    says to the agent, once it has.
     """
 
-    __slots__ = ("agent", "asks", "began", "cwd", "delivery", "ends", "event", "headers", "raw",
-                 "session", "starts")  # fmt: skip
+    __slots__ = ("agent", "answer", "asks", "began", "cwd", "delivery", "ends", "event", "headers",
+                 "raw", "session", "starts")  # fmt: skip
 
     def __init__(self, agent: str, raw: bytes, said: dict[str, object]) -> None:
         manner = manners.of(agent)
@@ -37,8 +40,9 @@ class Call:
         self.starts = self.event in manner.starts
         self.ends = self.event in manner.ends
         self.began = time.time()
+        self.answer = b""
         self.delivery = os.urandom(16).hex()
-        self.headers = {"X-Claude-Mem-Delivery": self.delivery}
+        self.headers = {DELIVERY: self.delivery}
         started_by = os.environ.get("CLAUDE_CODE_ENTRYPOINT", "").strip()
         if started_by and len(started_by) <= 200 and _sendable(started_by):
             self.headers["X-Claude-Mem-Entrypoint"] = started_by
@@ -63,7 +67,7 @@ class Call:
 
     def date(self) -> None:
         """Add when it was made: it will be sent later."""
-        self._add("X-Claude-Mem-Occurred", f"{self.began:.6f}")
+        self._add(OCCURRED, f"{self.began:.6f}")
 
     def _add(self, name: str, value: str) -> None:
         # Another dict: a thread may be sending this one.

@@ -13,7 +13,7 @@ from claudemem.hook import manners, target, told, verdict
 from claudemem.hook.call import Call
 from claudemem.hook.deadline import Deadline
 from claudemem.hook.incoming import MOST, Incoming
-from claudemem.hook.link import Answer, Away, Link
+from claudemem.hook.link import Away, Link
 from claudemem.hook.log import Log
 from claudemem.hook.spool import MOST as SPOOL_BYTES
 from claudemem.hook.spool import Full, Spool
@@ -81,7 +81,6 @@ class Handling:
         self._safe = call is None
         self._tried = self._over = False
         self._began = 0.0
-        self._answer = b""
         self._why = "the server does not answer in time"
 
     def run(self, found: Target, deadline: Deadline) -> bytes:
@@ -100,7 +99,7 @@ class Handling:
             while not self._over and time.monotonic() < deadline.brief:
                 deadline.wait(deadline.brief)
         self.keep()
-        return self._answer
+        return self._call.answer if self._call else b""
 
     def keep(self) -> None:
         """Put the call into the spool, if it is not safe anyhow; if it cannot be, say so."""
@@ -166,7 +165,7 @@ class Handling:
         answer = link.post(call.agent, call.headers, call.raw, deadline.network)
         found = verdict.of(answer.status, answer.is_object)
         if found == verdict.TAKEN:
-            self._answer, self._safe = answer.body, True
+            call.answer, self._safe = answer.body, True
         elif found == verdict.REFUSED:
             self._safe = True
             self._log.say(told.refusal(answer))
@@ -179,13 +178,9 @@ class Handling:
         return found in (verdict.TAKEN, verdict.REFUSED)
 
     def _flush(self, link: Link, until: float) -> None:
-        from claudemem.hook.flush import Flush
+        from claudemem.hook.flush import Flush  # most calls have no need of it
 
-        Flush(self._spool, link, self._log, until, self._hear).run()
-
-    def _hear(self, delivery: str, answer: Answer) -> None:
-        if self._call and delivery == self._call.delivery:
-            self._answer = answer.body
+        Flush(self._spool, link, self._log, until, self._call).run()
 
     def _is_paused(self) -> bool:
         """Whether the server let somebody wait in vain just now. A session's end is tried still."""

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from claudemem.hook import told, verdict
-from claudemem.hook.link import Answer, Link
+from claudemem.hook.call import OCCURRED, Call
+from claudemem.hook.link import Link
 from claudemem.hook.locks import Busy
 from claudemem.hook.log import Log
 from claudemem.hook.spool import Foreign, Reading, Record, Spool, read
-
-# Who hears of a payload that was taken: its delivery id, and the answer.
-Hears = Callable[[str, Answer], None]
 
 
 class Flush:
     """Sends what is in `spool` over `link`, until a moment of the monotonic clock.
 
-    `hears` is told of each payload that the server took.
+    `call` is what this process was started for, which may be in there as well: its agent still
+    waits, and it is given its answer.
     """
 
-    def __init__(self, spool: Spool, link: Link, log: Log, until: float, hears: Hears) -> None:
+    def __init__(
+        self, spool: Spool, link: Link, log: Log, until: float, call: Call | None = None
+    ) -> None:
         self._spool = spool
         self._link = link
         self._log = log
         self._until = until
-        self._hears = hears
+        self._call = call
         self._garbage: list[bytes] = []
         self._sent = 0
 
@@ -69,11 +69,17 @@ class Flush:
             self._garbage.append(line)
 
     def _deliver(self, record: Record) -> bool:
-        answer = self._link.post(record.agent, record.headers, record.raw, self._until)
+        own = self._call if self._call and record.delivery == self._call.delivery else None
+        headers = record.headers
+        if own:
+            # It is not late, and who comes late is told nothing.
+            headers = {name: said for name, said in headers.items() if name != OCCURRED}
+        answer = self._link.post(record.agent, headers, record.raw, self._until)
         found = verdict.of(answer.status, answer.is_object, record.age)
         if found == verdict.TAKEN:
             self._sent += 1
-            self._hears(record.headers.get("X-Claude-Mem-Delivery", ""), answer)
+            if own:
+                own.answer = answer.body
         elif found == verdict.REFUSED:
             self._log.say(told.refusal(answer))
         elif found == verdict.BARRED:

@@ -20,7 +20,7 @@ import time
 from binascii import crc32
 
 from claudemem.hook import locks
-from claudemem.hook.call import Call
+from claudemem.hook.call import DELIVERY, OCCURRED, Call
 
 MOST = 20 * 1024 * 1024
 _MARK = b"claude-mem spool 1 "
@@ -52,10 +52,15 @@ class Record:
         self.raw = raw
 
     @property
+    def delivery(self) -> str:
+        """The id by which the server knows it again."""
+        return self.headers.get(DELIVERY, "")
+
+    @property
     def age(self) -> float:
         """For how many seconds it has waited."""
         try:
-            return time.time() - float(self.headers.get("X-Claude-Mem-Occurred", ""))
+            return time.time() - float(self.headers.get(OCCURRED, ""))
         except ValueError:
             return 0.0
 

@@ -67,7 +67,7 @@ def flush(kept: Spool, reply: Callable[[Any], int] = lambda _: 200) -> Sent:
     """Send what waits to a server that answers as `reply` says; 0 is no answer at all."""
     link, log = Sent(reply), Log(os.path.dirname(kept.path), "claude-code")
     with suppress(Away):
-        Flush(kept, link, log, time.monotonic() + 60, lambda *_: None).run()  # type: ignore[arg-type]
+        Flush(kept, link, log, time.monotonic() + 60).run()  # type: ignore[arg-type]
     return link
 
 
@@ -298,7 +298,7 @@ class Link:
             file.write(headers["X-Claude-Mem-Delivery"].encode() + b" " + body + b"\\n")
         return Answer(200, b"{}")
 kept = spool.Spool(path, time.monotonic() + 60)
-Flush(kept, Link(), Log(os.path.dirname(path), "a"), time.monotonic() + 60, lambda *_: None).run()
+Flush(kept, Link(), Log(os.path.dirname(path), "a"), time.monotonic() + 60).run()
 """
 
 
@@ -316,10 +316,7 @@ def test_who_is_killed_while_sending_loses_nothing_and_repeats_at_most_one(
             break
         assert killed.returncode == -signal.SIGKILL
     sent = [line.partition(" ") for line in Path(f"{kept.path}.sent").read_text().splitlines()]
-    link = Sent()
-    Flush(
-        kept, link, Log(os.path.dirname(kept.path), "a"), time.monotonic() + 60, lambda *_: None
-    ).run()  # type: ignore[arg-type]
+    link = flush(kept)
     ids = [each[0] for each in sent] + link.ids
     numbers = [json.loads(each[2])["tool_use_id"] for each in sent] + [
         body["tool_use_id"] for body in link.bodies
