@@ -89,7 +89,7 @@ class Client:
             self.failures.append(f"{type(error).__name__}: {error}")
             connection.close()
         else:
-            if answer.status == 201:
+            if answer.status == 200:
                 self.accepted.append(answer.headers["X-Event-Id"])
             else:
                 self.failures.append(f"{answer.status}: {body[:200]!r}")
