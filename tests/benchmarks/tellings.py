@@ -1,6 +1,6 @@
 """How long an agent waits for what it is told at a hook, with much remembered. Nothing is asserted.
 
-    python -m tests.benchmarks.tellings [--database sqlite|postgresql|both] [--observations 10000]
+    python -m tests.benchmarks.tellings [--database sqlite|postgresql] [--observations 10000]
 
 Each call is captured and answered, over HTTP, one after the other. Beside each moment stands the
 same hook with nothing to ask, which is captured alone. p95 is to stay under 50 ms.
@@ -40,22 +40,21 @@ ERROR = "Exit code 1\nE   ModuleNotFoundError: No module named 'django'"
 
 
 def main() -> None:
-    """Measure on the databases that were asked for."""
+    """Measure each moment."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--database", choices=(*DATABASES, "both"), default="both")
+    parser.add_argument("--database", choices=DATABASES, default="sqlite")
     parser.add_argument("--observations", type=int, default=10_000)
     given = parser.parse_args()
-    for name in DATABASES if given.database == "both" else (given.database,):
-        print(f"{name}, {given.observations} observations, load {os.getloadavg()[0]:.1f}")
-        with database(name), ExitStack() as ends:
-            home = Path(tempfile.mkdtemp(prefix="claudemem-tellings-"))
-            ends.callback(rmtree, home, ignore_errors=True)
-            stack = Stack(home)
-            ends.callback(stack.stop)
-            stack.start()
-            stack.make_key("bench")
-            _fill(stack, given.observations)
-            _table(stack)
+    print(f"{given.database}, {given.observations} observations, load {os.getloadavg()[0]:.1f}")
+    with database(given.database), ExitStack() as ends:
+        home = Path(tempfile.mkdtemp(prefix="claudemem-tellings-"))
+        ends.callback(rmtree, home, ignore_errors=True)
+        stack = Stack(home)
+        ends.callback(stack.stop)
+        stack.start()
+        stack.make_key("bench")
+        _fill(stack, given.observations)
+        _table(stack)
 
 
 def _fill(stack: Stack, count: int) -> None:
