@@ -75,7 +75,7 @@ def of_headers(said: Mapping[str, str]) -> HookFacts:
         occurred_at=_moment(said.get(OCCURRED, "")),
         place=_place(said.get(PLACE, "")),
         off=_off(said.get(OFF, "")),
-        entrypoint=_name(ENTRYPOINT, said.get(ENTRYPOINT, "")),
+        entrypoint=_filled_in(_name(ENTRYPOINT, said.get(ENTRYPOINT, ""))),
     )
 
 
@@ -84,6 +84,11 @@ def _name(header: str, value: str) -> str:
     if len(value) > _LONGEST_ID or not (value.isascii() and value.isprintable()):
         raise InvalidInput(f"expected at most {_LONGEST_ID} printable ASCII characters", (header,))
     return value
+
+
+def _filled_in(value: str) -> str:
+    """The value, or "" where an agent sent a variable's name in its place."""
+    return "" if value.startswith("$") else value
 
 
 def _moment(value: str) -> datetime | None:

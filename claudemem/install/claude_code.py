@@ -24,6 +24,9 @@ NAME = "claude-code"
 SERVER = "claude-mem"
 KEY = "CLAUDE_MEM_SERVER_API_KEY"
 OFF = "MEM_OFF"
+# How the agent was started, which it tells its children; a policy of the server may ask for it.
+STARTED_BY = "CLAUDE_CODE_ENTRYPOINT"
+TOLD = (KEY, OFF, STARTED_BY)
 ROUTE = f"/v1/hooks/{NAME}"
 MCP_ROUTE = "/v1/mcp"
 # Each event that is posted, and which tools it is for where it is not for all.
@@ -57,8 +60,12 @@ def handlers(url: str, command: str) -> dict[str, dict[str, JSON]]:
         "type": "http",
         "url": url + ROUTE,
         "timeout": _POST_TIMEOUT,
-        "headers": {"Authorization": f"Bearer ${KEY}", "X-Claude-Mem-Off": f"${OFF}"},
-        "allowedEnvVars": [KEY, OFF],
+        "headers": {
+            "Authorization": f"Bearer ${KEY}",
+            "X-Claude-Mem-Off": f"${OFF}",
+            "X-Claude-Mem-Entrypoint": f"${STARTED_BY}",
+        },
+        "allowedEnvVars": list(TOLD),
     }
     run = {"type": "command", "command": command, "timeout": _COMMAND_TIMEOUT}
     posted = {event: _group(matcher, post) for event, matcher in POSTED.items()}
@@ -217,7 +224,7 @@ def _allowed(document: Document, url: str) -> Document:
     patterns = _unlisted(document.value, "allowedHttpHookUrls")
     if patterns is not None and not any(fnmatchcase(url, each) for each in patterns):
         document = jsonedit.append(_unallowed(document), ("allowedHttpHookUrls",), url)
-    for name in (KEY, OFF):
+    for name in TOLD:
         names = _unlisted(document.value, "httpHookAllowedEnvVars")
         if names is not None and name not in names:
             document = jsonedit.append(document, ("httpHookAllowedEnvVars",), name)
@@ -228,7 +235,7 @@ def _unallowed(document: Document) -> Document:
     for name in ("allowedHttpHookUrls", "httpHookAllowedEnvVars"):
         listed = _unlisted(document.value, name) or []
         for index in reversed(range(len(listed))):
-            if listed[index] in (KEY, OFF) or _leads_to(listed[index], ROUTE):
+            if listed[index] in TOLD or _leads_to(listed[index], ROUTE):
                 document = jsonedit.take(document, (name, index))
     return document
 

@@ -37,6 +37,11 @@ def test_memory_is_off_where_the_client_says_so(word: str) -> None:
     assert hook_facts.of_environ(_environ(off=word)).off
 
 
+@pytest.mark.parametrize("value", ["$CLAUDE_CODE_ENTRYPOINT", "${CLAUDE_CODE_ENTRYPOINT}", " "])
+def test_a_variable_that_nobody_filled_in_says_nothing(value: str) -> None:
+    assert hook_facts.of_environ(_environ(entrypoint=value)).entrypoint == ""
+
+
 @pytest.mark.parametrize("word", ["", "0", "false", "No", "off", "$MEM_OFF", "${MEM_OFF}"])
 def test_an_empty_or_unfilled_variable_does_not_turn_memory_off(word: str) -> None:
     assert not hook_facts.of_environ(_environ(off=word)).off

@@ -15,6 +15,7 @@ from claudemem.install.plan import Connection, Files, Found, Plan, Refused, Surr
 
 HERE = Path(__file__).parent
 KEY = "cmem_" + "5e" * 24
+VARIABLES = ["CLAUDE_MEM_SERVER_API_KEY", "MEM_OFF", "CLAUDE_CODE_ENTRYPOINT"]
 OTHER_KEY = "cmem_" + "a1" * 24
 HOME = Path("/home/ada")
 CONNECTION = Connection(
@@ -137,8 +138,9 @@ def test_each_event_that_takes_http_hooks_is_posted_and_a_sessions_start_is_run(
     assert post["headers"] == {
         "Authorization": "Bearer $CLAUDE_MEM_SERVER_API_KEY",
         "X-Claude-Mem-Off": "$MEM_OFF",
+        "X-Claude-Mem-Entrypoint": "$CLAUDE_CODE_ENTRYPOINT",
     }
-    assert set(post["allowedEnvVars"]) == {"CLAUDE_MEM_SERVER_API_KEY", "MEM_OFF"}
+    assert post["allowedEnvVars"] == VARIABLES
     assert max(hook["timeout"] for _, hook in posted.values()) <= 5
     assert said(there, SETTINGS)["env"] == {"CLAUDE_MEM_SERVER_API_KEY": KEY}
     assert said(there, SERVERS)["mcpServers"]["claude-mem"] == {
@@ -259,7 +261,7 @@ def test_lists_of_what_hooks_may_do_let_ours_through() -> None:
         "https://hooks.example.com/*",
         "http://127.0.0.1:37877/v1/hooks/claude-code",
     ]
-    assert there["httpHookAllowedEnvVars"] == ["CLAUDE_MEM_SERVER_API_KEY", "MEM_OFF"]
+    assert there["httpHookAllowedEnvVars"] == VARIABLES
 
 
 def test_a_list_that_lets_ours_through_already_stays_as_it_is() -> None:
