@@ -24,6 +24,8 @@ NAME = "claude-code"
 SERVER = "claude-mem"
 KEY = "CLAUDE_MEM_SERVER_API_KEY"
 OFF = "MEM_OFF"
+# How Claude Code was started; it says so to its own hooks alone.
+BEGAN = "CLAUDE_CODE_ENTRYPOINT"
 ROUTE = f"/v1/hooks/{NAME}"
 MCP_ROUTE = "/v1/mcp"
 # Each event that is posted, and which tools it is for where it is not for all.
@@ -57,8 +59,12 @@ def handlers(url: str, command: str) -> dict[str, dict[str, JSON]]:
         "type": "http",
         "url": url + ROUTE,
         "timeout": _POST_TIMEOUT,
-        "headers": {"Authorization": f"Bearer ${KEY}", "X-Claude-Mem-Off": f"${OFF}"},
-        "allowedEnvVars": [KEY, OFF],
+        "headers": {
+            "Authorization": f"Bearer ${KEY}",
+            "X-Claude-Mem-Off": f"${OFF}",
+            "X-Claude-Mem-Entrypoint": f"${BEGAN}",
+        },
+        "allowedEnvVars": [KEY, OFF, BEGAN],
     }
     run = {"type": "command", "command": command, "timeout": _COMMAND_TIMEOUT}
     posted = {event: _group(matcher, post) for event, matcher in POSTED.items()}

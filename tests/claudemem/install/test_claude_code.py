@@ -137,8 +137,11 @@ def test_each_event_that_takes_http_hooks_is_posted_and_a_sessions_start_is_run(
     assert post["headers"] == {
         "Authorization": "Bearer $CLAUDE_MEM_SERVER_API_KEY",
         "X-Claude-Mem-Off": "$MEM_OFF",
+        "X-Claude-Mem-Entrypoint": "$CLAUDE_CODE_ENTRYPOINT",
     }
-    assert set(post["allowedEnvVars"]) == {"CLAUDE_MEM_SERVER_API_KEY", "MEM_OFF"}
+    assert set(post["allowedEnvVars"]) == {
+        "CLAUDE_MEM_SERVER_API_KEY", "MEM_OFF", "CLAUDE_CODE_ENTRYPOINT",
+    }  # fmt: skip
     assert max(hook["timeout"] for _, hook in posted.values()) <= 5
     assert said(there, SETTINGS)["env"] == {"CLAUDE_MEM_SERVER_API_KEY": KEY}
     assert said(there, SERVERS)["mcpServers"]["claude-mem"] == {
