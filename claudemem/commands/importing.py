@@ -130,18 +130,22 @@ def _plans(owner: "Team", found: "Sequence[Transcript]", project: str | None) ->
 def _estimate(plans: "Sequence[Plan]") -> str:
     from django.conf import settings
 
+    from observations.providers.offline.wording import counted
+
     wanted = [each for each in plans if each.missing]
     missing = sum(len(each.missing) for each in wanted)
     lines = [
-        f"{len(plans)} sessions with {sum(each.events for each in plans)} events; "
-        f"{missing} events of {len(wanted)} sessions were not captured yet"
+        f"{counted(len(plans), 'session')} with "
+        f"{counted(sum(each.events for each in plans), 'event')}; not captured yet: "
+        f"{counted(missing, 'event')} of {counted(len(wanted), 'session')}"
     ]
     if broken := sum(each.counts.broken for each in plans):
-        lines.append(f"{broken} lines cannot be read and are left out")
+        lines.append(f"left out, because they cannot be read: {counted(broken, 'line')}")
     if missing:
         lines.append(
-            f"{sum(each.observed for each in wanted)} of these are for the provider, about "
-            f"{sum(each.tokens for each in wanted)} tokens, and {len(wanted)} summaries at most"
+            f"the provider is asked about {sum(each.observed for each in wanted)} of these, some "
+            f"{sum(each.tokens for each in wanted)} tokens, and for at most "
+            f"{counted(len(wanted), 'summary', 'summaries')}"
         )
         lines.append(
             "the provider is offline, so that costs nothing"

@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 
 from claudemem.mcp import catalogue, tools
 from claudemem.mcp.catalogue import TOOLS, Tool
-from observations import scopes
+from observations import scopes, tellings
 
 pytestmark = pytest.mark.once
 
@@ -31,6 +31,13 @@ def test_a_client_of_the_first_three_tools_finds_them_first() -> None:
     names = [tool["name"] for tool in catalogue.listed(writes=False)]
 
     assert names[:3] == ["search", "context", "recent"]
+
+
+def test_what_an_agent_is_told_by_itself_names_tools_that_there_are() -> None:
+    named = set(re.findall(r"`(\w+)`", tellings.RECORDS))
+
+    assert named
+    assert named <= set(tools.LISTED)
 
 
 @pytest.mark.parametrize("name", [catalogue.NAME, *tools.DEEDS])
