@@ -73,4 +73,13 @@ def written(project: str, name: str) -> dict[str, object]:
         "tool_name": "Bash",
         "tool_use_id": name,
         "tool_input": {"command": name},
+        # As OpenCode and Windsurf name a prompt.
+        "type": "chat.message",
+        "sessionID": name,
+        "messageID": name,
+        "text": name,
+        "agent_action_name": "pre_user_prompt",
+        "trajectory_id": name,
+        "execution_id": name,
+        "tool_info": {"user_prompt": name},
     }
