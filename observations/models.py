@@ -4,45 +4,20 @@ A foreign key has no index of its own where a composite one begins with it, or w
 deletion of a whole team would use it: each index is written with every captured event.
 """
 
-import json
-from typing import Any
-
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
-from uuid_utils import uuid7
 
 from observations.aliases import MovedRow, ProjectAlias, ProjectMerge
+from observations.numbers import Decoder
+from queueing.models import new_id
 
 __all__ = [
-    "ApiKey", "AuditEntry", "DailyUsage", "Event", "Member", "MonthlyUsage", "MovedRow",
+    "ApiKey", "AuditEntry", "DailyUsage", "Decoder", "Event", "Member", "MonthlyUsage", "MovedRow",
     "Observation", "ObservationSource", "Project", "ProjectAlias", "ProjectMerge", "RateCount",
-    "Session", "Team",
+    "Session", "Team", "new_id",
 ]  # fmt: skip
-
-
-def new_id() -> str:
-    """A fresh UUIDv7 as text: unique, and in the order of time."""
-    return str(uuid7())
-
-
-class Decoder(json.JSONDecoder):
-    """JSON with the numbers that were sent.
-
-    PostgreSQL writes out all digits of a large float, which would be read as an integer larger
-    than any client can take.
-    """
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(parse_int=_whole, **options)
-
-
-def _whole(digits: str) -> int | float:
-    if len(digits) > len(str(-(2**63))):
-        return float(digits)
-    number = int(digits)
-    return number if -(2**63) <= number < 2**64 else float(digits)
 
 
 class Team(models.Model):
