@@ -64,6 +64,8 @@ def fetch(text: str, params: Params = (), *, anew: bool = False) -> list[tuple[A
         return cursor.fetchall() if cursor.pgresult.nfields else []
     statement, raw = _numbered(text), database.connection
     try:
+        # Whatever is asked: by its answer a caller may go on to ask the clock itself.
+        clock.look(raw)
         found = raw.execute(statement.text, statement.given(params, raw))
         rows: list[tuple[Any, ...]] = found.fetchall()
     except sqlite3.Error:
