@@ -52,11 +52,15 @@ def capture(
     Raises Forbidden for a project or session of another tenant, InvalidInput for a payload that
     cannot be stored.
     """
-    clean = links.at_home(team_id, [_scrubbed(new) for new in events])
+    clean = [_scrubbed(new) for new in events]
     if kind is kinds.EVENT and len(clean) == 1:
-        written = _ordinary_event(team_id, clean[0], origin)
+        home, session = links.alone(team_id, clean[0])
+        written = _ordinary_event(team_id, home, session, origin)
         if written:
             return (written,)
+        clean = [home]
+    else:
+        clean = links.at_home(team_id, clean)
     return stored(lambda: _arrived(team_id, clean, origin, kind))
 
 
@@ -96,9 +100,11 @@ def capture_call(
     return stored(arrived)[0]
 
 
-def _ordinary_event(team_id: str, new: NewEvent, origin: dict[str, Any]) -> Captured | None:
+def _ordinary_event(
+    team_id: str, new: NewEvent, session: Session | None, origin: dict[str, Any]
+) -> Captured | None:
     """The event, if it was ordinary enough to be written with those of others."""
-    delivery = _delivery(team_id, new, Links(team_id, [new]).find(new), direct.now())
+    delivery = _delivery(team_id, new, session, direct.now())
     key = delivery.session.identity_key if delivery.session else None
     if delivery.session and not key:
         return None

@@ -52,6 +52,34 @@ def at_home(team_id: str, news: Sequence[NewEvent]) -> list[NewEvent]:
     return [replace(new, project_id=meant[new.project_id], home_id=new.project_id) for new in news]
 
 
+def alone(team_id: str, new: NewEvent) -> tuple[NewEvent, Session | None]:
+    """An event in the project that is meant, and its session, if it is known.
+
+    Raises Forbidden for a project or a session of another tenant.
+    """
+    ref = new.session
+    if ref.server_session_id is not None or not ref.content_session_id:
+        (home,) = at_home(team_id, [new])
+        return home, Links(team_id, [home]).find(home)
+    project, sessions_of_name = sessions.at_home(team_id, new.project_id, ref.content_session_id)
+    home = _put_into(new, project)
+    return home, _named(home, [one for one in sessions_of_name if one.project_id == project])
+
+
+def _put_into(new: NewEvent, project_id: str) -> NewEvent:
+    if project_id == new.project_id:
+        return new
+    return replace(new, project_id=project_id, home_id=new.project_id)
+
+
+def _named(new: NewEvent, candidates: Iterable[Session]) -> Session | None:
+    """That of the sessions of its content id which the event means."""
+    for session in candidates:
+        if not new.session.platform_given or session.platform_source == new.platform_source:
+            return session
+    return None
+
+
 def _newest_first(team_id: str, contents: set[str]) -> Iterable[Session]:
     """The sessions of these content ids; of one, as most events ask, by a bare statement."""
     if len(contents) == 1:
@@ -83,7 +111,4 @@ class Links:
                 raise Forbidden("server_session_id must belong to project_id and team_id")
             return session
         candidates = self._by_name.get((new.project_id, ref.content_session_id), [])
-        for session in candidates:
-            if not ref.platform_given or session.platform_source == new.platform_source:
-                return session
-        return None
+        return _named(new, candidates)

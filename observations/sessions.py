@@ -150,6 +150,13 @@ _LINKED = (
 _OF_CONTENT = f"""
     SELECT {", ".join(_LINKED)} FROM observations_session
     WHERE team_id = %s AND content_session_id = %s ORDER BY started_at DESC"""  # noqa: S608
+# Both at once, for events that come alone: of a project without such sessions, itself.
+_AT_HOME = f"""
+    SELECT coalesce(project.merged_into_id, project.id),
+        {", ".join(f"session.{name}" for name in _LINKED)}
+    FROM observations_project AS project LEFT JOIN observations_session AS session
+        ON session.team_id = project.team_id AND session.content_session_id = %s
+    WHERE project.id = %s AND project.team_id = %s ORDER BY session.started_at DESC"""  # noqa: S608
 
 
 def known(team_id: str, new: NewSession) -> Session | None:
@@ -185,6 +192,14 @@ def of_content(team_id: str, content_session_id: str) -> list[Session]:
     """The team's sessions with that content id, newest first; the rest of each loads when asked."""
     rows = direct.fetch(_OF_CONTENT, [team_id, content_session_id])
     return [_read(_LINKED, *row) for row in rows]
+
+
+def at_home(team_id: str, project_id: str, content_session_id: str) -> tuple[str, list[Session]]:
+    """What `require_project` and `of_content` return, in one statement. Raises Forbidden."""
+    rows = direct.fetch(_AT_HOME, [content_session_id, project_id, team_id])
+    if not rows:
+        raise Forbidden(OTHER_PROJECT)
+    return rows[0][0], [_read(_LINKED, *row) for _, *row in rows if row[0] is not None]
 
 
 def _read(names: Sequence[str], *row: Any) -> Session:

@@ -59,9 +59,7 @@ def fetch(text: str, params: Params = (), *, anew: bool = False) -> list[tuple[A
     """
     database = _connected()
     if vendor() == "postgresql":
-        cursor = _prepared(database, text, params, prepare=False if anew else None)
-        # Not its `description`, which is made anew for each who asks.
-        return cursor.fetchall() if cursor.pgresult.nfields else []
+        return _prepared(database, text, params, prepare=False if anew else None)
     statement, raw = _numbered(text), database.connection
     try:
         # Whatever is asked: by its answer a caller may go on to ask the clock itself.
@@ -193,16 +191,18 @@ def _connected() -> Any:
     return database
 
 
-def _prepared(database: Any, text: str, params: Params, *, prepare: bool | None = None) -> Any:
-    """Run it by a cursor of the driver's own, so that PostgreSQL plans it once; the cursor.
+def _prepared(
+    database: Any, text: str, params: Params, *, prepare: bool | None = None
+) -> list[tuple[Any, ...]]:
+    """Run it past Django, so that PostgreSQL plans it once; its rows.
 
-    Django's puts values into the text of each statement, which is then new to PostgreSQL.
+    Django's cursors put values into the text of each statement, which is then new to PostgreSQL.
     """
-    from psycopg import Cursor  # not where SQLite is in use
+    from queueing import prepared  # the driver, which is not there where SQLite is in use
 
     database.validate_no_broken_transaction()
     with database.wrap_database_errors:
-        return Cursor(database.connection).execute(text, params, prepare=prepare)
+        return prepared.rows(database.connection, text, params, prepare)
 
 
 @lru_cache(maxsize=256)

@@ -39,6 +39,10 @@ class Patient(Connection[TupleRow]):
 
     patience: float = 0.0
     address: Address = Address("", 0)
+    # What `queueing.prepared` knows of the statements that were run on it.
+    known: dict[str, Any]
+    # Looks at its socket, without waiting.
+    glance: Any
 
     @classmethod
     def connect(cls, conninfo: str = "", **options: Any) -> Self:
@@ -50,9 +54,15 @@ class Patient(Connection[TupleRow]):
             Patient.trouble = str(error).partition("\n")[0]
             raise
         Patient.trouble = ""
-        made.patience = patience
+        made.patience, made.known, made.glance = patience, {}, select.poll()
+        made.glance.register(made.pgconn.socket, select.POLLIN)
         made.address = Address(made.info.hostaddr or made.info.host, made.info.port)
         return made
+
+    def close(self) -> None:
+        """As psycopg's; nothing of what is known of its statements keeps it alive."""
+        self.known.clear()
+        super().close()
 
     def wait(
         self,
@@ -143,6 +153,4 @@ class Pool(ConnectionPool[Patient]):
 
 def _hung_up(connection: Patient) -> bool:
     """Whether the server has something to say though nobody asked: nearly always, goodbye."""
-    ready = select.poll()
-    ready.register(connection.pgconn.socket, select.POLLIN)
-    return bool(ready.poll(0))
+    return bool(connection.glance.poll(0))

@@ -5,14 +5,17 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
+from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg import OperationalError
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import PoolTimeout
 
 from claudemem.postgresql.connections import Patient, Pool
 from claudemem.postgresql.pulse import Address
+from queueing import direct
 from tests.postgres import on_postgresql
 from tests.waiting import until
 
@@ -72,6 +75,54 @@ def test_connections_to_where_nobody_answers_are_replaced(silent: Address) -> No
         assert taken.closed
         assert replaced.execute("SELECT 1").fetchone() == (1,)
         pool.putconn(replaced)
+
+
+@pytest.fixture
+def own(transactional_db: None) -> Iterator[Any]:
+    """A wrapper of Django's that has connected once, and given its connection back."""
+    own = connections[DEFAULT_DB_ALIAS].copy()
+    with direct.instead(own):
+        direct.fetch("SELECT 1")
+        direct.let_go()
+        assert own.connection is None
+        assert own._settled
+        yield own
+    own.close()
+
+
+@pytest.mark.skipif(not on_postgresql(), reason="needs a PostgreSQL")
+def test_a_connection_that_was_left_in_a_transaction_is_taken_up_outside_of_it(own: Any) -> None:
+    own.set_autocommit(False)
+    direct.fetch("CREATE TABLE undone (id int)")
+    own.in_atomic_block, own.needs_rollback = True, True
+    own.close()
+
+    own.in_atomic_block = False
+    own.ensure_connection()
+
+    assert (own.autocommit, own.connection.autocommit) == (True, True)
+    assert (own.in_atomic_block, own.needs_rollback) == (False, False)
+    assert direct.fetch("SELECT to_regclass('undone')") == [(None,)]
+
+
+@pytest.mark.skipif(not on_postgresql(), reason="needs a PostgreSQL")
+def test_a_connection_that_its_server_ended_is_not_handed_out_again(own: Any) -> None:
+    own.ensure_connection()
+    ((lost,),) = direct.fetch("SELECT pg_backend_pid()")
+    direct.let_go()
+    with direct.instead(other := own.copy()):
+        # From another one, while the first waits in the pool.
+        taken = [other.pool.getconn() for _ in range(2)]
+        mine = next(one for one in taken if one.info.backend_pid != lost)
+        mine.execute("SELECT pg_terminate_backend(%s, 5000)", [lost])
+        for one in taken:
+            other.pool.putconn(one)
+
+    pids = set()
+    for _ in range(4):
+        pids.add(direct.fetch("SELECT pg_backend_pid()")[0][0])
+        direct.let_go()
+    assert lost not in pids
 
 
 def got(pool: Pool) -> Patient | None:

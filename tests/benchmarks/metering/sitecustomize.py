@@ -84,10 +84,14 @@ def _meter_postgresql(meter: Meter) -> None:
     import psycopg
     import psycopg_pool
 
+    from queueing import prepared
+
     # The driver's pool is the driver's as well.
     meter.patch(psycopg_pool.ConnectionPool, "getconn", "putconn")
     meter.patch(psycopg.Cursor, "execute", "executemany", *_FETCHES)
     meter.patch(psycopg.Connection, "execute", "commit", "rollback")
+    # What stands for a cursor where a statement is known.
+    meter.patch(prepared, "ask")
 
 
 if (path := os.environ.get("METER")) and "web" in sys.orig_argv:
