@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from claudemem.datadir import DataDir
 
 # Of the client's directory, what is made anew.
-_MADE = ("hook.log", "lock")
+_MADE = ("hook.log", "hook.log.1", "lock")
 
 
 def disconnect(name: str, *, project: bool, dry_run: bool, yes: bool) -> None:

@@ -3,6 +3,7 @@
 import os
 import secrets
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,7 +70,7 @@ def _connect(
         tell(plan.notes)
         return
     click.echo(plan.diff())
-    tell(plan.notes)
+    tell((*plan.notes, *_left_behind(agent, data, target, project)))
     if dry_run:
         click.echo("nothing was changed")
         return
@@ -98,6 +99,22 @@ def _planned(agent: Agent, data: "DataDir", target: Target, project: bool) -> Pl
     connection = Connection(target.url, target.key, client(), data.client, project)
     plan = agent.install(read(agent, project), connection)
     return replace(plan, changes=(*plan.changes, clientfile.change(config, target)))
+
+
+def _left_behind(agent: Agent, data: "DataDir", target: Target, project: bool) -> Iterator[str]:
+    """What else is connected by the client's file, where that names another server from now on."""
+    config = clientfile.read(applying.read(clientfile.path(data.client)))
+    if config is None or config.url == target.url:
+        return
+    from claudemem.commands import disconnect
+
+    for each in disconnect.connected():
+        if project or each is not agent:
+            yield (
+                f"{each.title} is connected with {config.url}, and agents share the client and "
+                f"its key: connect it with {target.url} as well, or use that server here, "
+                "with --remote if it is somewhere else"
+            )
 
 
 def client() -> tuple[str, ...]:

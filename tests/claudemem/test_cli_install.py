@@ -219,7 +219,8 @@ def test_what_was_not_sent_yet_is_kept_and_named(machine: Machine) -> None:
     client = machine.home / ".claude-mem/client"
     (client / "spool").write_text("waits")
     (client / "lock").write_text("")
-    (client / "hook.log").write_text("a line")
+    for name in ("hook.log", "hook.log.1"):
+        (client / name).write_text("a line")
     told = machine.does("uninstall", "claude-code", "--yes")
 
     assert f"kept      {client / 'spool'}, which was not sent yet" in told
@@ -337,6 +338,10 @@ def test_a_server_somewhere_else_is_asked_before_anything_is_written(
     assert "no server answers" in machine.fails(
         "install", "claude-code", "--yes", "--remote", url, "--key", REMOTE_KEY
     )
+    for words in (("codex",), ("claude-code", "--project")):
+        note = machine.run("install", *words, "--dry-run").stderr
+        assert f"Claude Code is connected with {url}, and agents share" in note
+    assert "agents share" not in machine.run("install", "claude-code", "--dry-run").stderr
     told = machine.does("uninstall", "claude-code", "--yes")
     assert f"who runs {url} revokes it" in told
     assert machine.files() == {}
