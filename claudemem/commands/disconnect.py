@@ -1,7 +1,10 @@
 """`claudemem uninstall AGENT`: takes out of an agent's settings what `install` put there."""
 
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +19,9 @@ if TYPE_CHECKING:
     from claudemem.datadir import DataDir
 
 # Of the client's directory, what is made anew.
-_MADE = ("hook.log", "hook.log.1", "lock")
+_MADE = ("hook.log", "hook.log.1")
+# And what is empty, or half a copy.
+_EMPTY = (".lock", ".next", ".slow")
 
 
 def disconnect(name: str, *, project: bool, dry_run: bool, yes: bool) -> None:
@@ -44,6 +49,8 @@ def _disconnect(agent: Agent, data: "DataDir", project: bool, dry_run: bool, yes
     plan, target = _planned(agent, data, project)
     tell(plan.notes)
     if not plan.due:
+        if not dry_run:
+            applying.apply(plan)
         click.echo(f"{agent.title} is not connected: nothing to change")
         return
     click.echo(plan.diff())
@@ -79,9 +86,17 @@ def _is_connected(agent: Agent, *, unread: bool) -> bool:
 
 
 def _revoked(target: Target) -> Iterator[str]:
+    from django.db import Error
+
     from claudemem.commands import installed_keys
 
-    if installed_keys.revoke(target.key):
+    try:
+        revoked = installed_keys.revoke(target.key)
+    except Error as error:
+        yield f"kept      the key: the database cannot be used ({str(error).strip()})"
+        yield "once it can, `claudemem api-key list` names the key for `claudemem api-key revoke`"
+        return
+    if revoked:
         yield "revoked   the key"
     else:
         yield f"kept      the key: it is not of this installation; who runs {target.url} revokes it"
@@ -89,12 +104,22 @@ def _revoked(target: Target) -> Iterator[str]:
 
 def _swept(data: "DataDir") -> Iterator[str]:
     """The client's own files taken away, but for what it could not send yet."""
-    if not data.client.is_dir():
-        return
-    for path in sorted(data.client.iterdir()):
-        if path.name in _MADE or path.name.endswith(".lock") or not path.stat().st_size:
-            path.unlink()
-        else:
-            yield f"kept      {path}, which was not sent yet"
-    if not any(data.client.iterdir()):
+    # A hook that runs at the moment may make and remove some.
+    with suppress(FileNotFoundError):
+        for path in sorted(data.client.iterdir()):
+            if why := _kept(path):
+                yield f"kept      {path}, {why}"
+            else:
+                path.unlink(missing_ok=True)
+    with suppress(OSError):
         data.client.rmdir()
+
+
+def _kept(path: Path) -> str:
+    """Why a file of the client's directory is not taken away, or ""."""
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        return "which is not ours"
+    if path.name in _MADE or path.suffix in _EMPTY or not found.st_size:
+        return ""
+    return "which was not sent yet" if path.name.startswith("spool") else "which is not ours"

@@ -23,7 +23,8 @@ def _tell(folder: str, error: BaseException) -> None:
         trace = trace.tb_next
     where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
     line = f"the hook client failed: {type(error).__name__} at {where}\n"
-    log = os.open(os.path.join(folder, "hook.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    how = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    log = os.open(os.path.join(folder, "hook.log"), how, 0o600)
     os.write(log, line.encode("utf-8", "replace"))
 
 

@@ -56,8 +56,8 @@ class Call:
 
             here = self.cwd or os.getcwd()
             facts = place.place(here)
-            if not self.cwd:
-                # The payload does not say it.
+            # The payload may not say it. What cannot be sent is left out, as `place` does.
+            if not self.cwd and here.isprintable():
                 facts = {"root": here, **facts}
         except Exception:  # noqa: BLE001  # whatever files somebody has there
             facts = {}
@@ -79,6 +79,8 @@ def understood(agent: str, raw: bytes) -> Call:
 
     What is larger than a server takes has its largest strings left out.
     """
+    if is_too_fine(raw):
+        raise NoCall(f"{len(raw)} bytes in too many pieces")
     try:
         said = json.loads(raw.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
@@ -92,6 +94,15 @@ def understood(agent: str, raw: bytes) -> Call:
         if not raw:
             raise NoCall("more than a server takes, and no long text to leave out")
     return Call(agent, raw, said)
+
+
+def is_too_fine(raw: bytes) -> bool:
+    """Whether `raw` is more than a server takes, and to read it would take too long."""
+    if len(raw) <= MOST:
+        return False
+    from claudemem.hook import cut
+
+    return cut.is_too_fine(raw)
 
 
 def _where(said: dict[str, object]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import gc
 import os
 import signal
 import time
@@ -24,11 +25,16 @@ _ON = ("1", "true", "yes", "on")
 _PAUSE = 10.0
 # Who had less time than this is not called slow: the machine is.
 _FAIR = 0.3
+_SLOW = "the server does not answer in time"
+# Characters of an event's name that are told: it may be anything.
+_NAME = 60
 SPOOL_MB = SPOOL_BYTES // 1024 // 1024
 
 
 def main(agent: str, folder: str) -> None:
     """Handle one hook call of `agent`, whose files are in `folder`."""
+    # Of millions of small values it would make seconds, in which no thread can end us.
+    gc.disable()
     _fill_closed()
     deadline = Deadline()
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
@@ -64,7 +70,8 @@ def _handled(agent: str, folder: str, incoming: Incoming, deadline: Deadline) ->
     except NoTarget as error:
         log.state(str(error))
         if call and error.passing:
-            Handling(call, Spool(os.path.join(folder, target.SPOOL), deadline.disk), log).keep()
+            spool = Spool(os.path.join(folder, target.SPOOL), deadline.disk)
+            Handling(call, spool, log, "nothing can be sent").keep()
         return b""
     spool = Spool(os.path.join(folder, found.spool), deadline.disk)
     return Handling(call, spool, log).run(found, deadline)
@@ -73,7 +80,7 @@ def _handled(agent: str, folder: str, incoming: Incoming, deadline: Deadline) ->
 class Handling:
     """One call on its way to the server, or into the spool; None where nothing came."""
 
-    def __init__(self, call: Call | None, spool: Spool, log: Log) -> None:
+    def __init__(self, call: Call | None, spool: Spool, log: Log, why: str = _SLOW) -> None:
         self._call = call
         self._spool = spool
         self._log = log
@@ -81,7 +88,7 @@ class Handling:
         self._safe = call is None
         self._tried = self._over = False
         self._began = 0.0
-        self._why = "the server does not answer in time"
+        self._why = why
 
     def run(self, found: Target, deadline: Deadline) -> bytes:
         """What the server answers to the agent; b"" if nothing."""
@@ -126,7 +133,7 @@ class Handling:
     @property
     def _what(self) -> str:
         assert self._call is not None
-        return f"{self._call.event or 'a payload'} of {len(self._call.raw)} bytes"
+        return f"{self._call.event[:_NAME] or 'a payload'} of {len(self._call.raw)} bytes"
 
     def _may_go_first(self, call: Call) -> bool:
         """Whether nothing waits that it would overtake.

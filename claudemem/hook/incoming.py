@@ -7,6 +7,7 @@ import json
 import os
 import time
 
+from claudemem.hook.call import is_too_fine
 from claudemem.hook.deadline import Deadline
 
 # Three times what the server takes: enough to cut it down from.
@@ -72,7 +73,7 @@ class Incoming:
 
 
 def _is_whole(text: bytes) -> bool:
-    if not text.rstrip().endswith(b"}"):
+    if not text.rstrip().endswith(b"}") or is_too_fine(text):
         return False
     try:
         json.loads(text.decode("utf-8", "replace"))

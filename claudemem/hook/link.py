@@ -157,7 +157,7 @@ class Link:
             self.close()
         else:
             size = int(headers[b"content-length"])
-            if size > _BODY:
+            if not 0 <= size <= _BODY:
                 raise ValueError("its answer is too long")
             body = self._file.read(size)
             if len(body) < size:
@@ -170,7 +170,7 @@ class Link:
         assert self._file is not None
         body = b""
         while size := int(self._file.readline(_LINE).partition(b";")[0], 16):
-            if len(body) + size > _BODY:
+            if not 0 <= size <= _BODY - len(body):
                 raise ValueError("its answer is too long")
             body += self._file.read(size)
             self._file.readline(_LINE)

@@ -71,6 +71,8 @@ class Spool:
     def __init__(self, path: str, until: float) -> None:
         self.path = path
         self.aside = f"{path}.unreadable"
+        # Where a shorter one is written that takes its place.
+        self.beside = f"{path}.next"
         self.until = until
 
     def waits(self) -> bool:
@@ -149,6 +151,11 @@ class Reading:
 
     def _open(self) -> None:
         self._file = open(os.open(self._spool.path, _OPEN), "rb")  # noqa: SIM115  # closed in exit
+        try:
+            # Left by one who was killed: it would hold what was sent, and for ever.
+            os.unlink(self._spool.beside)
+        except FileNotFoundError:
+            pass
         if self._size() > 2 * MOST:
             os.rename(self._spool.path, self._spool.aside)
             raise Foreign
@@ -198,8 +205,8 @@ class Reading:
             if worth and (self._at < worth or self._at < size // 2):
                 return
             self._file.seek(self._at)
-            beside = f"{self._spool.path}.next"
-            made = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            beside = self._spool.beside
+            made = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             try:
                 _write(made, _head(_START) + self._file.read(size - self._at))
                 os.rename(beside, self._spool.path)

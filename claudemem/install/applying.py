@@ -38,9 +38,12 @@ def read(path: Path) -> Found:
 def apply(plan: Plan) -> None:
     """Make the changes of a plan, all or none.
 
+    What one that was killed left beside the files is taken away first, also where nothing is due.
     Raises Refused, with everything as it was, where a file is not any more what the plan says it
     was, and where one cannot be written.
     """
+    for change in plan.changes:
+        _sweep(change.path)
     ready: list[tuple[Change, Path | None]] = []
     try:
         for change in plan.due:
@@ -108,18 +111,38 @@ def _prepared(change: Change) -> Path | None:
         return None
     target = _real(change.path)
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    handle, name = tempfile.mkstemp(prefix=_prefix(target), dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(change.after)
             file.flush()
             os.fsync(file.fileno())
+            if change.before is not None:
+                _give(file.fileno(), target.stat())
             if (mode := _mode(target, change)) is not None:
                 os.fchmod(file.fileno(), mode)
     except BaseException:
         _drop(Path(name))
         raise
     return Path(name)
+
+
+def _prefix(target: Path) -> str:
+    return f".{target.name}.claudemem-"
+
+
+def _sweep(path: Path) -> None:
+    target = _real(path)
+    with suppress(FileNotFoundError, NotADirectoryError):
+        for name in os.listdir(target.parent):
+            if name.startswith(_prefix(target)):
+                (target.parent / name).unlink(missing_ok=True)
+
+
+def _give(handle: int, owner: os.stat_result) -> None:
+    # Only root gives files away, and a user's own has the right owner by itself.
+    with suppress(PermissionError):
+        os.fchown(handle, owner.st_uid, owner.st_gid)
 
 
 def _drop(new: Path) -> None:

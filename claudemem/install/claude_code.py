@@ -93,6 +93,7 @@ def _install(found: Files, connection: Connection) -> Plan:
     settings, servers = found[SETTINGS], found[SERVERS]
     hooked = found[LOCAL] if connection.project else settings
     documents = {name: _load(each) for name, each in found.items()}
+    former = _formers(settings, documents[SETTINGS], connection)
     command = shlex.join(connection.command(NAME))
     groups = handlers(connection.url, command)
     name = LOCAL if connection.project else SETTINGS
@@ -100,7 +101,7 @@ def _install(found: Files, connection: Connection) -> Plan:
     documents[SETTINGS] = _keyed(documents[SETTINGS], None if settings.shared else connection.key)
     entry = server(connection.url, f"${{{KEY}}}" if servers.shared else connection.key)
     documents[SERVERS] = _served(documents[SERVERS], _scope(found), entry)
-    notes = [*_warnings(documents[name].value, hooked), *_exports(settings, connection)]
+    notes = [*_warnings(documents[name].value, hooked), *former, *_exports(settings, connection)]
     return Plan(_changes(found, documents), tuple(notes))
 
 
@@ -256,6 +257,19 @@ def _warnings(value: Mapping[str, JSON], found: Found) -> Iterator[str]:
                 f"the plugin {name} is enabled as well: `claude plugin disable {name}`, unless "
                 "both are to remember"
             )
+
+
+def _formers(settings: Found, document: Document, connection: Connection) -> list[str]:
+    """What becomes of a key that somebody else put where ours is to be."""
+    there = jsonedit.at(document, ("env",)).get(KEY)
+    events = jsonedit.at(document, ("hooks",)).values()
+    ours = any(True for groups in events if isinstance(groups, list) for _ in _ours(groups))
+    if there in (None, connection.key) or ours or connection.project:
+        return []
+    return [
+        f"{settings.path} sets {KEY} already, for something else: that is replaced, and not put "
+        "back when this is uninstalled; keep a copy of it"
+    ]
 
 
 def _exports(settings: Found, connection: Connection) -> Iterator[str]:

@@ -24,8 +24,7 @@ _BEGIN = re.compile(
     re.MULTILINE,
 )
 _HEADER = re.compile(r"^[ \t]*\[\[?[ \t]*(?P<name>[^\]\r\n]*)", re.MULTILINE)
-# What `served` writes, and what Codex puts into it when tools are allowed or the server is not.
-_KEY_LINE = re.compile(r"[A-Za-z_]\w*[ \t]*=")
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
 def entry(content: bytes) -> Any:
@@ -110,15 +109,28 @@ def _ungapped(before: str, how: str) -> str:
 
 
 def _extent(text: str) -> tuple[int, int, str]:
-    """Where our table begins and ends: with the last of the lines below it that set something."""
+    """Where our table begins and ends: with the last thing that is set in it, whoever set it."""
     match = _BEGIN.search(text)
     assert match is not None
-    end = match.end()
-    for line in text[end:].splitlines(keepends=True):
-        if not _KEY_LINE.match(line):
-            break
-        end += len(line)
-    return match.start(), end, match["how"]
+    lines = _LINE.findall(text[match.end() : _next_table(text, match.end())])
+    # Comments and empty lines behind that belong to what follows.
+    while lines and lines[-1].strip()[:1] in ("", "#"):
+        lines.pop()
+    return match.start(), match.end() + len("".join(lines)), match["how"]
+
+
+def _next_table(text: str, position: int) -> int:
+    """Where the first table behind a position begins; what looks so within a value is none."""
+    starts = (match.start() for match in _HEADER.finditer(text, position))
+    return next((start for start in starts if _is_toml(text[:start])), len(text))
+
+
+def _is_toml(text: str) -> bool:
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return False
+    return True
 
 
 def _without_own(text: str) -> str:

@@ -5,7 +5,8 @@ are kept to the byte. What was put in and is taken out leaves the bytes that wer
 where others changed other parts of the text meanwhile, and with nothing but the text to go by. So
 the text has to say which containers were made for an entry and go with it, and which were there,
 empty: after the bracket of one of those a blank ends the line, behind the white space that was in
-it. In a text on one line it is those that were made that have a blank after their bracket.
+it. In a text on one line it is those that were made that have a blank after their bracket. A text
+that was there with nothing in it ends with a blank.
 """
 
 import json
@@ -20,6 +21,7 @@ Step = str | int
 # Characters. Agents keep histories in such files, of a few million at most.
 LARGEST = 64_000_000
 _BOM = "\ufeff"
+_SIGN = " "
 _SPACE = re.compile(r"[ \t\r\n]*")
 _SIGNED = re.compile(r"([ \t\r\n]*) \r?\n[ \t]*")
 _KINDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false",
@@ -196,18 +198,18 @@ def _begun(document: Document, path: Sequence[Step], value: JSON) -> Document:
     blank = document.text or ""
     style = _Style("  ", "\r\n" if "\r\n" in blank else "\n")
     written = _within(path, value, style, _indent(blank, len(blank)))
-    return replace(document, text=blank + written + ("\n" if document.text is None else ""))
+    return replace(document, text=blank + written + ("\n" if document.text is None else _SIGN))
 
 
 def _ended(text: str) -> str | None:
     """What is left of a text whose object was made for what was in it.
 
-    A file that was made ends with a line end, and one that was there without anything in it does
-    not.
+    One that was there without anything in it ends with a sign. Nothing is left of any other: a
+    file with nothing in it is no JSON.
     """
     opening = _start(text)
     before, after = text[:opening], text[_DECODER.raw_decode(text, opening)[1] :]
-    return None if not before and after == "\n" else before + after
+    return before if after == _SIGN else None
 
 
 def _text(document: Document) -> str:

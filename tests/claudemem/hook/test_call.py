@@ -1,6 +1,7 @@
 """What the client understands of a payload, agent by agent."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,17 @@ def test_what_is_no_object_is_no_call() -> None:
 
 def test_where_a_place_cannot_be_read_the_call_goes_without(tmp_path: Path) -> None:
     call = made("claude-code", hook_event_name="Stop", cwd=str(tmp_path / "gone"))
+    call.locate()
+    assert set(call.headers) == {"X-Claude-Mem-Delivery"}
+
+
+def test_a_directory_whose_name_cannot_be_sent_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = tmp_path / os.fsdecode(b"\xff\nx")
+    odd.mkdir()
+    monkeypatch.chdir(odd)
+    call = made("windsurf", agent_action_name="pre_user_prompt")
     call.locate()
     assert set(call.headers) == {"X-Claude-Mem-Delivery"}
 

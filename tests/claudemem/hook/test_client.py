@@ -138,8 +138,9 @@ def test_a_key_goes_to_no_server_but_its_own(hooks: Hooks, server: Answering) ->
     ("said", "why"),
     [(b"", ""), (b" \n", ""), (b'{"hook_event_name": ', "no JSON"), (b"\xff\0\xfe", "no JSON"),
      (b"[1]", "no object"), (b'"text"', "no object"), (b'{"a": "' + b"[" * 50000, "no JSON"),
-     (b'{"a": ' + b"[" * 50000 + b"]" * 50000 + b"}", "no JSON")],
-    ids=["nothing", "blank", "half", "garbage", "list", "text", "open", "deep"],
+     (b'{"a": ' + b"[" * 50000 + b"]" * 50000 + b"}", "no JSON"),
+     (b'{"a": [' + b"{}," * 2_000_000 + b"0]}", "too many pieces")],
+    ids=["nothing", "blank", "half", "garbage", "list", "text", "open", "deep", "fine"],
 )  # fmt: skip
 def test_what_is_no_payload_ends_well_with_a_line(
     hooks: Hooks, server: Answering, said: bytes, why: str

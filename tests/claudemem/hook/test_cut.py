@@ -27,6 +27,16 @@ def test_what_is_large_by_its_many_small_parts_cannot_be_cut() -> None:
     assert cut.fitted({"parts": ["x" * 100] * 1000}, 5000) == b""
 
 
+@pytest.mark.parametrize(
+    ("value", "fine"),
+    [(["x"] * 300_000, True), ([{}] * 300_000, True), ({str(n): 1 for n in range(300_000)}, True),
+     ("1,2,\n" * 300_000, False), ('"a","b"\\\\",' * 300_000, False), (["x,y" * 50] * 2000, False)],
+    ids=["texts", "objects", "names", "table", "quoted", "few"],
+)  # fmt: skip
+def test_what_would_take_too_long_to_read_is_known_by_its_pieces(value: Any, fine: bool) -> None:
+    assert cut.is_too_fine(json.dumps(value).encode()) == fine
+
+
 LONG = st.integers(0, 4000).map(lambda size: "\u00e9\ud800x" * (size // 3))
 
 

@@ -109,7 +109,9 @@ def test_an_answer_is_read_however_it_ends(linked: Linked, said: bytes, body: by
 @pytest.mark.parametrize(
     "said",
     [b"", b"hello\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{",
-     b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n{}", b"HTTP/1.1 200 OK\r\nno colon\r\n",
+     b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n{}",
+     b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}",
+     b"HTTP/1.1 200 OK\r\nno colon\r\n",
      b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b"SSH-2.0-x\r\n" * 50,
      b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 300],
 )  # fmt: skip

@@ -158,6 +158,16 @@ def test_what_was_sent_makes_room(kept: Spool, monkeypatch: pytest.MonkeyPatch) 
     assert flushed(kept) == [5, 6, 7]
 
 
+def test_half_a_copy_of_who_was_killed_is_taken_away(kept: Spool, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"precious")
+    fill(kept, 1)
+    Path(kept.beside).symlink_to(other)
+    assert flushed(kept) == [1]
+    assert not os.path.lexists(kept.beside)
+    assert other.read_bytes() == b"precious"
+
+
 HALF = b'{"agent": "claude-code", "session": "s", "headers": {}, "sum": 20, "payload": {"a": 1'
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "half a line at its end": lambda whole: whole + b"\n" + HALF,

@@ -226,6 +226,20 @@ def test_what_codex_adds_meanwhile_stays_and_what_it_hangs_below_our_server_goes
     )
 
 
+@pytest.mark.parametrize(
+    "set_by_hand",
+    [b'enabled_tools = [\n  "search",\n  "timeline",\n]\n', b"\n# slow\ntool_timeout_sec = 9 # s\n",
+     b'"enabled" = false\n', b'env.note = """\n[tui]\nno = "table"\n"""\n'],
+    ids=["lines", "comment", "quoted", "text"],
+)  # fmt: skip
+def test_what_is_set_by_hand_in_our_table_goes_with_it(set_by_hand: bytes) -> None:
+    now = installed("codex", {"config": CODEX_TOML.encode()})
+    assert now["config"]
+    theirs = b"\n# of others\n[tui]\ntheme = 1\n"
+    left = uninstalled("codex", now | {"config": now["config"] + set_by_hand + theirs})["config"]
+    assert left == CODEX_TOML.encode() + theirs
+
+
 def test_a_file_of_codex_s_keeps_its_lines_whatever_became_of_those_around_ours() -> None:
     def left(content: bytes, edited: tuple[bytes, bytes]) -> bytes | None:
         now = installed("codex", {"config": content})

@@ -45,6 +45,38 @@ def test_a_files_mode_stays_unless_a_key_is_put_in(tmp_path: Path, secret: bool,
     assert (path.read_bytes(), mode(path)) == (b"2", left)
 
 
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away"
+)
+def test_a_file_that_root_changes_stays_its_owners(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    path.write_bytes(b"1")
+    os.chown(path, 1234, 1235)
+    applying.apply(plan(change(path, b"2", secret=True)))
+
+    assert (path.stat().st_uid, path.stat().st_gid) == (1234, 1235)
+
+
+def test_what_was_left_by_who_was_killed_is_taken_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(_: object) -> None:
+        raise KeyboardInterrupt
+
+    path, theirs = tmp_path / "settings.json", tmp_path / ".settings.json.theirs"
+    for each in (path, theirs):
+        each.write_bytes(b"1")
+    with monkeypatch.context() as killed:
+        killed.setattr(applying, "_replace", die)
+        killed.setattr(applying, "_drop", lambda _: None)
+        with pytest.raises(KeyboardInterrupt):
+            applying.apply(plan(change(path, b"2")))
+    assert len(list(tmp_path.iterdir())) == 3
+    applying.apply(plan(change(path, b"1")))
+
+    assert set(tmp_path.iterdir()) == {path, theirs}
+
+
 def test_a_link_goes_on_leading_to_the_file_that_is_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -416,6 +416,18 @@ def test_files_are_where_claude_code_has_them(
     assert local == HOME / "src/shop/.claude/settings.local.json"
 
 
+def test_a_key_of_somebody_else_s_is_not_replaced_in_silence() -> None:
+    def notes(found: Files) -> list[str]:
+        plan = AGENT.install(found, CONNECTION)
+        return [note for note in plan.notes if "keep a copy" in note]
+
+    theirs = json.dumps({"env": {claude_code.KEY: OTHER_KEY}}).encode()
+    assert len(notes(files(theirs))) == 1
+    assert OTHER_KEY not in notes(files(theirs))[0]
+    old = Connection(CONNECTION.url, OTHER_KEY, CONNECTION.client, CONNECTION.directory)
+    assert notes(after(files(), AGENT.install(files(), old))) == []
+
+
 def _full(value: Any) -> Any:
     """A value without what is empty in it, and holds nothing either way."""
     if isinstance(value, dict):

@@ -114,6 +114,16 @@ def _without_empties(value: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in {**value, "hooks": hooks}.items() if v or k not in ("hooks", "env")}
 
 
+@pytest.mark.parametrize("before", [None, b"", b"\n", b"{}", b"{\n}\n"])
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_what_an_agent_laid_out_anew_is_never_left_without_any_json(
+    before: bytes | None, end: str
+) -> None:
+    document = jsonedit.put(jsonedit.load(before, PLACE), ("env", "ours"), "x")
+    anew = jsonedit.load((json.dumps(document.value, indent=2) + end).encode(), PLACE)
+    assert jsonedit.dump(jsonedit.take(anew, ("env", "ours"))) is None
+
+
 @given(documents(), _VALUES)
 @settings(max_examples=40, deadline=None)
 def test_what_others_put_in_between_stays_and_nothing_else(
