@@ -137,6 +137,13 @@ def test_later_events_follow_their_session_wherever_they_are(team: Team) -> None
     assert Project.objects.count() == 1
 
 
+def test_a_key_bound_to_another_project_draws_no_session_to_it(team: Team) -> None:
+    other = Project.objects.create(team=team, name="other")
+    shop = start(team, SHOP, session="s")
+    assert start(team, None, session="s", bound=other.id, name="Stop").project == other
+    assert start(team, None, session="s", name="Stop") == shop
+
+
 def test_sessions_of_other_teams_and_platforms_say_nothing(team: Team) -> None:
     start(team, SHOP, session="s")
     other = start(Team.objects.create(name="other"), None, session="s", cwd="/y/elsewhere")
