@@ -27,6 +27,8 @@ from queueing.outbox import SKIPPED, Enqueued, NewJob
 # An estimate: how many characters of JSON make a token.
 CHARACTERS_A_TOKEN = 4
 
+# So much of a session's branch and part is kept (characters).
+_LONGEST_FACET = 250
 # So far ahead of ours a client's clock may be.
 _FAST = timedelta(days=1)
 
@@ -136,6 +138,6 @@ def hook_session(where: Belonging, hook: HookPayload) -> NewSession:
         platform_source=hook.platform,
         cwd=hook.cwd,
         home_id=where.home_id,
-        branch=where.branch,
-        part=where.part,
+        branch=where.branch[:_LONGEST_FACET],
+        part=where.part[:_LONGEST_FACET],
     )
