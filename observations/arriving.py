@@ -6,7 +6,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError
@@ -26,6 +26,11 @@ from queueing.outbox import SKIPPED, Enqueued, NewJob
 
 # An estimate: how many characters of JSON make a token.
 CHARACTERS_A_TOKEN = 4
+
+# So much of a session's branch and part is kept (characters).
+_LONGEST_FACET = 250
+# So far ahead of ours a client's clock may be.
+_FAST = timedelta(days=1)
 
 # Batches that share events with several others may meet another of them each time.
 _MOST_COLLISIONS = 5
@@ -109,7 +114,7 @@ def hook_delivery(
         "platform_source": hook.platform,
         "payload": hook.body,
         "removed": removed,
-        "occurred_at": hook.occurred_at or now,
+        "occurred_at": _moment(hook.occurred_at, now),
         "received_at": now,
         "created_at": now,
     })  # fmt: skip
@@ -117,6 +122,11 @@ def hook_delivery(
     delivery.is_news, delivery.reopens = hook.is_news, hook.reopens_session
     delivery.ends = hook.end_reason
     return delivery
+
+
+def _moment(said: datetime | None, now: datetime) -> datetime:
+    """When a hook ran: what is to come has not, and would stay the newest that is remembered."""
+    return now if said is None or said > now + _FAST else said
 
 
 def hook_session(where: Belonging, hook: HookPayload) -> NewSession:
@@ -128,6 +138,6 @@ def hook_session(where: Belonging, hook: HookPayload) -> NewSession:
         platform_source=hook.platform,
         cwd=hook.cwd,
         home_id=where.home_id,
-        branch=where.branch,
-        part=where.part,
+        branch=where.branch[:_LONGEST_FACET],
+        part=where.part[:_LONGEST_FACET],
     )

@@ -98,11 +98,11 @@ class Taken:
 
 
 def session_of(team_id: str, session_id: str) -> Session | None:
-    """The team's session that its agent calls so, the latest if there are several."""
+    """The team's session that its agent calls so; of several the first, as hooks have it."""
     rows = Session.objects.filter(
         team_id=team_id, content_session_id=session_id, platform_source=AGENT.platform
     )
-    return rows.select_related("project").order_by("-started_at").first()
+    return rows.select_related("project").order_by("started_at", "id").first()
 
 
 def read(transcript: Transcript, session: Session | None = None) -> Read:

@@ -96,7 +96,7 @@ def _moment(value: str) -> datetime | None:
         return None
     try:
         seconds = float(value)
-        if not math.isfinite(seconds):
+        if not math.isfinite(seconds) or seconds < 0:
             raise ValueError("no moment")
         return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError) as error:

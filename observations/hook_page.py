@@ -32,6 +32,7 @@ _ORDER = re.compile(
     re.IGNORECASE,
 )
 _LEFT_OUT: Final = "[left out: reads like an order]"
+_IS_SEEN: Final = str.isprintable
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +234,18 @@ def age(passed: timedelta) -> str:
 
 
 def safe(text: str) -> str:
-    """`text` in one line, with no tag or fence in it and without what reads like an order."""
-    plain = _FENCE.sub("'", _OPENS.sub("‹", line_of(text)))
+    """`text` in one line, with no tag or fence in it and without what reads like an order.
+
+    Nothing is in it that readers do not see: terminals and models would take orders from that.
+    """
+    plain = _FENCE.sub("'", _OPENS.sub("‹", _seen(line_of(text))))
     kept = [_LEFT_OUT if _ORDER.search(each) else each for each in _SENTENCE.split(plain)]
     return " ".join(dict.fromkeys(kept)) if _LEFT_OUT in kept else plain
+
+
+def _seen(text: str) -> str:
+    """`text` without control characters and others that have no form."""
+    return text if text.isprintable() else "".join(filter(_IS_SEEN, text))
 
 
 def _cut(text: str, most: int) -> str:

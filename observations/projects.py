@@ -28,7 +28,7 @@ _SESSION = """
     SELECT project_id, home_id FROM observations_session
     WHERE content_session_id = %s AND team_id = %s AND platform_source = %s
         AND external_session_id = content_session_id
-    ORDER BY started_at DESC LIMIT 1"""
+    ORDER BY started_at, id LIMIT 1"""
 _NAMED = """
     SELECT coalesce(merged_into_id, id), id FROM observations_project
     WHERE team_id = %s AND name = %s"""
@@ -163,7 +163,8 @@ def of_moved(team_id: str, where: Belonging, hook: HookPayload) -> Belonging | N
 
 
 def _of_session(team_id: str, session_id: str, platform: str) -> Belonging | None:
-    # Every event asks this: one step in an index.
+    # Every event asks this: one step in an index. The first counts: a key that is bound to another
+    # project has a session of that name there, and must not draw to it what comes for this one.
     for project_id, home_id in direct.fetch(_SESSION, [session_id[:500], team_id, platform]):
         return Belonging(project_id, home_id)
     return None

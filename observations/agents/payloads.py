@@ -279,7 +279,8 @@ def time(payload: dict[str, Any], field: str = "timestamp") -> datetime | None:
     value = payload.get(field)
     if value is None or isinstance(value, str):
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or value < 0:
         raise InvalidInput("expected epoch seconds", (field,))
     try:
         return datetime.fromtimestamp(value, UTC)

@@ -1,5 +1,7 @@
 """Globs of paths."""
 
+import time
+
 import pytest
 
 from observations.globs import Globs
@@ -35,3 +37,30 @@ def test_without_globs_nothing_matches() -> None:
     assert not Globs().match("/home/ada")
     assert not Globs().any(["/home/ada"])
     assert not Globs(("*",)).match("")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "matches"),
+    [
+        ("/home/ada/shop/secrets/**", "secrets/a.txt", True),
+        ("/home/ada/shop/secrets/**", "src/../secrets/a.txt", True),
+        ("/home/ada/shop/secrets/**", "/home/ada//shop/./secrets/a.txt", True),
+        ("/home/ada/till/**", "../till/a.txt", True),
+        ("~/.ssh", "~/.ssh/id", True),
+        ("~/.ssh", "${HOME}/.ssh/id", True),
+        ("/home/ada/.ssh", "$HOME/.ssh/id", True),
+        ("**/.env", ".env", True),
+        ("**/.env", "file:///srv/.env", True),
+        ("~/.ssh", "~ben/.ssh", False),
+        ("secrets/**", "../secrets/a.txt", False),
+        ("shop", "ls", False),
+    ],
+)
+def test_a_path_is_known_however_it_is_written(pattern: str, path: str, matches: bool) -> None:
+    assert Globs((pattern,)).match(path, "/home/ada/shop") is matches
+
+
+def test_a_glob_takes_no_longer_for_a_path_of_many_parts() -> None:
+    began = time.process_time()
+    assert not Globs(("**/a/**/b/**/c/**/*.pem",)).match("/a/b/c/" * 2_000)
+    assert time.process_time() - began < 1

@@ -137,6 +137,23 @@ def test_later_events_follow_their_session_wherever_they_are(team: Team) -> None
     assert Project.objects.count() == 1
 
 
+@pytest.mark.parametrize("bound", [False, True])
+def test_of_a_long_branch_the_beginning_is_kept(team: Team, project: Project, bound: bool) -> None:
+    named = {"branch": "b" * 4_000, "part": "p" * 4_000}
+    session = start(team, {**SHOP, **named}, bound=project.id if bound else None)
+    assert session.branch is not None
+    assert session.part is not None
+    assert (session.branch[:9], len(session.branch)) == ("b" * 9, 250)
+    assert (session.part[:9], len(session.part)) == ("p" * 9, 250)
+
+
+def test_a_key_bound_to_another_project_draws_no_session_to_it(team: Team) -> None:
+    other = Project.objects.create(team=team, name="other")
+    shop = start(team, SHOP, session="s")
+    assert start(team, None, session="s", bound=other.id, name="Stop").project == other
+    assert start(team, None, session="s", name="Stop") == shop
+
+
 def test_sessions_of_other_teams_and_platforms_say_nothing(team: Team) -> None:
     start(team, SHOP, session="s")
     other = start(Team.objects.create(name="other"), None, session="s", cwd="/y/elsewhere")

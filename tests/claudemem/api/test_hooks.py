@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from claudemem.api.hooks import EXAMPLES
 from observations import memories, switches, tellings
@@ -65,6 +66,23 @@ def test_a_payload_without_an_id_is_known_again_by_its_delivery(api: Api) -> Non
     assert {event.occurred_at.isoformat() for event in Event.objects.all()} == {
         "2026-01-10T18:33:55.500000+00:00"
     }
+
+
+def test_what_is_yet_to_come_is_taken_to_be_now(api: Api) -> None:
+    """It would be the newest that is remembered for as long."""
+    ahead = [timezone.now().timestamp() + days * 86_400 for days in (0.5, 300_000)]
+    for number, when in enumerate(ahead):
+        payload = PAYLOAD | {"tool_use_id": f"toolu_{number}", "timestamp": when}
+        told(api.post(HOOK, payload), 200)
+    near, far = Event.objects.order_by("number")
+    assert near.occurred_at.timestamp() == pytest.approx(ahead[0])
+    assert far.occurred_at == far.received_at
+
+
+@pytest.mark.parametrize("when", ["-1", "nan", "1e30", "now"])
+def test_no_time_since_1970_is_refused(api: Api, when: str) -> None:
+    answer = api.post(HOOK, PAYLOAD, X_Claude_Mem_Occurred=when)
+    assert refused(answer, 400, "ValidationError") == "X-Claude-Mem-Occurred"
 
 
 def test_a_header_that_cannot_be_read_is_named(api: Api) -> None:
