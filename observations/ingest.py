@@ -156,6 +156,10 @@ def _ordinary(
 def _scrubbed(new: NewEvent) -> NewEvent:
     payload, metadata = scrub(new.payload), scrub(new.metadata)
     assert isinstance(metadata.value, dict)
+    content = sessions.clean_name(new.session.content_session_id)
+    session = new.session
+    if content != session.content_session_id:
+        session = replace(session, content_session_id=content)
     return replace(
         new,
         payload=payload.value,
@@ -166,9 +170,7 @@ def _scrubbed(new: NewEvent) -> NewEvent:
         platform_source=platform(sessions.clean_name(new.platform_source)),
         source_event_id=sessions.clean_name(new.source_event_id),
         tool_use_id=sessions.clean_name(new.tool_use_id),
-        session=replace(
-            new.session, content_session_id=sessions.clean_name(new.session.content_session_id)
-        ),
+        session=session,
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from django.db import DataError, IntegrityError, OperationalError, connection, transaction
+from django.db import DataError, IntegrityError, OperationalError, transaction
 
 from observations import audit, commits, deliveries
 from observations.commits import STUCK, Sharing, Write
@@ -59,6 +59,7 @@ _GIVEN = (
 # Sessions are locked in the order of their ids, bytewise as everywhere, and before lanes: `asked`
 # waits for `numbered`.
 # `patience` holds for this transaction, which is the statement where captures share it.
+# A time with its zone is read in Python, one without by the driver's library.
 # LATERAL with LIMIT is a look-up by index for each row, however small the table was when the
 # statement was planned.
 _WRITE = f"""
@@ -120,7 +121,8 @@ _WRITE = f"""
             source_type, source_id, coalesce(number, 0) AS covers, origin
         FROM ordinary WHERE job_id IS NOT NULL),
     {statements.ENQUEUE}
-    SELECT place, ordinary.session_id, number, lane_of_session, seq, seq = head, at
+    SELECT place, ordinary.session_id, number, lane_of_session, seq, seq = head,
+        at AT TIME ZONE 'UTC'
     FROM ordinary LEFT JOIN placed USING (place)"""  # noqa: S608
 
 
@@ -174,7 +176,7 @@ def _written(
     if one.job is None or job_id is None:
         return Written(None)
     job = outbox.placed(one.job, session_id, number or 0, lane_key or one.job.lane_key)
-    return Written(Enqueued(job_id, job, seq, is_head, at))
+    return Written(Enqueued(job_id, job, seq, is_head, direct.moment(at)))
 
 
 def write_shared(one: Ordinary) -> Written | None:
@@ -186,7 +188,7 @@ def write_shared(one: Ordinary) -> Written | None:
     """
     if direct.vendor() == "sqlite":
         return commits.shared.run(lambda: _written_here(one))
-    if connection.in_atomic_block:
+    if direct.in_transaction():
         with transaction.atomic():
             return write([one])[0]
     try:

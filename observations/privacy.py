@@ -66,6 +66,8 @@ def scrub(value: JSON, *, max_text: int = 16_384) -> Scrubbed:
 def scrub_text(text: str, *, max_text: int | None = None) -> str:
     """The same for a single text: cleaned, and cut to `max_text` characters if given."""
     limit = sys.maxsize if max_text is None else max_text
+    if limit >= _SMALL and _is_plain(text):
+        return text
     return _cleaned([text], limit, Counter())[0]
 
 

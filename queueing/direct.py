@@ -282,7 +282,7 @@ def moment(value: str | datetime) -> datetime:
 
 def stored(value: datetime) -> object:
     """`value` as a parameter of a statement."""
-    if value.tzinfo is UTC and vendor() == "sqlite":
+    if value.tzinfo is UTC:
         # What Django makes of it, without what it looks up for that.
-        return str(value.replace(tzinfo=None))
+        return str(value.replace(tzinfo=None)) if vendor() == "sqlite" else value
     return connection.ops.adapt_datetimefield_value(value)
