@@ -265,22 +265,35 @@ def test_one_that_is_away_costs_nothing_and_loses_nothing(hooks: Hooks, server: 
 def test_one_that_is_silent_is_waited_for_once_and_no_longer_than_allowed(
     hooks: Hooks, silent: socket.socket
 ) -> None:
-    first = hooks.run(tool_call(1))
-    connections = [silent.accept()[0]]
-    second = hooks.run(tool_call(2))
+    mark = hooks.spool.with_name("spool.slow")
+    ran = [hooks.run(tool_call(1))]
+    # No server is called slow by who had no time for it, on a busy machine.
+    while not mark.exists():
+        ran.append(hooks.run(tool_call(len(ran) + 1)))
+    assert len(connected(silent)) == len(ran)
+    ran.append(hooks.run(tool_call(len(ran) + 1)))
+    assert connected(silent) == []
     asked = hooks.run(prompt("s-2"))
-    connections.append(silent.accept()[0])
-    silent.setblocking(False)
-    with pytest.raises(BlockingIOError):
-        silent.accept()
+    assert len(connected(silent)) == 1
 
-    assert [each.code for each in (first, second, asked)] == [0, 0, 0]
-    assert first.seconds < CAPTURE
+    assert {each.code for each in (*ran, asked)} == {0}
+    assert max(each.seconds for each in ran) < CAPTURE
     assert asked.seconds < CONTEXT
-    assert hooks.waiting() == [tool_call(1), tool_call(2), prompt("s-2")]
+    calls = [tool_call(number) for number in range(1, len(ran) + 1)]
+    assert hooks.waiting() == [*calls, prompt("s-2")]
     assert "does not answer in time" in hooks.log
-    for connection in connections:
+
+
+def connected(listener: socket.socket) -> list[socket.socket]:
+    """The connections that were made since the last look."""
+    listener.setblocking(False)
+    found = []
+    with suppress(BlockingIOError):
+        while True:
+            found.append(listener.accept()[0])
+    for connection in found:
         connection.close()
+    return found
 
 
 def test_one_that_answers_a_byte_at_a_time_is_left_at_the_deadline(
