@@ -187,6 +187,8 @@ def test_sessions_that_begin_meanwhile_go_where_they_are_known(
     merging.undo(team.id, made.id)
     places_of = dict(of_both.values_list("content_session_id", "project_id"))
     assert places_of == {"new": shop.id, "native": store.id}
+    lanes = dict(Lane.objects.values_list("key", "project_id"))
+    assert {each.content_session_id: lanes[each.lane_key] for each in of_both.all()} == places_of
     assert capture(team, "new", 0, "shop").duplicate
 
 
@@ -345,6 +347,16 @@ def test_what_cannot_be_merged_is_said(team: Team, shop: Project, store: Project
     merging.undo(team.id, made.id)
     with pytest.raises(Conflict, match="undone already"):
         merging.undo(team.id, made.id)
+
+
+def test_what_is_still_being_undone_is_not_merged_again(
+    team: Team, shop: Project, store: Project
+) -> None:
+    made = merging.merge(team.id, shop.id, store.id)
+    merging.undo(team.id, made.id)
+    ProjectMerge.objects.filter(pk=made.id).update(settled_at=None)
+    with pytest.raises(Conflict, match="still being undone"):
+        merging.merge(team.id, shop.id, store.id)
 
 
 def test_both_are_entered_in_the_audit(team: Team, shop: Project, store: Project) -> None:

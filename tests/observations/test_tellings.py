@@ -49,6 +49,15 @@ def test_what_lasts_is_told_however_much_has_come_since(agent: Agent, project: P
     assert "manual, 80 d ago: The staging host is called basil" in text
 
 
+def test_what_the_agent_says_to_itself_is_answered_with_nothing(
+    agent: Agent, project: Project
+) -> None:
+    add(project, "The cart is kept in a cookie")
+    question = "Where is the cart kept?"
+    assert agent.prompt(f"<task-notification>{question}</task-notification>") == ""
+    assert agent.prompt(question)
+
+
 def test_a_resumed_session_is_told_only_what_others_did_meanwhile(
     agent: Agent, project: Project
 ) -> None:

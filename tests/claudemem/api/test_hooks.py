@@ -204,6 +204,14 @@ def test_a_key_that_may_not_read_is_told_nothing(raw_key: RawKey, project: Proje
 
 
 @pytest.mark.usefixtures("cart")
+def test_nobody_waits_for_what_is_sent_again_or_late(agent: Api) -> None:
+    start = {"hook_event_name": "SessionStart", "source": "startup"}
+    assert [bool(told(agent.post(HOOK, {**start, "session_id": session}, **late), 200))
+            for session, late in [("s-1", {}), ("s-1", {}), ("s-2", {"X_Claude_Mem_Occurred": "1"})]
+            ] == [True, False, False]  # fmt: skip
+
+
+@pytest.mark.usefixtures("cart")
 def test_a_block_that_comes_back_is_never_captured(agent: Api) -> None:
     block = said(ask(agent))
     seen = {"tool_response": {"stdout": f"before\n{block}\nafter"}, "tool_use_id": "t-2"}
