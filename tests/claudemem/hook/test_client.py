@@ -11,10 +11,17 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from claudemem.hook import command
+from claudemem.hook.call import understood
+from claudemem.hook.client import Handling
+from claudemem.hook.log import Log
+from claudemem.hook.spool import Spool
+from claudemem.hook.target import read
 from tests.hooks import (
     AWAY,
     CAPTURE,
@@ -218,6 +225,21 @@ def test_an_answer_that_nobody_reads_ends_well(hooks: Hooks, server: Answering) 
         assert running.stderr
         running.stdout.close()
         running.stderr.close()
+
+
+def test_who_is_told_to_end_before_it_sends_keeps_the_payload(hooks: Hooks) -> None:
+    kept = Spool(str(hooks.spool), time.monotonic() + 20)
+    call = understood("claude-code", json.dumps(tool_call(1)).encode())
+    ended: Any = SimpleNamespace(network=0.0, brief=0.0)
+    Handling(call, kept, Log(str(hooks.folder), "claude-code")).run(read(str(hooks.folder)), ended)
+    assert hooks.waiting() == [tool_call(1)]
+
+
+def test_a_link_in_the_place_of_the_log_is_not_followed(hooks: Hooks, tmp_path: Path) -> None:
+    (hooks.folder / "hook.log").symlink_to(tmp_path / "other")
+    assert hooks.run(tool_call(1)).code == 0
+    assert hooks.waiting() == [tool_call(1)]
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

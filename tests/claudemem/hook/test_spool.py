@@ -158,6 +158,13 @@ def test_what_was_sent_makes_room(kept: Spool, monkeypatch: pytest.MonkeyPatch) 
     assert flushed(kept) == [5, 6, 7]
 
 
+def test_a_spool_that_others_could_read_is_closed_to_them(kept: Spool) -> None:
+    fill(kept, 1)
+    Path(kept.path).chmod(0o644)
+    fill(kept, 2)
+    assert os.stat(kept.path).st_mode & 0o777 == 0o600
+
+
 def test_half_a_copy_of_who_was_killed_is_taken_away(kept: Spool, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.write_bytes(b"precious")

@@ -416,6 +416,14 @@ def test_files_are_where_claude_code_has_them(
     assert local == HOME / "src/shop/.claude/settings.local.json"
 
 
+def test_a_hook_of_ours_that_is_there_three_times_is_taken_out_three_times() -> None:
+    ours = {"hooks": [{"type": "http", "url": f"http://x{claude_code.ROUTE}"}]}
+    theirs = {"hooks": [{"type": "command", "command": "./beep.sh"}]}
+    each = [ours, theirs, ours, ours]
+    there = files(json.dumps({"hooks": {"Stop": each}}).encode())
+    assert [hook for _, _, hook in hooks(after(there, AGENT.uninstall(there)))] == theirs["hooks"]
+
+
 def test_a_key_of_somebody_else_s_is_not_replaced_in_silence() -> None:
     def notes(found: Files) -> list[str]:
         plan = AGENT.install(found, CONNECTION)
