@@ -145,7 +145,7 @@ def _recent(occasion: Occasion, budget: int, own: Sequence[Observation] = ()) ->
     mine = {row.number for row in own}
     # SQLite takes an index of some rows where the condition is in the statement as it is there.
     lasting = rows.extra(where=[_LASTS])  # noqa: S610 - the SQL is our own
-    summaries = _without(lasting.filter(kind=SUMMARY)[:SUMMARIES], mine)
+    summaries = _eventful(_without(lasting.filter(kind=SUMMARY)[:SUMMARIES], mine))
     noted = lasting.filter(kind__in=("decision", "manual"))[:LASTING]
     recent = _without(rows.exclude(kind=SUMMARY)[:RECENT], mine)
     gotchas = [row for row in recent if "gotcha" in row.concepts and row.kind != "discovery"]
@@ -401,6 +401,14 @@ def _recap(row: Observation) -> Recap:
     }
     texts = {name: value for name, value in told.items() if isinstance(value, str)}
     return Recap(item(row), **texts)
+
+
+def _eventful(summaries: Sequence[Observation]) -> Sequence[Observation]:
+    """Those of sessions of which anything came; all of them where nothing came of any."""
+    recaps = [(row, _recap(row)) for row in summaries]
+    return [row for row, told in recaps if told.completed or told.next_steps or told.learned] or (
+        summaries
+    )
 
 
 def _open(row: Observation) -> Recap:

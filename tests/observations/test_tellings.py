@@ -49,6 +49,24 @@ def test_what_lasts_is_told_however_much_has_come_since(agent: Agent, project: P
     assert "manual, 80 d ago: The staging host is called basil" in text
 
 
+def test_the_last_session_is_the_last_one_of_which_anything_came(
+    agent: Agent, project: Project
+) -> None:
+    worked = {"request": "Cap the retries", "completed": "Capped them at five"}
+    add(project, "Cap the retries", kind="summary", days=2, metadata=worked)
+    asked = add(project, "What is left?", kind="summary", metadata={"request": "What is left?"})
+    text = agent.start()
+    assert "Capped them at five" in text[text.index("Last session") :]
+    assert asked.title not in text
+
+
+def test_where_nothing_came_of_any_session_the_last_one_is_told(
+    agent: Agent, project: Project
+) -> None:
+    add(project, "What is left?", kind="summary", metadata={"request": "What is left?"})
+    assert "What is left?" in agent.start()
+
+
 def test_what_the_agent_says_to_itself_is_answered_with_nothing(
     agent: Agent, project: Project
 ) -> None:
