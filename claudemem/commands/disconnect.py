@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Of the client's directory, what is made anew.
 _MADE = ("hook.log", "hook.log.1")
 # And what is empty, or half a copy.
-_EMPTY = (".lock", ".next", ".slow")
+_EMPTY = (".heavy", ".lock", ".next", ".slow")
 
 
 def disconnect(name: str, *, project: bool, dry_run: bool, yes: bool) -> None:

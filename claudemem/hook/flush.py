@@ -6,7 +6,8 @@ import time
 
 from claudemem.hook import told, verdict
 from claudemem.hook.call import OCCURRED, Call
-from claudemem.hook.link import Link
+from claudemem.hook.heavy import TRIES, Heavy, lighter
+from claudemem.hook.link import Answer, Away, Link
 from claudemem.hook.locks import Busy
 from claudemem.hook.log import Log
 from claudemem.hook.spool import Foreign, Reading, Record, Spool, read
@@ -29,6 +30,7 @@ class Flush:
         self._call = call
         self._garbage: list[bytes] = []
         self._sent = 0
+        self._heavy = Heavy(spool.path)
 
     def run(self) -> None:
         """Send what there is; not at all where somebody else does. Raises Away and OSError."""
@@ -54,11 +56,12 @@ class Flush:
                 self._tell_end()
                 return
             record = read(line)
-            if record is None:
+            raw = self._borne(record) if record else b""
+            if record is None or not raw:
                 self._pass_over(line)
                 lines.skip(line)
                 continue
-            if not self._deliver(record):
+            if not self._deliver(record, raw):
                 break
             lines.skip(line)
             lines.mark()
@@ -68,13 +71,23 @@ class Flush:
         if line.strip(b"\n") and not line.startswith(b"claude-mem spool "):
             self._garbage.append(line)
 
-    def _deliver(self, record: Record) -> bool:
+    def _borne(self, record: Record) -> bytes:
+        """What is sent of it: all, or what the line to the server carries; b"" for nothing."""
+        if not self._heavy.is_given_up(record.delivery):
+            return record.raw
+        self._log.say(
+            f"a payload of {len(record.raw)} bytes found no time to be sent in {TRIES} tries: "
+            "its longest texts are left out"
+        )
+        return lighter(record.raw)
+
+    def _deliver(self, record: Record, raw: bytes) -> bool:
         own = self._call if self._call and record.delivery == self._call.delivery else None
         headers = record.headers
         if own:
             # It is not late, and who comes late is told nothing.
             headers = {name: said for name, said in headers.items() if name != OCCURRED}
-        answer = self._link.post(record.agent, headers, record.raw, self._until)
+        answer = self._answer(record, headers, raw)
         found = verdict.of(answer.status, answer.is_object, record.age)
         if found == verdict.TAKEN:
             self._sent += 1
@@ -87,6 +100,17 @@ class Flush:
         else:
             self._log.state(f"the server answers {answer.status}: payloads wait")
         return found in (verdict.TAKEN, verdict.REFUSED)
+
+    def _answer(self, record: Record, headers: dict[str, str], raw: bytes) -> Answer:
+        self._heavy.begin(record.delivery, raw)
+        try:
+            answer = self._link.post(record.agent, headers, raw, self._until)
+        except Away as error:
+            if not error.slow:
+                self._heavy.answered(record.raw)
+            raise
+        self._heavy.answered(record.raw)
+        return answer
 
     def _tell_end(self) -> None:
         if self._sent:

@@ -19,6 +19,7 @@ import pytest
 from claudemem.hook import command
 from claudemem.hook.call import understood
 from claudemem.hook.client import Handling
+from claudemem.hook.heavy import LIGHT, TRIES
 from claudemem.hook.log import Log
 from claudemem.hook.spool import Spool
 from claudemem.hook.target import read
@@ -28,6 +29,7 @@ from tests.hooks import (
     CONTEXT,
     Answering,
     Hooks,
+    Reply,
     Request,
     answering,
     prompt,
@@ -304,6 +306,33 @@ def test_one_that_is_silent_is_waited_for_once_and_no_longer_than_allowed(
     calls = [tool_call(number) for number in range(1, len(ran) + 1)]
     assert hooks.waiting() == [*calls, prompt("s-2")]
     assert "does not answer in time" in hooks.log
+
+
+def test_what_the_line_never_carries_in_time_is_sent_without_its_longest_texts(
+    tmp_path: Path,
+) -> None:
+    over = threading.Event()
+
+    def carried(request: Request) -> Reply:
+        if len(json.dumps(request.body)) > LIGHT:
+            over.wait(10)
+        return 200, b"{}"
+
+    large = tool_call(1, tool_response={"stdout": "x" * 2 * LIGHT, "code": 0})
+    with answering(carried) as server:
+        hooks = Hooks(tmp_path / "client", server.url)
+        ran = [hooks.run(large), hooks.run(tool_call(2))]
+        while hooks.waiting():
+            assert len(ran) < 4 * TRIES
+            hooks.forget_pause()
+            ran.append(hooks.run(b""))
+        over.set()
+    assert {each.code for each in ran} == {0}
+    assert max(each.seconds for each in ran) < CAPTURE
+    left_out = f"[{2 * LIGHT} characters left out: too large to be sent]"
+    light = tool_call(1, tool_response={"stdout": left_out, "code": 0})
+    assert server.bodies[-2:] == [light, tool_call(2)]
+    assert f"found no time to be sent in {TRIES} tries" in hooks.log
 
 
 def connected(listener: socket.socket) -> list[socket.socket]:
