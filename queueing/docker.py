@@ -1,24 +1,22 @@
 """The queue store in a container: a Valkey of one fixed version that this machine's Docker runs.
 
-Which container it is, its port and its password are in `docker.env` (0600) in the store's
-directory; what it keeps is in a volume of the container's name. A container is ours if it carries
-our label with the number of this installation; no other is started, stopped or removed. It
-outlives whoever started it, and Docker starts it again if it crashes.
+Which container it is, its port and its password are in `docker.env` (see `belongings`); what it
+keeps is in a volume of the container's name. A container is ours if it carries our label with the
+number of this installation; no other is started, stopped or removed. It outlives whoever started
+it, and Docker starts it again if it crashes.
 """
 
 import os
-import re
-import secrets
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from subprocess import CompletedProcess
 
-from queueing import access, locks
-from queueing.access import Access
+from queueing import access, belongings, locks
+from queueing.belongings import NUMBER, Known
+from queueing.dockercli import COMMAND_SECONDS, Docker, reason
 from queueing.store import (
     MEGABYTES,
     START_SECONDS,
@@ -26,17 +24,19 @@ from queueing.store import (
     Server,
     Store,
     StoreFailed,
+    StoreOutOfReach,
     explaining,
 )
 
 # The same as in compose.yaml.
 IMAGE = "valkey/valkey:9.1.2"
 LABEL = "claudemem.installation"
+# The directory for which it was made, by which it is found if nothing else is known of it.
+DIRECTORY = "claudemem.directory"
 _PORT = 6379
-_NUMBER = re.compile(r"[0-9a-f]{12}")
 # The words by which Docker calls a container in which nothing runs; "" for none at all.
 _ENDED = {"", "created", "exited", "dead"}
-_COMMAND_SECONDS = 10.0
+_PAUSED = "paused"
 _PULL_SECONDS = 600.0
 _POLL_SECONDS = 0.1
 _OTHER_MODES = (
@@ -56,18 +56,6 @@ _CONFINED = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What `docker.env` says: the number of the installation, and how to reach its store."""
-
-    number: str
-    access: Access
-
-    @property
-    def name(self) -> str:
-        return f"claudemem-store-{self.number}"
-
-
 class DockerStore(Store):
     """The container of the installation whose store's directory is `directory`.
 
@@ -81,17 +69,17 @@ class DockerStore(Store):
     ) -> None:
         self.directory = directory
         self._megabytes = megabytes
-        self._program = program
+        self._docker = Docker(program)
 
     @property
     def url(self) -> str:
-        known = self._read()
+        known = belongings.read(self.directory)
         return known.access.url if known else ""
 
     @property
     def name(self) -> str:
         """That of the container and of its volume; "" if none was ever started."""
-        known = self._read()
+        known = belongings.read(self.directory)
         return known.name if known else ""
 
     def start(self, *, may_move: bool = True, timeout: float = START_SECONDS) -> Server:
@@ -99,31 +87,39 @@ class DockerStore(Store):
         with explaining("started", self.directory):
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._locked():
-                known = self._read() or _Known(secrets.token_hex(6), access.fresh())
+                found = belongings.read(self.directory)
+                known = found or belongings.fresh()
                 state = self._state(known)
-                adopted = state not in _ENDED
+                warnings = tuple(self._said_of(found))
+                # What came along with a moved directory is made anew, under its present name.
+                adopted = state not in _ENDED and not known.moved_from
                 if not adopted:
-                    known = self._launch(known, bool(state), may_move)
-                return replace(self._await(known, timeout), adopted=adopted)
+                    known = self._launch(known, state, may_move)
+                server = self._await(known, timeout)
+                return replace(server, adopted=adopted, warnings=warnings)
+
+    def fetches(self) -> str:
+        asked = self._docker.look("image", "inspect", IMAGE)
+        return IMAGE if "no such image" in asked.stderr.lower() else ""
 
     def stop(self, *, timeout: float = STOP_SECONDS) -> bool:
-        known = self._read()
-        if known is None or not self._is_here():
+        known = belongings.read(self.directory)
+        if known is None or not self._docker.is_here:
             return False
         with explaining("stopped", self.directory), self._locked():
-            if self._state(known) in _ENDED:
+            if self._state_left(known) in _ENDED:
                 return False
-            self._do("stop", "-t", f"{timeout:.0f}", known.name, timeout=timeout + _COMMAND_SECONDS)
+            self._stop(known, timeout)
             return True
 
     def running(self) -> Server | None:
-        known = self._read()
+        known = belongings.read(self.directory)
         server = self._answering(known) if known else None
         return None if server is None or server.loading else server
 
     def ended(self) -> bool:
         """Whether nobody listens at its port: Docker stopped it, or somebody told Docker to."""
-        known = self._read()
+        known = belongings.read(self.directory)
         return known is None or access.is_closed(known.access)
 
     def remove(self, *, data: bool) -> bool:
@@ -131,11 +127,11 @@ class DockerStore(Store):
 
         False if there was none. Raises StoreFailed.
         """
-        known = self._read()
-        if known is None or not self._is_here():
+        known = belongings.read(self.directory)
+        if known is None or not self._docker.is_here:
             return False
         with explaining("removed", self.directory), self._locked():
-            is_there = bool(self._state(known))
+            is_there = bool(self._state_left(known))
             if is_there:
                 self._do("rm", known.name)
             if data:
@@ -143,48 +139,65 @@ class DockerStore(Store):
             return is_there
 
     def out_of_reach(self) -> str:
-        known = self._read()
-        if known is None or self._is_here():
+        known = belongings.read(self.directory)
+        if known is None or self._docker.is_here:
             return ""
         return f"the container and the volume {known.name}, if there are any: Docker is not here"
 
-    def _launch(self, known: _Known, is_there: bool, may_move: bool) -> _Known:
-        """Make a container, in the place of one that was stopped: its data are in the volume."""
+    def _launch(self, known: Known, state: str, may_move: bool) -> Known:
+        """Make a container, in the place of the one that there was: its data are in the volume."""
+        if address := self._docker.elsewhere():
+            raise StoreOutOfReach(
+                f"`docker` leads to {address}, and the queue store must run on this machine: unset "
+                f"DOCKER_HOST or choose another context, {_OTHER_MODES}"
+            )
+        if state not in _ENDED:
+            self._stop(known, STOP_SECONDS)
         if not access.bindable(known.access.port):
             known = _moved(known, may_move)
         self._fetch_image()
-        self._write(known)
-        if is_there:
+        belongings.write(self.directory, known)
+        if state:
             self._do("rm", known.name)
         self._make(known)
         return known
 
-    def _make(self, known: _Known) -> None:
+    def _make(self, known: Known) -> None:
         self._do("volume", "create", "--label", f"{LABEL}={known.number}", known.name)
         try:
             self._do(
                 "run", "--detach", "--name", known.name, "--label", f"{LABEL}={known.number}",
-                "--env-file", str(self._file), "--volume", f"{known.name}:/data",
+                "--label", f"{DIRECTORY}={belongings.spelt(self.directory)}",
+                "--env-file", str(self.directory.absolute() / belongings.NAME),
+                "--volume", f"{known.name}:/data",
                 "--publish", f"{access.HOST}:{known.access.port}:{_PORT}",
                 "--restart", "on-failure", "--memory", f"{2 * self._megabytes}m", *_CONFINED,
                 IMAGE, "sh", "-c", _SERVE, "sh", *_SETTINGS, "--maxmemory", f"{self._megabytes}mb",
-                timeout=START_SECONDS,
+                timeout=START_SECONDS, otherwise=f", {_OTHER_MODES}",
             )  # fmt: skip
         except StoreFailed:
-            self._ask("rm", "--force", known.name)  # it exists even where it could not be started
+            self._docker.ask(
+                "rm", "--force", known.name
+            )  # it exists even where it could not be started
             raise
 
     def _fetch_image(self) -> None:
-        if self._ask("image", "inspect", IMAGE).returncode != 0:
-            self._do("pull", "--quiet", IMAGE, timeout=_PULL_SECONDS)
+        if self._docker.look("image", "inspect", IMAGE).returncode != 0:
+            self._do("pull", "--quiet", IMAGE, timeout=_PULL_SECONDS, otherwise=f", {_OTHER_MODES}")
 
-    def _await(self, known: _Known, timeout: float) -> Server:
+    def _await(self, known: Known, timeout: float) -> Server:
         deadline = time.monotonic() + timeout
         while True:
             server = self._answering(known)
             if server is not None and not server.loading:
                 return server
-            if self._state(known) in _ENDED or time.monotonic() > deadline:
+            state = self._state(known)
+            if state == _PAUSED:
+                raise StoreFailed(
+                    f"the container {known.name} of the queue store is paused: let it go on with "
+                    f"`docker unpause {known.name}`"
+                )
+            if state in _ENDED or time.monotonic() > deadline:
                 raise StoreFailed(
                     f"the queue store in the container {known.name} does not answer: `docker logs "
                     f"{known.name}` says why; stop it with `docker stop {known.name}` and start "
@@ -192,7 +205,7 @@ class DockerStore(Store):
                 )
             time.sleep(_POLL_SECONDS)
 
-    def _answering(self, known: _Known) -> Server | None:
+    def _answering(self, known: Known) -> Server | None:
         try:
             lines = access.ask(known.access, "INFO").splitlines()
             told = dict(line.split(":", 1) for line in lines if ":" in line)
@@ -206,75 +219,63 @@ class DockerStore(Store):
         except (access.NoAnswer, OSError, KeyError):
             return None
 
-    def _state(self, known: _Known) -> str:
+    def _state(self, known: Known, advice: str = _OTHER_MODES) -> str:
         """What Docker says of our container: "running", "exited", or another word of its own.
 
-        "" if there is none. Raises StoreFailed if Docker does not answer.
+        "" if there is none. Raises StoreOutOfReach, with this advice, if Docker does not answer.
         """
-        label = f"label={LABEL}={known.number}"
-        if not self._is_here():
-            raise StoreFailed(f"there is no Docker here: install it, {_OTHER_MODES}")
-        asked = self._ask("container", "ls", "--all", "--filter", label, "--format", "{{.State}}")
-        if asked.returncode != 0:
-            raise StoreFailed(f"Docker does not answer ({_last(asked)}): start it, {_OTHER_MODES}")
-        return asked.stdout.strip()
+        if not self._docker.is_here:
+            raise StoreOutOfReach(f"there is no Docker here: install it, {advice}")
+        asked = self._list(LABEL, known.number, "{{.State}}")
+        if asked.returncode == 0:
+            return asked.stdout.strip()
+        why = reason(asked)
+        if "permission denied" in why:
+            let_in = "let the user in, on Linux by the group docker"
+            raise StoreOutOfReach(f"Docker refuses this user ({why}): {let_in}, {advice}")
+        raise StoreOutOfReach(f"Docker does not answer ({why}): start it, {advice}")
 
-    def _do(self, *words: str, timeout: float = _COMMAND_SECONDS) -> None:
-        asked = self._ask(*words, timeout=timeout)
+    def _state_left(self, known: Known) -> str:
+        """The same of one that is to go, for which other modes are no way out."""
+        file = self.directory.absolute() / belongings.NAME
+        return self._state(
+            known,
+            f"and do this again, since the container {known.name} may go on; if Docker is gone for "
+            f"good, remove {file} first",
+        )
+
+    def _said_of(self, found: Known | None) -> Iterator[str]:
+        """Sentences about a container that is ours under other circumstances."""
+        if found and found.moved_from:
+            yield (
+                f"this directory was {found.moved_from}: the container {found.name} of its queue "
+                "store came along"
+            )
+        if found is None:
+            home = belongings.spelt(self.directory)
+            for number in self._list(DIRECTORY, home, f'{{{{.Label "{LABEL}"}}}}').stdout.split():
+                if NUMBER.fullmatch(number):
+                    name = belongings.name_of(number)
+                    yield (
+                        f"the container {name} was made for a directory of this name, and nothing "
+                        f"in it knows it any more: unless it is another machine's, `docker rm "
+                        f"--force {name}` and `docker volume rm {name}` remove it"
+                    )
+
+    def _list(self, label: str, value: str, shown: str) -> CompletedProcess[str]:
+        which = f"label={label}={value}"
+        return self._docker.look("container", "ls", "--all", "--filter", which, "--format", shown)
+
+    def _stop(self, known: Known, seconds: float) -> None:
+        self._do("stop", "-t", f"{seconds:.0f}", known.name, timeout=seconds + COMMAND_SECONDS)
+
+    def _do(self, *words: str, timeout: float = COMMAND_SECONDS, otherwise: str = "") -> None:
+        asked = self._docker.ask(*words, timeout=timeout)
         if asked.returncode != 0:
             raise StoreFailed(
-                f"`docker {words[0]}` failed ({_last(asked)}): mend that and start again, "
-                f"{_OTHER_MODES}"
+                f"`docker {words[0]}` failed ({reason(asked)}): mend that and do this again"
+                f"{otherwise}"
             )
-
-    def _ask(
-        self, *words: str, timeout: float = _COMMAND_SECONDS
-    ) -> subprocess.CompletedProcess[str]:
-        return _run(self._program, *words, timeout=timeout)
-
-    def _is_here(self) -> bool:
-        """Whether there is Docker's command. Without it no container of ours can be looked after.
-
-        One that does not answer may have one that runs.
-        """
-        return shutil.which(self._program) is not None
-
-    @property
-    def _file(self) -> Path:
-        return self.directory.absolute() / "docker.env"
-
-    @property
-    def _home(self) -> str:
-        # On one line, whatever its name.
-        return str(self._file.parent).encode("unicode_escape").decode()
-
-    def _read(self) -> _Known | None:
-        """None too where the file was copied from elsewhere: that container is another's."""
-        try:
-            lines = self._file.read_text().splitlines()
-            told = dict(line.split("=", 1) for line in lines)
-            if told["STORE_HOME"] != self._home:
-                return None
-            # Both are put on command lines, and the password into a script.
-            if not _NUMBER.fullmatch(told["STORE_NUMBER"]):
-                return None
-            return _Known(
-                told["STORE_NUMBER"], access.of_ours(told["STORE_PORT"], told["STORE_PASSWORD"])
-            )
-        except (OSError, KeyError, ValueError):
-            return None
-
-    def _write(self, known: _Known) -> None:
-        new = self._file.with_name("docker.env.new")
-        new.unlink(missing_ok=True)
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(
-                f"STORE_NUMBER={known.number}\n"
-                f"STORE_HOME={self._home}\n"
-                f"STORE_PORT={known.access.port}\n"
-                f"STORE_PASSWORD={known.access.password}\n"
-            )
-        new.replace(self._file)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -285,30 +286,7 @@ class DockerStore(Store):
             yield
 
 
-def version(program: str = "docker") -> str:
-    """The version of the Docker that answers here, or ""."""
-    asked = _run(program, "version", "--format", "{{.Server.Version}}")
-    return asked.stdout.strip() if asked.returncode == 0 else ""
-
-
-def _run(
-    program: str, *words: str, timeout: float = _COMMAND_SECONDS
-) -> subprocess.CompletedProcess[str]:
-    """What Docker's command did; one that cannot be run, or says nothing in time, has failed."""
-    command = [program, *words]
-    try:
-        return subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-            check=False, timeout=timeout,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        said = f"nothing within {timeout:g} s"
-    except OSError as error:  # it is no program of this machine, say
-        said = error.strerror or str(error)
-    return subprocess.CompletedProcess(command, 1, stdout="", stderr=said)
-
-
-def _moved(known: _Known, may_move: bool) -> _Known:
+def _moved(known: Known, may_move: bool) -> Known:
     if not may_move:
         raise StoreFailed(
             f"port {known.access.port} of the queue store was taken by another program while the "
@@ -316,9 +294,3 @@ def _moved(known: _Known, may_move: bool) -> _Known:
         )
     # Whoever called there meanwhile told the stranger our password.
     return replace(known, access=access.fresh())
-
-
-def _last(asked: subprocess.CompletedProcess[str]) -> str:
-    """What Docker said at last, which is its reason."""
-    said = asked.stderr.strip() or asked.stdout.strip() or f"exit code {asked.returncode}"
-    return said.splitlines()[-1]

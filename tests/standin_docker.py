@@ -20,6 +20,8 @@ from typing import Any
 HOME = Path(os.environ.get("DOCKER_STANDIN", ""))
 # The options of `run` that have no value.
 _FLAGS = ("--detach", "--read-only")
+# What is followed by a verb.
+_NOUNS = ("container", "volume", "image", "context")
 
 
 def main(words: Sequence[str]) -> int:
@@ -27,7 +29,7 @@ def main(words: Sequence[str]) -> int:
         return _fail("Cannot connect to the Docker daemon. Is the docker daemon running?")
     with (HOME / "calls").open("a") as calls:
         calls.write(json.dumps(list(words)) + "\n")
-    name = " ".join(words[:2]) if words[0] in ("container", "volume", "image") else words[0]
+    name = " ".join(words[:2]) if words[0] in _NOUNS else words[0]
     return _COMMANDS[name](list(words[len(name.split()) :]))
 
 
@@ -66,7 +68,11 @@ def run(words: Sequence[str]) -> int:
     env = Path(options["--env-file"]).read_text().splitlines()
     made = {
         "image": rest[0],
-        "label": options["--label"],
+        "labels": dict(
+            words[number + 1].split("=", 1)
+            for number, word in enumerate(words)
+            if word == "--label"
+        ),
         "env": dict(line.split("=", 1) for line in env),
         # A container sees its volume as /data, and has its ports to itself.
         "command": [
@@ -103,11 +109,19 @@ def kill(words: Sequence[str]) -> int:
 
 
 def ls(words: Sequence[str]) -> int:
-    label = words[words.index("--filter") + 1].removeprefix("label=")
+    label, value = words[words.index("--filter") + 1].split("=", 2)[1:]
+    shown = words[words.index("--format") + 1]
     for path in HOME.glob("*.json"):
         made = json.loads(path.read_text())
-        if made["label"] == label:
-            print("running" if _runs(made) else "exited")
+        if made["labels"].get(label) == value:
+            state = "running" if _runs(made) else "exited"
+            print(state if "State" in shown else made["labels"][shown.split('"')[1]])
+    return 0
+
+
+def context(words: Sequence[str]) -> int:
+    address = HOME / "address"
+    print(address.read_text() if address.exists() else "unix:///var/run/docker.sock")
     return 0
 
 
@@ -189,6 +203,7 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "stop": stop,
     "kill": kill,
     "container ls": ls,
+    "context inspect": context,
     "rm": remove,
 }
 

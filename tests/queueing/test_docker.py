@@ -13,10 +13,12 @@ import pytest
 import redis
 
 from claudemem import members
-from queueing import access, docker
+from claudemem.interrupts import Interrupts
+from queueing import access, dockercli
 from queueing.docker import IMAGE, DockerStore
-from queueing.store import StoreFailed
+from queueing.store import StoreFailed, StoreOutOfReach
 from tests import dockers
+from tests.dockers import keep, kept
 from tests.waiting import until
 
 pytestmark = pytest.mark.once
@@ -49,17 +51,6 @@ def calls(engine: Path) -> list[list[str]]:
     return [json.loads(line) for line in (engine / "calls").read_text().splitlines()]
 
 
-def keep(store: DockerStore, word: str) -> None:
-    with redis.Redis.from_url(store.url) as client:
-        client.set("kept", word)
-
-
-def kept(store: DockerStore) -> bytes | None:
-    with redis.Redis.from_url(store.url) as client:
-        found: bytes | None = client.get("kept")
-        return found
-
-
 def test_where_there_is_no_docker_the_other_modes_are_named(tmp_path: Path) -> None:
     store = DockerStore(tmp_path / "redis", program="no-such-docker")
     with pytest.raises(StoreFailed, match=r"there is no Docker.* managed, .* external,"):
@@ -68,7 +59,7 @@ def test_where_there_is_no_docker_the_other_modes_are_named(tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(shutil.which("docker") is None, reason="Docker's command is not installed")
-@pytest.mark.skipif(bool(dockers.real()), reason="Docker answers here")
+@pytest.mark.skipif(bool(dockers.answering()), reason="Docker answers here")
 def test_where_docker_does_not_answer_the_other_modes_are_named(tmp_path: Path) -> None:
     with pytest.raises(StoreFailed, match=r"Docker does not answer .* managed, .* external,"):
         DockerStore(tmp_path / "redis").start()
@@ -79,6 +70,16 @@ def test_an_image_that_cannot_be_fetched_is_said(store: DockerStore, engine: Pat
     with pytest.raises(StoreFailed, match=r"`docker pull` failed \(.*no such host\)"):
         store.start()
     assert store.running() is None
+
+
+def test_what_a_start_would_fetch_is_told_before_it_does(store: DockerStore, engine: Path) -> None:
+    assert store.fetches() == IMAGE
+    store.start()
+    assert store.fetches() == ""
+    (engine / "away").touch()
+    assert store.fetches() == ""
+    (engine / "away").unlink()
+    assert DockerStore(store.directory, program="no-such-docker").fetches() == ""
 
 
 def test_the_password_is_in_a_file_for_its_owner_and_on_no_command_line(
@@ -144,6 +145,61 @@ def test_a_copied_data_directory_gets_a_container_of_its_own(make: Make) -> None
     assert first.running() is not None
 
 
+def test_a_moved_data_directory_takes_its_container_along(make: Make) -> None:
+    store = make("house")
+    store.start()
+    keep(store, "yes")
+    name, home = store.name, store.directory.parent
+    moved = make("elsewhere")
+    home.rename(moved.directory.parent)
+    assert (moved.name, moved.running() is not None) == (name, True)
+    server = moved.start()
+    assert not server.adopted
+    assert server.warnings == (
+        f"this directory was {store.directory}: the container {name} of its queue store came along",
+    )
+    assert (moved.name, kept(moved), moved.start().warnings) == (name, b"yes", ())
+    assert moved.stop()
+
+
+def test_a_moved_data_directory_that_is_not_started_can_be_removed_with_its_container(
+    make: Make, engine: Path
+) -> None:
+    store = make("house")
+    store.start()
+    moved = make("elsewhere")
+    store.directory.parent.rename(moved.directory.parent)
+    assert (moved.stop(), moved.remove(data=True)) == (True, True)
+    assert not [*engine.glob("*.json"), *(engine / "volumes").iterdir()]
+
+
+def test_another_way_to_the_same_directory_is_the_same_store(make: Make) -> None:
+    store, other = make("house"), make("alias")
+    store.start()
+    other.directory.parent.symlink_to(store.directory.parent)
+    server = other.start()
+    assert (server.adopted, server.warnings) == (True, ())
+
+
+def test_a_container_of_which_nothing_is_known_any_more_is_named(store: DockerStore) -> None:
+    store.start()
+    name = store.name
+    (store.directory / "docker.env").unlink()
+    (said,) = store.start().warnings
+    assert f"docker rm --force {name}" in said
+    assert store.name != name
+
+
+@pytest.mark.parametrize("address", ["ssh://ada@far.example.org", "tcp://192.0.2.7:2375"])
+def test_docker_of_another_machine_is_refused(
+    store: DockerStore, engine: Path, address: str
+) -> None:
+    (engine / "address").write_text(address)
+    with pytest.raises(StoreFailed, match=f"`docker` leads to {address}, .* DOCKER_HOST"):
+        store.start()
+    assert not [words for words in calls(engine) if words[0] in ("pull", "run")]
+
+
 def test_a_server_that_ends_at_once_is_a_sentence_that_names_its_log(
     store: DockerStore, engine: Path
 ) -> None:
@@ -174,7 +230,7 @@ def test_docker_that_went_away_is_said_when_the_store_shall_be_stopped(
 ) -> None:
     store.start()
     (engine / "away").touch()
-    with pytest.raises(StoreFailed, match="Docker does not answer"):
+    with pytest.raises(StoreFailed, match=f"Docker does not answer .* {store.name} may go on; if"):
         store.stop()
     (engine / "away").unlink()
 
@@ -208,8 +264,7 @@ def test_one_that_says_nothing_is_not_waited_for_long(
     program = tmp_path / "docker"
     program.write_text("#!/bin/sh\nexec sleep 60\n")
     program.chmod(0o755)
-    monkeypatch.setattr(docker, "_COMMAND_SECONDS", 0.2)
-    monkeypatch.setattr(DockerStore._ask, "__kwdefaults__", {"timeout": 0.2})
+    monkeypatch.setattr(dockercli, "LOOK_SECONDS", 0.2)
     store = DockerStore(tmp_path / "house" / "redis", program=str(program))
     with pytest.raises(StoreFailed, match=r"Docker does not answer \(nothing within 0.2 s\)"):
         store.start()
@@ -248,6 +303,22 @@ def test_a_stranger_at_its_port_learns_a_password_that_is_used_no_more(store: Do
     with create_server(("127.0.0.1", int(store.url.rpartition(":")[2].partition("/")[0]))):
         store.start()
     assert store.url.partition("@")[0] != password
+
+
+def test_what_was_never_started_is_not_stopped(store: DockerStore, engine: Path) -> None:
+    store.start()
+    (engine / "away").touch()
+    member = members.StoreMember(store)
+    with pytest.raises(StoreOutOfReach):
+        member.start()
+    with Interrupts() as interrupts:
+        member.stop(interrupts)
+    (engine / "away").unlink()
+    member.start()
+    (engine / "away").touch()
+    with Interrupts() as interrupts, pytest.raises(StoreOutOfReach):
+        member.stop(interrupts)
+    (engine / "away").unlink()
 
 
 def test_it_is_noticed_that_somebody_had_it_stopped(
