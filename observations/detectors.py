@@ -10,20 +10,24 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from detect_secrets.plugins.aws import AWSKeyDetector
-from detect_secrets.plugins.azure_storage_key import AzureStorageKeyDetector
-from detect_secrets.plugins.base import RegexBasedDetector
-from detect_secrets.plugins.github_token import GitHubTokenDetector
-from detect_secrets.plugins.gitlab_token import GitLabTokenDetector
-from detect_secrets.plugins.mailchimp import MailchimpDetector
-from detect_secrets.plugins.pypi_token import PypiTokenDetector
-from detect_secrets.plugins.sendgrid import SendGridDetector
-from detect_secrets.plugins.slack import SlackDetector
-from detect_secrets.plugins.square_oauth import SquareOAuthDetector
-from detect_secrets.plugins.stripe import StripeDetector
-from detect_secrets.plugins.twilio import TwilioKeyDetector
-
 from observations.literals import is_mixed, is_ordinary, is_prose, is_random, is_reference
+from observations.putoff import put_off
+
+# They would ask at the network whether a secret is one. Nobody has them do that, and a tenth of the
+# time that a worker takes to start would be what they do it with.
+with put_off("requests"):
+    from detect_secrets.plugins.aws import AWSKeyDetector
+    from detect_secrets.plugins.azure_storage_key import AzureStorageKeyDetector
+    from detect_secrets.plugins.base import RegexBasedDetector
+    from detect_secrets.plugins.github_token import GitHubTokenDetector
+    from detect_secrets.plugins.gitlab_token import GitLabTokenDetector
+    from detect_secrets.plugins.mailchimp import MailchimpDetector
+    from detect_secrets.plugins.pypi_token import PypiTokenDetector
+    from detect_secrets.plugins.sendgrid import SendGridDetector
+    from detect_secrets.plugins.slack import SlackDetector
+    from detect_secrets.plugins.square_oauth import SquareOAuthDetector
+    from detect_secrets.plugins.stripe import StripeDetector
+    from detect_secrets.plugins.twilio import TwilioKeyDetector
 
 
 def _always(_value: str) -> bool:
@@ -135,6 +139,32 @@ def _is_raw_credential(value: str) -> bool:
     return _is_credential(value) and (is_random(value) or (is_mixed(value) and "." not in value))
 
 
+# Whole names: a password may begin with one.
+_ALGORITHM = re.compile(
+    r"(?i)\W*(?:sha[-_]?(?:[123]|224|256|384|512)|md[-_]?[245]|base[-_]?(?:16|32|36|58|62|64|85)"
+    r"|utf[-_]?(?:7|8|16|32)(?:le|be)?|aes[-_]?(?:128|192|256)|rsa[-_]?(?:512|1024|2048|3072|4096)"
+    r"|argon2(?:id?|d)?|pbkdf2|bcrypt(?:[-_]?\d{1,2})?|latin[-_]?\d{1,2}|iso[-_]?8859[-_]\d{1,2}"
+    r"|x\.?509|x25519|oauth[12]|rot[-_]?(?:13|47)|ascii85)"
+    r"(?:[-_/](?:encoded|hashed|encrypted|signed|salted|hash|hex|digest|bits?|gcm|cbc|ctr|hmac|text"
+    r"|sha(?:1|224|256|384|512)|224|256|384|512))*"
+)
+# What a sentence is about that says no password, and what it says: a number, or a program's name.
+_SUBJECT = (
+    r"(?:[ \t](?:min(?:imum)?|max(?:imum)?|policy|length|rules?|requirements?|strength|complexity"
+    r"|expiry|expiration|rotation|lifetime|age|hash(?:ing)?|algorithm|manager))++(?![\w-])"
+)
+_NUMBER = (
+    r"(?:1password|\d{1,4}[+-]?(?:char(?:acter)?|letter|digit|symbol|word|bit|byte|hour|day|week"
+    r"|month|year)s?(?:-(?:long|min(?:imum)?|max(?:imum)?))?)"
+    r"[.!?:*]*+(?=[\s\"'`,;()<>{}\[\]]|$)"
+)
+
+
+def _is_spoken_password(value: str) -> bool:
+    """Whether it can be one by its form alone: letters and digits, and no name of an encoding."""
+    return is_mixed(value) and _ALGORITHM.fullmatch(value) is None and not is_ordinary(value)
+
+
 _QUOTE = r"\\{0,3}+[\"'`]?+"
 _SCHEME = r"(?:basic|bearer|token|apikey|digest|negotiate|ntlm)"
 _CREDENTIAL = r"[^\s\"'`\\,;(){}<>\[\]]{6,}+"
@@ -230,5 +260,30 @@ PHRASES: tuple[Detector, ...] = (
         re.compile(r"login[ \t]+\S{1,128}\s{1,8}password[ \t]+(\S{1,256}+)"),
         1,
         _is_credential,
+    ),
+    Detector(
+        "password",
+        ("passwor", "passphrase", "passcode", "mot de passe", "contrase\u00f1a", "kennwort"),
+        re.compile(
+            r"(?i)(?:passwor[dt]|passphrase|passcode|mot de passe|contrase\u00f1a|kennwort)\b"
+            rf"(?P<other>{_SUBJECT})?+"
+            r"[^\n.;:=\"'`<>]{0,40}?[ \t](?:is|was|ist|war|lautet|est|es)"
+            r"(?:[ \t]{1,4}now)?(?:[ \t]{0,4}:)?[ \t]{1,4}+"
+            rf"[\"'`*]{{0,3}}(?(other)(?!\*{{0,3}}{_NUMBER}))"
+            r"([^\s\"'`,;()<>{}\[\]]{4,127}[^\s\"'`,;()<>{}\[\].!?:*])"
+        ),
+        2,
+        _is_spoken_password,
+    ),
+    Detector(
+        "password",
+        ("\u5bc6\u7801", "\u5bc6\u78bc", "\u30d1\u30b9\u30ef\u30fc\u30c9"),
+        re.compile(
+            "(?:\u5bc6\u7801|\u5bc6\u78bc|\u30d1\u30b9\u30ef\u30fc\u30c9)"
+            "(?:\u662f|\u4e3a|\u70ba|\u306f|:|\uff1a)"
+            r"[ \t]{0,4}[\"'`]?([!-~]{5,128}+)"
+        ),
+        1,
+        _is_spoken_password,
     ),
 )

@@ -4,7 +4,7 @@ Other writers wait while a transaction is open, so what can be made before it is
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,7 @@ from observations.models import new_id
 from observations.search.terms import parts
 from queueing import direct
 from queueing.direct import stored
+from queueing.errors import JobFailed
 from queueing.leases import Job
 
 # A new observation is compared with so many of its session, the latest.
@@ -64,12 +65,15 @@ _LATEST = (
     "ORDER BY occurred_at DESC, number DESC LIMIT %s"
 )
 _GIVEN = ", ".join(f"{name} {_TYPES.get(name, 'text')}" for name in _COLUMNS)
+# What is linked to stays until it is; what is just being removed is not there.
 _AT_ONCE = f"""
     WITH given AS MATERIALIZED (
         SELECT * FROM json_to_recordset(%s::json) AS given(place int, {_GIVEN})),
-    said AS (
-        SELECT place, max(number) AS number FROM ({_LATEST}) AS latest JOIN given USING (content)
-        GROUP BY place),
+    there AS MATERIALIZED (
+        SELECT number, content FROM observations_observation WHERE number IN (
+            SELECT max(number) FROM ({_LATEST}) AS latest JOIN given USING (content) GROUP BY place)
+        ORDER BY number FOR KEY SHARE),
+    said AS (SELECT place, number FROM there JOIN given USING (content)),
     made AS (
         INSERT INTO observations_observation ({", ".join(_COLUMNS)})
         SELECT {_values("given.{name}", "given.session_id")} FROM given
@@ -78,15 +82,20 @@ _AT_ONCE = f"""
     numbered AS (
         SELECT place, number FROM said
         UNION ALL SELECT place, number FROM made JOIN given USING (id)),
+    link AS MATERIALIZED (
+        SELECT * FROM json_to_recordset(%s::json) AS link(
+            place int, id text, event_id text, source_id text, job_id text)),
+    cited AS MATERIALIZED (
+        SELECT id FROM observations_event WHERE id = ANY (ARRAY(SELECT event_id FROM link))
+        ORDER BY id FOR KEY SHARE),
     links AS (
         INSERT INTO observations_observationsource
             (id, observation_id, event_id, source_type, source_id, generation_job_id, created_at)
         SELECT id, number, event_id, source_type, source_id, job_id, at
-        FROM json_to_recordset(%s::json) AS link(
-            place int, id text, event_id text, source_id text, job_id text)
+        FROM link
         JOIN numbered USING (place), (VALUES (%s, %s::timestamptz)) AS all_alike(source_type, at)
         ON CONFLICT DO NOTHING)
-    SELECT id FROM made"""  # noqa: S608
+    SELECT ARRAY(SELECT id FROM made), ARRAY(SELECT id FROM cited)"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +220,9 @@ def _occurred_at(draft: Draft, source: Source) -> datetime | None:
 def write(findings: Sequence[Finding], source_type: str) -> dict[str, Outcome]:
     """Write the findings with links to what they cite; what was made or merged, by job.
 
-    Must be called inside a transaction. What is said again in the same words is the same memory
-    with one more source: an agent that tries a thing five times must not fill five places of a
-    search.
+    Must be called inside a transaction, which is to be undone where this raises JobFailed: an event
+    that is cited was deleted. What is said again in the same words is the same memory with one more
+    source: an agent that tries a thing five times must not fill five places of a search.
     """
     first: dict[str, Finding] = {}
     for finding in findings:
@@ -250,8 +259,24 @@ def _written(findings: Sequence[Finding], rows: Rows, source_type: str) -> set[o
         for one in findings
         for link, event, source in _cited(one, source_type)
     ]
+    events = sorted({event for _, _, event, *_ in links if event})
+    marks = ", ".join(["%s"] * len(events))
+    there = direct.fetch(f"SELECT id FROM observations_event WHERE id IN ({marks})", events)  # noqa: S608
+    _require(events, [event for (event,) in there])
     direct.execute_many(_LINK, links)
     return {row["id"] for row in made}
+
+
+def _require(events: Collection[str], there: Collection[str]) -> None:
+    if missing := sorted(set(events) - set(there)):
+        raise gone(missing[0])
+
+
+def gone(event_id: str) -> JobFailed:
+    """What is to be raised where an event was deleted since its job was made."""
+    return JobFailed(
+        f"event {event_id} is no longer there", classification="unrecoverable", transient=False
+    )
 
 
 def _said_before(findings: Sequence[Finding]) -> dict[str, int]:
@@ -278,10 +303,11 @@ def _written_at_once(findings: Sequence[Finding], rows: Rows, source_type: str) 
         for link, event, source in _cited(one, source_type)
     ]  # fmt: skip
     session_id, at = findings[0].job.session_id, stored(direct.now())
-    made = direct.fetch(
+    ((made, there),) = direct.fetch(
         _AT_ONCE, [_json(given), session_id, REMEMBERED, _json(links), source_type, at]
     )
-    return {id for (id,) in made}
+    _require({str(link["event_id"]) for link in links if link["event_id"]}, there)
+    return set(made)
 
 
 def _as_json(row: Mapping[str, object]) -> dict[str, object]:

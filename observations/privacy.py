@@ -16,12 +16,12 @@ from typing import TypeAlias
 from observations.drafts import JSON
 from observations.literals import is_pointer, is_random, secret_kind
 from observations.secrets import KEY_BLOCKS, SECRETS, Rule, suspects
-from observations.spans import cut_spans, fold, has_spans
+from observations.spans import cut_lines, cut_spans, fold, has_spans
 
 _Container: TypeAlias = dict[str, JSON] | list[JSON]
 _Pending: TypeAlias = tuple[_Container, _Container, str | None]  # from, to, what its strings are
 
-_SPANS = Rule(lambda _text, low: "<" in low and has_spans(low), cut_spans)
+_SPANS = Rule(lambda _text, low: has_spans(low), cut_spans)
 _RULES = (_SPANS, *SECRETS)
 _REACHING = (_SPANS, KEY_BLOCKS)  # what they remove may be as long as the text
 
@@ -29,6 +29,7 @@ _SHORT = 20  # an identifier that is shorter holds no secret
 # Ids are such: nothing that any rule looks for can be spelt with these letters.
 _ID = re.compile(r"[0-9a-f-]{1,96}")
 _ROUNDS = 8
+_MOST_SUSPECTED = 10_000  # texts of a value: to look into each takes some 40 us
 _UNSETTLED = "[redacted:unsettled]"
 _SURROGATES = re.compile("[\ud800-\udfff]+")
 _TOKEN_RUN = re.compile(r"[A-Za-z0-9+/=_.-]*+")
@@ -55,9 +56,9 @@ def scrub(value: JSON, *, max_text: int = 16_384) -> Scrubbed:
     """
     if not value:
         return Scrubbed(value, {})
-    texts, tells = _texts(value)
+    texts, lists, tells = _texts(value)
     removed: Counter[str] = Counter()
-    cleaned = _cleaned(texts, max_text, removed)
+    cleaned = _cleaned(_joined_up(texts, lists, removed), max_text, removed)
     if not tells and cleaned == texts:
         return Scrubbed(value, {})
     return Scrubbed(_rebuilt(value, iter(cleaned), removed), dict(removed))
@@ -84,6 +85,16 @@ def scrub_name(text: str) -> str:
     )
 
 
+def _joined_up(texts: list[str], lists: list[slice], removed: Counter[str]) -> list[str]:
+    """The texts without the spans that reach over several strings of a list: lines of a patch."""
+    for strings in lists:
+        lines = [_storable(text) for text in texts[strings]]
+        if has_spans(fold("\n".join(lines))):
+            texts = [*texts]
+            texts[strings] = cut_lines(lines, removed)
+    return texts
+
+
 def _cleaned(texts: list[str], max_text: int, removed: Counter[str]) -> list[str]:
     """The texts, cleaned one by one, but only by the rules that all of them together call for."""
     if max_text < _SMALL:
@@ -100,7 +111,24 @@ def _cleaned(texts: list[str], max_text: int, removed: Counter[str]) -> list[str
     rules = suspects(joined, _RULES)
     if not rules and len(max(texts, key=len)) <= max_text:
         return texts
-    return [text if _is_plain(text) else _within(text, rules, max_text, removed) for text in texts]
+    return list(_each(texts, rules, max_text, removed))
+
+
+def _each(
+    texts: list[str], rules: Sequence[Rule], max_text: int, removed: Counter[str]
+) -> Iterator[str]:
+    """The texts, each cleaned; where more are suspected than anything real holds, whole."""
+    suspected = 0
+    for text in texts:
+        suspicions = () if _is_plain(text) else suspects(text, rules)
+        if not suspicions and len(text) <= max_text:
+            yield text
+            continue
+        suspected += 1
+        if suspected <= _MOST_SUSPECTED:
+            yield _within(text, suspicions, max_text, removed)
+        else:
+            yield _withheld(text, "unsettled", removed)
 
 
 def _is_plain(text: str) -> bool:
@@ -137,7 +165,7 @@ def _settled(
 
     A text that takes too many rounds was made to; nothing of it is kept.
     """
-    if len(text) < 7 or (len(text) < _SHORT and text.isidentifier()):
+    if len(text) < 7 or (len(text) < _SHORT and text.isascii() and text.isidentifier()):
         return text
     for _ in range(_ROUNDS):
         before, low = text, fold(text)
@@ -211,12 +239,13 @@ def _storable(text: str) -> str:
     return _SURROGATES.sub(lambda run: "\ufffd" * len(run[0]), text.replace("\0", ""))
 
 
-def _texts(value: JSON) -> tuple[list[str], bool]:
+def _texts(value: JSON) -> tuple[list[str], list[slice], bool]:
     """All keys and strings, in the order in which `_rebuilt` takes them back.
 
-    And whether any of the keys is the name of a secret.
+    And where in them the strings of each list are, and whether any key is the name of a secret.
     """
     texts: list[str] = []
+    lists: list[slice] = []
     containers: list[JSON] = [[value]]
     tells = False
     while containers:
@@ -228,12 +257,15 @@ def _texts(value: JSON) -> tuple[list[str], bool]:
             tells = tells or any(map(secret_kind, filter(_is_short, container)))
         elif isinstance(container, list):
             items = container
+        begin = len(texts)
         for item in items:
             if isinstance(item, str):
                 texts.append(item)
             elif isinstance(item, (dict, list)):
                 containers.append(item)
-    return texts, tells
+        if isinstance(container, list) and len(texts) > begin + 1:
+            lists.append(slice(begin, len(texts)))
+    return texts, lists, tells
 
 
 def _rebuilt(value: JSON, texts: Iterator[str], removed: Counter[str]) -> JSON:
@@ -274,6 +306,8 @@ def _is_short(name: str) -> bool:
 
 
 def _kind_of(name: str) -> str | None:
+    if name.startswith(_UNSETTLED):
+        return "secret"  # whatever it was
     if len(name) > _LONGEST_NAME or "[redacted:" in name:
         return None
     return secret_kind(name)

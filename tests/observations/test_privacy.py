@@ -35,14 +35,94 @@ def test_a_tagged_span_is_cut_out(name: str) -> None:
         ("a<private>b<system-reminder>c</private>d</system-reminder>e", "ade"),
         ("a<system_instruction>b</system-instruction>c</system_instruction>d", "ad"),
         ("a<private/>b<private />c<private x='1' />d", "abcd"),
-        ("a</private>b", "ab"),
-        ("<pri<private>x</private>vate>secret</private>", ""),
+        ("a</private>b", "b"),
+        ("a<private>b</private>c</private>d", "ad"),
+        ("a</system-reminder>b", "ab"),
+        ("<pri<private>x</private>vate>secret</private>", "<pri"),
+        ("<pri<private>x</private>vate>secret", ""),
         ("<privateer>a</privateer>", "<privateer>a</privateer>"),
         ("a < private > b", "a < private > b"),
     ],
 )
 def test_spans_are_cut_as_they_are_written(text: str, left: str) -> None:
     assert scrub_text(text) == left
+
+
+@pytest.mark.parametrize("tag", ["private", "PRIVATE", "Claude-Mem-Context"])
+@pytest.mark.parametrize(
+    ("opens", "slash", "ends"),
+    [
+        ("<", "\\/", ">"),
+        ("\\u003c", "/", "\\u003e"),
+        ("\\u003C", "\\/", "\\u003E"),
+        ("\\\\u003c", "\\\\/", "\\\\u003e"),
+        ("\\x3c", "/", "\\x3e"),
+        ("&lt;", "/", "&gt;"),
+        ("&LT;", "&#x2F;", "&GT;"),
+        ("&#60;", "&#47;", "&#062;"),
+        ("&#x3C;", "&sol;", "&#x3e;"),
+        ("&amp;amp;lt;", "/", "&amp;amp;gt;"),
+        ("\\u0026lt;", "/", "\\u0026gt;"),
+        ("\\\\u0026amp;lt;", "\\/", "\\\\u0026amp;gt;"),
+        ("%3c", "/", "%3e"),
+        ("%3C", "%2F", "%3E"),
+        ("%253C", "%252f", "%253e"),
+    ],
+)
+def test_a_tag_is_known_however_a_text_around_it_escapes_it(
+    tag: str, opens: str, slash: str, ends: str
+) -> None:
+    opening, closing = f"{opens}{tag}{ends}", f"{opens}{slash}{tag}{ends}"
+    assert scrub_text(f"keep {opening}hidden{closing} this") == "keep  this"
+    assert scrub_text(f"keep {opening}a{opening}b{closing}hidden{closing}c") == "keep c"
+    assert scrub_text(f"keep {opens}{tag} why='x'{ends}hidden{closing}c") == "keep c"
+    assert scrub_text(f"keep {opening}hidden") == "keep "
+    assert (
+        scrub_text(f"keep{opens}{tag}{slash}{ends}, {opens}{tag} {slash}{ends}all") == "keep, all"
+    )
+    assert scrub({f"a{opening}hidden{closing}": 1}).value == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<private>\\u003c/private\\u003ehidden</private>",
+        "<private>&lt;/private&gt;hidden</private>",
+        "&lt;private&gt;</private>hidden&lt;/private&gt;",
+        "%3Cprivate%3E&lt;/private&gt;hidden%3C/private%3E",
+        "&lt;private a&gt;hidden/&gt;&lt;/private&gt;",
+    ],
+)
+def test_a_span_ends_only_with_a_tag_that_is_written_as_its_first(text: str) -> None:
+    assert scrub_text(f"a{text}b") == "ab"
+
+
+@pytest.mark.parametrize(
+    "text", ["&lt;privateer&gt;", "\\u003cprivate-key", "%3Cprivates", "&private;"]
+)
+def test_what_is_no_tag_once_unescaped_stays(text: str) -> None:
+    assert scrub_text(f"a {text} b") == f"a {text} b"
+
+
+def test_a_span_over_several_lines_of_a_patch_is_cut_out_of_all_of_them() -> None:
+    patch: JSON = [" a", " <private>", "-hidden", "+it</private>", "", "+them</private> b", " c"]
+    scrubbed = scrub({"structuredPatch": [{"lines": patch}], "other": ["hidden", "not"]})
+    lines = [" a", " ", "", "", "", " b", " c"]
+    assert scrubbed.value == {"structuredPatch": [{"lines": lines}], "other": ["hidden", "not"]}
+    assert scrubbed.removed == {"private": 2}
+
+
+@pytest.mark.parametrize("lines", [["<private", "a='b'>hidden"], ["a", "&lt;private&gt;", "\0h"]])
+def test_a_span_that_a_list_never_closes_is_cut_to_the_end_of_the_list(lines: list[str]) -> None:
+    assert scrub([*lines, ["kept"], "hidden"]).value in (
+        ["", "", ["kept"], ""],
+        ["a", "", "", ["kept"], ""],
+    )
+
+
+def test_lines_that_reach_beyond_a_part_of_a_span_lose_what_stands_before_its_end() -> None:
+    edit: JSON = {"old_string": "Acme</private>\nDeploy", "lines": ["Acme", "</private>", "go"]}
+    assert scrub(edit).value == {"old_string": "\nDeploy", "lines": ["", "", "go"]}
 
 
 def test_a_span_that_never_closes_is_cut_to_the_end() -> None:
@@ -215,6 +295,11 @@ def test_a_thousand_levels_are_walked_without_recursion() -> None:
         "<",
         "<private>",
         "</private ",
+        "\\",
+        "&amp;",
+        "\\u0026",
+        "%25",
+        "&lt;private",
         "<private \"'",
         "password=",
         "-----BEGIN",
@@ -250,6 +335,31 @@ def test_uncut_hostile_text_takes_linear_time(unit: str) -> None:
     scrub_text(unit * (30_000 // len(unit)))
     scrub_text(f"{unit}-1a " * (30_000 // len(unit)))
     assert process_time() - start < 5
+
+
+def test_of_more_suspects_than_anything_real_holds_the_others_go_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("observations.privacy._MOST_SUSPECTED", 100)
+    names: list[JSON] = [f'long_named_password_{i} = "hunter{i}"' for i in range(200)]
+    value: JSON = {"last": dict.fromkeys(map(str, names), "x"), "first": names, "plain": "stays"}
+
+    scrubbed = scrub(value)
+
+    assert isinstance(scrubbed.value, dict)
+    assert scrubbed.value["plain"] == "stays"
+    assert scrubbed.removed["unsettled"] == 300
+    assert scrubbed.removed["password"] == 100
+    assert "hunter" not in str(scrubbed.value)
+    assert scrub(scrubbed.value).value == scrubbed.value
+
+
+def test_what_a_name_holds_that_was_not_looked_into_is_withheld(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("observations.privacy._MOST_SUSPECTED", 100)
+    value: JSON = {f"number_{i}_of_a_long_password": f"letme{i}" for i in range(200)}
+    assert "letme" not in str(scrub(value).value)
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,23 @@ def test_no_planted_secret_survives_beside_anything(before: str, planted: str, a
     assert PLANTED[planted] not in json.dumps(clean)
 
 
+_ABOUT = ["policy", "length", "minimum", "rules", "hash", "algorithm", "manager", "for", "the"]
+subjects = st.lists(st.sampled_from(_ABOUT), max_size=4)
+spoken = (
+    st.from_regex(r"[0-9]{1,4}[-+]?(?:char|day|bit)s?-?[a-z]{0,3}[0-9]{1,2}", fullmatch=True)
+    | st.from_regex(r"(?:md5|sha1|x9|utf8|base64|rot13|aes256)[-_]?[g-z]{4,9}[0-9]", fullmatch=True)
+    | st.from_regex(r"[a-z]{3,6}[-+!]?[0-9]{2,6}", fullmatch=True).map(lambda word: f"q{word}z")
+)
+
+
+@given(subjects, spoken, st.sampled_from(["is", "is now", "was:"]))
+@settings(max_examples=300, deadline=None)
+def test_a_password_that_a_sentence_says_is_taken_whatever_the_sentence_is_about(
+    about: list[str], secret: str, verb: str
+) -> None:
+    assert secret not in scrub_text(f"the {' '.join(['password', *about])} {verb} {secret}.")
+
+
 words = st.text("abcxyz \n.,", max_size=30)
 
 

@@ -49,6 +49,25 @@ TOKENS = [
     ("claude-mem-key", "cm_" + HEX * 3, HEX),
     ("age-key", "AGE-SECRET-KEY-1" + "QPZRY9X8" * 7 + "AB", "QPZRY9X8"),
 ]
+SPOKEN = [
+    ("password", "the password is hunter2", "hunter2"),
+    ("password", "Password for the staging db is now: Xk9-foo!.", "Xk9"),
+    ("password", "it works, the passphrase was `s3cr3t!`, so go on", "s3cr3t"),
+    ("password", "Das Passwort vom Server lautet geheim99.", "geheim99"),
+    ("password", "Le mot de passe est azerty12", "azerty12"),
+    ("password", "la contrase\u00f1a es abc123def", "abc123def"),
+    ("password", "\u5bc6\u7801\u662fhunter2", "hunter2"),
+    ("password", "\u30d1\u30b9\u30ef\u30fc\u30c9\u306f hunter2", "hunter2"),
+    ("password", "Passwort: hunter2", "hunter2"),
+    ("password", "the password policy is 12-char but mine is hunter2", "hunter2"),
+    ("password", "the password manager password is hunter2", "hunter2"),
+    ("password", "the password manager is hunter2", "hunter2"),
+    ("password", "the password for the policy is 12-char", "12-char"),
+    ("password", "the password policy is 12-char.hunter2", "hunter2"),
+    ("password", "the password hash is 5f4dcc3b5aa765d6", "5f4dcc3b"),
+    ("password", "the password is x9-foo-bar", "x9-foo"),
+    ("password", "the password is md5hunter2", "hunter2"),
+]
 HEADERS = [
     ("authorization", "Authorization: Bearer a1B2c3D4e5F6", "a1B2c3D4e5F6"),
     ("authorization", "curl -H 'Authorization: Bearer abcdefgh1234' x", "abcdefgh1234"),
@@ -312,6 +331,22 @@ lambda token: token.type
 Dict[str, Token]
 {"type": "password"}
 onChange={e => setPassword(e.target.value)}
+the password is required
+the password is base64-encoded
+the password was SHA256 hashed before
+the password is `utf8` text
+if the password is None, ask again
+the token is token2
+his password was changed on 2024-05-01
+Password should be latin-1
+the password policy is 12-char
+the password policy for the staging server is 12-character.
+Password minimum length is `8-chars`, then
+the password expiry was **90days**, and
+the password hash algorithm is PBKDF2-SHA256
+the password hashing algorithm is now: argon2id
+the password manager is 1Password
+the password is AES-256-GCM encrypted
 value={password}
 secrets: inherit
 token-expiry: 3600
