@@ -239,7 +239,7 @@ def _arrival(
 
     def write() -> Written:
         session = sessions.found_or_made(team_id, new, first, origin)[0]
-        before = Session.objects.select_for_update().get(pk=session.pk)
+        before = Session.objects.select_for_update(no_key=True).get(pk=session.pk)
         for _, one in calls:
             # What is told late opens nothing again.
             one.session, one.reopens = session, False

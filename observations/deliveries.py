@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import orjson
+from django.db import IntegrityError
 
 from observations import identity
-from observations.errors import InvalidInput
 from observations.models import Event, Session
 from queueing import direct
 from queueing.direct import stored
@@ -145,7 +145,7 @@ def add(known: Event, again: Event) -> None:
     """
     if not _says_more(known, again):
         return
-    row = Event.objects.select_for_update().filter(pk=known.pk).first()
+    row = Event.objects.select_for_update(no_key=True).filter(pk=known.pk).first()
     if row is None:
         return  # Somebody has just deleted all that the project remembers.
     known.metadata = {**row.metadata, **again.metadata}
@@ -183,7 +183,7 @@ def write(deliveries: Iterable[Delivery]) -> None:
     """Number the deliveries in their sessions, in order, and insert their events.
 
     Must be called inside a transaction. One update a session takes the numbers, and holds the
-    session's row until the transaction ends.
+    session's row until the transaction ends. Raises IntegrityError where a session is gone.
     """
     everything = list(deliveries)
     groups: dict[str, list[Delivery]] = {}
@@ -217,7 +217,7 @@ def _number(group: list[Delivery]) -> None:
          int(bool(ends)), ends, reopens, session.id],
     )  # fmt: skip
     if not rows:
-        raise InvalidInput("the session was deleted while the event was on its way; send it again")
+        raise IntegrityError("the session was deleted while the event was on its way")
     ((session.last_number, session.news_number, session.summarised_number),) = rows
     first = session.last_number - len(group) + 1
     for number, one in enumerate(group, first):

@@ -59,10 +59,7 @@ class ObserveEvents:
         found = {event.id: event for event in events}
         missing = [event_id for event_id in by_event if event_id not in found]
         if missing:
-            raise JobFailed(
-                f"event {missing[0]} is no longer there", classification="unrecoverable",
-                transient=False,
-            )  # fmt: skip
+            raise findings.gone(missing[0])
         in_order = [found[event_id] for event_id in by_event]
         return Work(_source("observe", jobs[0], project, in_order), by_event)
 
@@ -96,11 +93,11 @@ class SummariseSession(ObserveEvents):
 
     def store(self, jobs: Sequence[Job], made: Made) -> dict[str, dict[str, Any]]:
         """Write the summary and enter it in the audit; a note for the job's history."""
-        notes = _stored(jobs, made, "session_summary")
+        # First: who waits for the session must not have what others count in.
         Session.objects.filter(pk=jobs[0].session_id).update(
             last_generated_at=direct.now(), generation_status="completed"
         )
-        return notes
+        return _stored(jobs, made, "session_summary")
 
 
 def account(jobs: Sequence[Job], outcome: "Made | JobFailed") -> None:

@@ -6,9 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pydantic_core import SchemaValidator
-from pydantic_core import core_schema as schema
-
 # A server need not run where its clients do: `~` is the home of whoever works there.
 _HOME = r"(?:~|/home/[^/]+|/Users/[^/]+|/root|[A-Za-z]:/Users/[^/]+)"
 _MARKS = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
@@ -88,5 +85,9 @@ def _matcher(pattern: str) -> Callable[[str], bool]:
         stem = "(?:.*/)?"
     pieces = re.split(f"({_MARK.pattern})", given)
     body = "".join(_MARKS.get(piece, re.escape(piece)) for piece in pieces)
+    # A tenth of what a command imports, and most installations have no globs.
+    from pydantic_core import SchemaValidator
+    from pydantic_core import core_schema as schema
+
     text = schema.str_schema(pattern=rf"\A(?s:{stem}{body}(?:/.*)?)\z", regex_engine="rust-regex")
     return SchemaValidator(text).isinstance_python

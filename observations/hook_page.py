@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from observations.orders import reads_like_an_order
 from observations.rendering import Item, line_of, wrapped
 
 # No tokenizer of a model makes more of English or code than one token of three bytes.
@@ -20,17 +21,8 @@ _PASSAGE: Final = 420
 _MOST_FILES: Final = 3
 _OPENS = re.compile(r"<(?=[/!?]?[A-Za-z_])")
 _FENCE = re.compile(r"`{3,}|~{3,}")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])\s*(?=\S)")
 _WORD = re.compile(r"[^\W_]+")
-_ORDER = re.compile(
-    r"\b(?:ignore|disregard|forget|override)\b[^.]{0,60}\b(?:instruction|prompt|rule|above|"
-    r"previous|prior|context|guideline)"
-    r"|\bnew instructions?\b|\bsystem prompt\b|\bdo not (?:tell|inform|mention to) the user\b"
-    r"|\byou (?:must|should|shall|have to|need to|are now|will now|are required)\b"
-    r"|\b(?:assistant|ai|agent|claude|model)[,:]? (?:must|should|shall|please)\b"
-    r"|^\W*(?:system|assistant|user|human|developer|important|critical|urgent)\s*:",
-    re.IGNORECASE,
-)
 _LEFT_OUT: Final = "[left out: reads like an order]"
 _IS_SEEN: Final = str.isprintable
 
@@ -239,7 +231,7 @@ def safe(text: str) -> str:
     Nothing is in it that readers do not see: terminals and models would take orders from that.
     """
     plain = _FENCE.sub("'", _OPENS.sub("‹", _seen(line_of(text))))
-    kept = [_LEFT_OUT if _ORDER.search(each) else each for each in _SENTENCE.split(plain)]
+    kept = [_LEFT_OUT if reads_like_an_order(each) else each for each in _SENTENCE.split(plain)]
     return " ".join(dict.fromkeys(kept)) if _LEFT_OUT in kept else plain
 
 

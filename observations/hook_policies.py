@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from observations.agents.payloads import text
 from observations.globs import NO_GLOBS, Globs
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _BETWEEN = re.compile(r"[\s\"'`;|&<>()=,]+")
 _LONGEST_COMMAND: Final = 20_000
 _MOST_PATHS: Final = 500
 
-Why = Literal["", "asked", "project", "path", "headless", "subagent", "switched off"]
+Why = Literal["", "asked", "project", "tool", "path", "headless", "subagent", "switched off"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Policies:
 
     projects: Globs = NO_GLOBS
     paths: Globs = NO_GLOBS
+    tools: frozenset[str] = frozenset()
     headless: str = "on"
     subagents: str = "start"
 
@@ -64,6 +66,8 @@ def verdict(call: "HookCall", policies: Policies, switches: Switches = ALL_ON) -
         return _neither("project")
     if not switches.capture:
         return _neither("switched off")
+    if policies.tools and text(hook.body, "tool_name") in policies.tools:
+        return _neither("tool")
     if policies.headless != "on" and is_headless(call):
         return Verdict(policies.headless == "capture", False, "headless")
     if policies.subagents != "on" and is_subagent(call):

@@ -197,9 +197,10 @@ def _arrived(
         rows = _written(list(fresh.values()), jobs, _late(again, kind, origin))
         entered = entries.batch_captured if kind is kinds.EVENT_BATCH else entries.captured
         audit.write(entered([one.event for one in fresh.values()], rows, origin))
-        for one in asked:
-            if known := found.get(one.key):
-                deliveries.add(known, one.event)
+        again_told = [(found[one.key], one.event) for one in asked if one.key in found]
+        # Each is locked: two batches that have the same in another order must not wait crosswise.
+        for known, event in sorted(again_told, key=lambda pair: pair[0].pk):
+            deliveries.add(known, event)
         events = tuple(found.get(one.key) or fresh[one.key].event for one in asked)
         return Written(events, frozenset(event.id for event in found.values()), rows)
 

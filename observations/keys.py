@@ -168,7 +168,8 @@ def rotate(key_id: str, grace: timedelta, *, origin: Origin = BY_PROGRAM) -> Min
     """
     now = timezone.now()
     with transaction.atomic():
-        old = listed(active=True).select_for_update(of=("self",)).filter(pk=key_id).first()
+        those = listed(active=True).filter(pk=key_id)
+        old = those.select_for_update(of=("self",), no_key=True).first()
         if old is None:
             raise NotFound(f"There is no API key that works with the id {key_id}.")
         lifetime = old.expires_at - old.created_at if old.expires_at else None
@@ -189,7 +190,7 @@ def rotate(key_id: str, grace: timedelta, *, origin: Origin = BY_PROGRAM) -> Min
 def migrate_scopes(key_id: str, held: Sequence[str], *, origin: Origin = BY_PROGRAM) -> ApiKey:
     """Give a key these scopes in place of those it has. Raises NotFound."""
     with transaction.atomic():
-        key = ApiKey.objects.select_for_update().filter(pk=key_id).first()
+        key = ApiKey.objects.select_for_update(no_key=True).filter(pk=key_id).first()
         if key is None:
             raise NotFound(f"API key not found: {key_id}")
         before, key.scopes = key.scopes, list(held)

@@ -26,7 +26,7 @@ _KEYS = (
     "|shared|signature|signing|ssh|subscription|webhook"
 )
 _SECRET_NAME = re.compile(
-    r"(?P<password>(?:password|passwords|passwd|passphrase|passcode)$"
+    r"(?P<password>(?:password|passwords|passwort|passwd|passphrase|passcode)$"
     rf"|(?:^|_)(?:pwd|pw)$|^pass$|(?:^|_)(?:{_OWNERS})_pass$)"
     r"|(?P<aws_secret_key>aws_.*secret.*key$)"
     r"|(?P<private_key>private_?key$)"

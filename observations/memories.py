@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.utils import timezone
 
-from observations import audit, entries
+from observations import audit, entries, sessions
 from observations.drafts import JSON
 from observations.entries import BY_PROGRAM, Origin
 from observations.errors import Forbidden, InvalidInput, NotFound, Outdated
 from observations.identity import compact
-from observations.models import Observation, Session
+from observations.models import Observation
 from observations.privacy import scrub, scrub_text
 from observations.search.terms import parts
 from observations.sessions import require_project
@@ -101,7 +101,8 @@ def revise(
     InvalidInput for another project, and for what `remember` does not take.
     """
     with transaction.atomic():
-        rows = Observation.objects.select_for_update().filter(team_id=team_id, id=observation_id)
+        ours = Observation.objects.filter(team_id=team_id, id=observation_id)
+        rows = ours.select_for_update(no_key=True)
         row = rows.filter(project_id=project_id).first() if project_id else rows.first()
         if row is None:
             raise NotFound("Observation not found")
@@ -131,9 +132,11 @@ def forget(
     if project_id is not None:
         rows = rows.filter(project_id=project_id)
     with transaction.atomic():
-        memory = rows.only("id", "team_id", "project_id").first()
-        if memory is None or not rows.delete()[1].get(Observation._meta.label, 0):
+        # Before what hangs on it: a worker that is about to link something to it waits or is first.
+        memory = rows.only("id", "team_id", "project_id").select_for_update().first()
+        if memory is None:
             return False
+        memory.delete()
         audit.write([entries.memory(entries.OBSERVATION_DELETED, memory, origin)])
         return True
 
@@ -218,6 +221,5 @@ def _metadata(metadata: dict[str, JSON]) -> JSON:
 
 
 def _require_session(project_id: str, session_id: str | None) -> None:
-    ours = Session.objects.filter(pk=session_id, project_id=project_id)
-    if session_id is not None and not ours.exists():
+    if session_id is not None and not sessions.stays(session_id, project_id):
         raise Forbidden("server_session_id must belong to project_id and team_id")

@@ -10,13 +10,14 @@ from django.db.models import Q
 from django.utils import timezone
 
 from observations.aliases import MovedRow, ProjectAlias, ProjectMerge
+from observations.clearances import Clearance
 from observations.numbers import Decoder
 from queueing.models import new_id
 
 __all__ = [
-    "ApiKey", "AuditEntry", "DailyUsage", "Decoder", "Event", "Member", "MonthlyUsage", "MovedRow",
-    "Observation", "ObservationSource", "Project", "ProjectAlias", "ProjectMerge", "RateCount",
-    "Session", "Team", "new_id",
+    "ApiKey", "AuditEntry", "Clearance", "DailyUsage", "Decoder", "Event", "Member", "MonthlyUsage",
+    "MovedRow", "Observation", "ObservationSource", "Project", "ProjectAlias", "ProjectMerge",
+    "RateCount", "Session", "Team", "Telling", "new_id",
 ]  # fmt: skip
 
 

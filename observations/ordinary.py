@@ -18,7 +18,7 @@ from observations.commits import STUCK, Sharing, Write
 from observations.deliveries import Delivery
 from observations.entries import Entry
 from observations.errors import StorageAway
-from queueing import direct, outbox, statements
+from queueing import direct, entering, outbox
 from queueing.models import new_id
 from queueing.outbox import Enqueued, NewJob
 
@@ -120,7 +120,7 @@ _WRITE = f"""
             max_attempts, size, team_id, project_id, session_id,
             source_type, source_id, coalesce(number, 0) AS covers, origin
         FROM ordinary WHERE job_id IS NOT NULL),
-    {statements.ENQUEUE}
+    {entering.ENQUEUE}
     SELECT place, ordinary.session_id, number, lane_of_session, seq, seq = head,
         at AT TIME ZONE 'UTC'
     FROM ordinary LEFT JOIN placed USING (place)"""  # noqa: S608

@@ -1,7 +1,8 @@
 """Where hooks are called, and which project that is: decided from what was read of a place. Pure.
 
 What a place says of itself comes from files of the caller's machine. In the order of their weight:
-a name in `.claude-mem.toml`, the address of the repository, the clone, the directory.
+a name in `.claude-mem.toml`, the address of the repository, the clone, the directory. The name came
+with what somebody else may have written, so it leads to a project only from places of that project.
 """
 
 import re
@@ -54,7 +55,7 @@ _NAMES = frozenset(each.name for each in fields(Place))
 class Key:
     """Something that a project is known by: unique in a team, whichever project has it.
 
-    `sort` is explicit, remote, clone or disk.
+    `sort` is explicit, remote, clone or disk; or says, for a place that may name the project.
     """
 
     sort: str
@@ -90,10 +91,21 @@ def of(facts: Mapping[str, str]) -> Place:
 
 
 def project_of(place: Place, cwd: str) -> Identity:
-    """Which project a place is; `cwd` is the directory as the agent names it."""
-    if place.project:
-        name = place.project[:LONGEST_NAME]
-        return Identity((Key("explicit", name),), (name,), name, place.branch, place.part)
+    """Which project a place is, its file's name heeded; `cwd` is the directory of the agent."""
+    own = of_its_own(place, cwd)
+    if not place.project:
+        return own
+    name = place.project[:LONGEST_NAME]
+    keys = Key("explicit", name), *_short(*[_saying(key, name) for key in own.kept])
+    return Identity(keys, (name,), name, place.branch, place.part)
+
+
+def _saying(key: Key, name: str) -> Key:
+    return Key("says", f"{key.text} says {name}")
+
+
+def of_its_own(place: Place, cwd: str) -> Identity:
+    """Which project a place is, whatever its file says."""
     address = normalised(place.remote)
     disk = directory(place.common or place.root or cwd)
     clone = [Key("clone", f"{disk}#{place.born}")] if place.born and place.common else []

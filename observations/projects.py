@@ -1,12 +1,13 @@
 """Projects: made by name, or found and made as hooks come."""
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from observations import agents, audit, entries, places
 from observations.agents import HookPayload
@@ -15,10 +16,12 @@ from observations.entries import BY_PROGRAM, Origin
 from observations.errors import Conflict, InvalidInput, StorageAway
 from observations.hook_calls import HookCall
 from observations.identity import compact
-from observations.models import Project, ProjectAlias
+from observations.models import Event, Observation, Project, ProjectAlias
 from observations.places import Identity, Key, Place
 from observations.privacy import scrub, scrub_text
 from queueing import direct
+
+log = logging.getLogger(__name__)
 
 LONGEST_NAME = 200
 # So often at most others take the name or the key that we were about to take.
@@ -142,7 +145,7 @@ def known_to(team_id: str, call: HookCall) -> str | None:
     if place is None:
         named = direct.fetch(_NAMED, [team_id, agents.project_name(call.hook.cwd)])
         return str(named[0][0]) if named else None
-    identity = places.project_of(place, call.hook.cwd)
+    identity = _identity(team_id, place, call.hook.cwd)
     known = _first_of(identity, _known(team_id, identity))
     project = known or _taken_over(Project.objects.filter(team_id=team_id), identity)
     return (project.merged_into_id or project.id) if project else None
@@ -178,20 +181,96 @@ def _named(team_id: str, name: str) -> Belonging:
 
 
 def _of_place(team_id: str, place: Place, cwd: str) -> Belonging:
-    identity = places.project_of(place, cwd)
     with transaction.atomic():
+        identity = _identity(team_id, place, cwd)
         known = _known(team_id, identity)
-        ours = Project.objects.select_for_update().filter(team_id=team_id)
+        ours = Project.objects.select_for_update(no_key=True).filter(team_id=team_id)
         project = _first_of(identity, known) or _taken_over(ours, identity)
         project = project or _made(team_id, identity)
-        fresh = [key for key in identity.kept if key not in known]
-        ProjectAlias.objects.bulk_create(
-            [ProjectAlias(team_id=team_id, project=project, sort=key.sort, key=key.text)
-             for key in fresh]
-        )  # fmt: skip
+        _keep(team_id, project, [key for key in identity.kept if key not in known])
     meant = project.merged_into_id
     home_id = project.id if meant else None
     return Belonging(meant or project.id, home_id, identity.branch, identity.part)
+
+
+def allow(team_id: str, place: Place, project: Project | None = None) -> Project:
+    """Let what lies at a place name a project: the one that its file names, or `project`.
+
+    Raises InvalidInput where the place says nothing by which it is known, where no name is said,
+    and where its file says that of another project than `project`.
+    """
+    name = place.project or (project.name if project else "")
+    identity = places.project_of(replace(place, project=name), place.root)
+    if not name or len(identity.keys) < 2:
+        raise InvalidInput("nothing is known of that place, or it names no project")
+    with transaction.atomic():
+        known = _known(team_id, identity)
+        named = _first_named(team_id, identity)
+        if project and named and _meant(named) != _meant(project):
+            raise InvalidInput(
+                f"{name} is the name of another project ({named.pk}): let the file say one of "
+                f"{project}'s, or merge the two"
+            )
+        meant = project or named or _made(team_id, identity)
+        ProjectAlias.objects.filter(
+            team_id=team_id, key__in=[key.text for key in identity.keys[1:]], sort="says"
+        ).delete()
+        fresh = identity.keys if identity.keys[0] not in known else identity.keys[1:]
+        _keep(team_id, meant, fresh)
+    return meant
+
+
+def _keep(team_id: str, project: Project, keys: Iterable[Key]) -> None:
+    """Let the project be known by these keys, which none is known by."""
+    ProjectAlias.objects.bulk_create(
+        [ProjectAlias(team_id=team_id, project=project, sort=key.sort, key=key.text)
+         for key in keys]
+    )  # fmt: skip
+
+
+def _identity(team_id: str, place: Place, cwd: str) -> Identity:
+    """Which project a place is: by the name in its file only if that may lead there from here.
+
+    Else whoever wrote what an agent works in would choose what the agent is told.
+    """
+    said = places.project_of(place, cwd)
+    if not place.project:
+        return said
+    own = places.of_its_own(place, cwd)
+    named = _first_named(team_id, said)
+    if named is None or _may_name(team_id, named, said, own):
+        return said
+    log.warning(
+        "a directory names the project %s in .claude-mem.toml and is not known to be its: "
+        "claudemem projects allow", named.pk,
+    )  # fmt: skip
+    return own
+
+
+def _first_named(team_id: str, said: Identity) -> Project | None:
+    by_key = _known(team_id, said).get(said.keys[0])
+    return by_key or Project.objects.filter(team_id=team_id, name=said.called).first()
+
+
+def _may_name(team_id: str, named: Project, said: Identity, own: Identity) -> bool:
+    """Whether the place was let, is the project's by itself, or the project is nobody's yet."""
+    meant = _meant(named)
+    let = [project for key, project in _known(team_id, said).items() if key.sort == "says"]
+    itself = _first_of(own, _known(team_id, own))
+    if any(_meant(each) == meant for each in (*let, itself) if each):
+        return True
+    told = (rows.objects.filter(project_id=meant).exists() for rows in (Event, Observation))
+    return not any(told) and not _has_places(meant)
+
+
+def _has_places(project_id: str) -> bool:
+    """Whether places are known to be the project's: one that was emptied keeps them."""
+    either = Q(project=project_id) | Q(project__merged_into=project_id)
+    return ProjectAlias.objects.filter(either).exclude(sort="explicit").exists()
+
+
+def _meant(project: Project) -> str:
+    return project.merged_into_id or project.pk
 
 
 def _known(team_id: str, identity: Identity) -> dict[Key, Project]:
@@ -211,7 +290,7 @@ def _first_of(identity: Identity, known: Mapping[Key, Project]) -> Project | Non
     """
     addressed = any(key.sort == "remote" for key in identity.keys)
     for key in identity.keys:
-        project = known.get(key)
+        project = known.get(key) if key.sort != "says" else None
         if project and not (addressed and key.sort == "disk" and _has_address(project)):
             return project
     return None

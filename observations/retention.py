@@ -24,12 +24,15 @@ ALL, AUDIT = "all", "audit"
 # So many entries go in one transaction.
 PORTION = 1000
 
-_COUNT = "SELECT count(*) FROM observations_auditentry WHERE created_at < %s"
+_COUNT = "SELECT count(*) FROM {table} WHERE created_at < %s"
 # Their numbers are in the order of time, near enough: those of reads may be entered a while later.
 _DELETE = """
-    DELETE FROM observations_auditentry WHERE created_at < %s AND id IN
-        (SELECT id FROM observations_auditentry ORDER BY id LIMIT %s)
+    DELETE FROM {table} WHERE created_at < %s AND id IN
+        (SELECT id FROM {table} ORDER BY id LIMIT %s {unlocked})
     RETURNING id"""
+# What another is just removing is left to it.
+_UNLOCKED = {"sqlite": "", "postgresql": "FOR UPDATE SKIP LOCKED"}
+_AUDIT, _TELLINGS = "observations_auditentry", "observations_telling"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +44,12 @@ class Pruned:
     keys: tuple[str, ...]
     store: str = ""
     usage: int = 0
+    tellings: int = 0
 
     @property
     def all(self) -> int:
         """How much it is together."""
-        return self.jobs + self.audit + self.usage + len(self.keys)
+        return self.jobs + self.audit + self.usage + self.tellings + len(self.keys)
 
 
 def prune_if_due() -> Pruned | None:
@@ -60,8 +64,8 @@ def prune_if_due() -> Pruned | None:
         log.warning("keys that nobody uses were left there: %s", pruned.store)
     if pruned.all:
         log.info(
-            "pruned: %d jobs, %d audit entries, %d rows of use, %d keys", pruned.jobs, pruned.audit,
-            pruned.usage, len(pruned.keys),
+            "pruned: %d jobs, %d audit entries, %d rows of use, %d tellings, %d keys", pruned.jobs,
+            pruned.audit, pruned.usage, pruned.tellings, len(pruned.keys),
         )  # fmt: skip
     return pruned
 
@@ -77,12 +81,13 @@ def prune(
     allowed = allowed or retention.budget()
     at = at or now()
     jobs = retention.prune(retention.cutoffs(at), allowed)
-    gone = _prune_audit(retention.before(settings.RETAIN_AUDIT_DAYS, at), allowed)
+    gone = _prune(_AUDIT, retention.before(settings.RETAIN_AUDIT_DAYS, at), allowed)
+    told = _prune(_TELLINGS, retention.before(settings.RETAIN_TELLINGS_DAYS, at), allowed)
     kept_from = retention.before(settings.RETAIN_USAGE_DAYS, at)
     with retention.turn():
         used = usage.prune(kept_from, at)
     keys, away = _keys(remove=True)
-    pruned = Pruned(jobs, gone, keys, away, used)
+    pruned = Pruned(jobs, gone, keys, away, used, told)
     with transaction.atomic():
         retention.note(ALL, pruned.all)
         audit.write([entries.pruned(jobs, gone, by)] if jobs or gone else [])
@@ -98,18 +103,25 @@ def pruned_ago() -> float | None:
 def look() -> Pruned:
     """What `prune` would delete."""
     at = now()
-    before = retention.before(settings.RETAIN_AUDIT_DAYS, at)
-    old = int(direct.fetch(_COUNT, [stored(before)])[0][0]) if before else 0
+    old = _old(_AUDIT, retention.before(settings.RETAIN_AUDIT_DAYS, at))
+    told = _old(_TELLINGS, retention.before(settings.RETAIN_TELLINGS_DAYS, at))
     used = usage.over(retention.before(settings.RETAIN_USAGE_DAYS, at), at)
     keys, away = _keys(remove=False)
-    return Pruned(retention.over(retention.cutoffs(at)), old, keys, away, used)
+    return Pruned(retention.over(retention.cutoffs(at)), old, keys, away, used, told)
 
 
-def _prune_audit(before: datetime | None, allowed: Budget) -> int:
-    removed = 0
+def _old(table: str, before: datetime | None) -> int:
+    if before is None:
+        return 0
+    return int(direct.fetch(_COUNT.replace("{table}", table), [stored(before)])[0][0])
+
+
+def _prune(table: str, before: datetime | None, allowed: Budget) -> int:
+    unlocked = _UNLOCKED[direct.vendor()]
+    removed, text = 0, _DELETE.format(table=table, unlocked=unlocked)
     while before is not None and not allowed.is_spent:
         with retention.turn():
-            gone = len(direct.fetch(_DELETE, [stored(before), PORTION]))
+            gone = len(direct.fetch(text, [stored(before), PORTION]))
         removed += gone
         if not gone:
             break

@@ -1,6 +1,8 @@
 """Sessions: started, ended, closed when idle. The one place that decides when a summary is due."""
 
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +14,7 @@ from django.db.models import F
 from observations import audit, entries, identity
 from observations.drafts import JSON
 from observations.entries import BY_PROGRAM, Origin
-from observations.errors import Forbidden, NotFound
+from observations.errors import Forbidden, NotFound, StorageAway
 from observations.models import Session
 from observations.privacy import scrub, scrub_name
 from queueing import direct, kinds, outbox
@@ -22,6 +24,11 @@ from queueing.outbox import NewJob
 IDLE = "idle"
 BY_SILENCE: dict[str, Any] = {"source": IDLE}
 OTHER_PROJECT = "project_id must belong to team_id"
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+# So often at most a session is deleted that was just found.
+_MOST_COLLISIONS = 5
+# So much of what is no id is said again.
+_MOST_SAID = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +55,31 @@ def start(team_id: str, new: NewSession, *, origin: Origin = BY_PROGRAM) -> tupl
     """The session that `new` names, and whether it was made now.
 
     A session that had ended is open again: agents resume. What is said of one that is known is
-    added to its metadata. `origin` is who asks. Raises Forbidden for a project of another team.
+    added to its metadata. `origin` is who asks. Raises Forbidden for a project of another team,
+    StorageAway where others keep making and deleting that session.
     """
     new = _clean(new, require_project(team_id, new.project_id))
-    with transaction.atomic():
-        session, created = found_or_made(team_id, new, direct.now(), origin)
-        changed = [] if created else [*_reopened(session), *_told(session, new.metadata)]
-        if changed:
-            session.updated_at = direct.now()
-            session.save(update_fields=[*changed, "updated_at"])
-            audit.write([entries.session(entries.SESSION_WRITE, session, origin)])
-        if session.get_deferred_fields():
-            session = Session.objects.get(pk=session.pk)  # whoever asked is told all of it
-    return session, created
+    for _ in range(_MOST_COLLISIONS):
+        with suppress(IntegrityError), transaction.atomic():
+            found, created = found_or_made(team_id, new, direct.now(), origin)
+            # One that is deleted since it was found is made anew.
+            session = found if created else _gone_on(found, new, origin)
+            if session:
+                return session, created
+    raise StorageAway("the session is just being made and deleted by others: start it again")
+
+
+def _gone_on(found: Session, new: NewSession, origin: Origin) -> Session | None:
+    """All of a session that is known, with what is said of it now; None if it is gone."""
+    rows = Session.objects.filter(pk=found.pk)
+    if not (found.ended_at or new.metadata):
+        return rows.first()
+    session = rows.select_for_update(no_key=True).first()
+    if session and (changed := [*_reopened(session), *_told(session, new.metadata)]):
+        session.updated_at = direct.now()
+        session.save(update_fields=[*changed, "updated_at"])
+        audit.write([entries.session(entries.SESSION_WRITE, session, origin)])
+    return session
 
 
 def _reopened(session: Session) -> list[str]:
@@ -77,9 +96,7 @@ def _told(session: Session, metadata: dict[str, JSON]) -> list[str]:
     """Add to what is known of the session; the columns that differ then."""
     if not metadata:
         return []
-    known = Session.objects.select_for_update().values_list("metadata", flat=True)
-    before = known.get(pk=session.pk)
-    said = scrub(metadata).value
+    before, said = session.metadata, scrub(metadata).value
     assert isinstance(said, dict)
     session.metadata = {**before, **said}
     return ["metadata"] if session.metadata != before else []
@@ -115,7 +132,19 @@ def require_project(team_id: str, project_id: str) -> str:
     """
     for (meant,) in direct.fetch(_OURS, [project_id, team_id]):
         return str(meant)
-    raise Forbidden(OTHER_PROJECT)
+    raise foreign(project_id, OTHER_PROJECT)
+
+
+def foreign(project_id: str, said: str) -> Forbidden:
+    """The refusal of a project that is not the caller's, in the words `said`.
+
+    What cannot be anybody's id is a name, say: that is told, and where ids are. Of an id nothing
+    is, so that nobody learns which there are.
+    """
+    if _ID.fullmatch(project_id):
+        return Forbidden(said)
+    named = project_id[:_MOST_SAID]
+    return Forbidden(f"{said}: {named!r} is no id of a project; GET /v1/projects tells the ids")
 
 
 def found_or_made(
@@ -123,7 +152,8 @@ def found_or_made(
 ) -> tuple[Session, bool]:
     """The session row for `new`, and whether this call made it; two callers get the same one.
 
-    Must be called inside a transaction.
+    Must be called inside a transaction. Raises IntegrityError where another that has just made it
+    has deleted it too.
     """
     key = key_of(team_id, new)
     if key and (session := _found(key)):
@@ -135,7 +165,24 @@ def found_or_made(
             return session, True
     except IntegrityError:
         # Another caller made it between our look and our insert.
-        return Session.objects.get(identity_key=key), False
+        session = _found(key) if key else None
+        if session is None:
+            raise
+        return session, False
+
+
+# Whether a session is there, until the transaction ends.
+_STAYS = """
+    SELECT 1 FROM observations_session WHERE id = %s AND project_id = coalesce(%s, project_id)"""
+
+
+def stays(session_id: str, project_id: str | None = None) -> bool:
+    """Whether there is the session, which is that project's if one is named.
+
+    It stays until the transaction ends: who deletes it waits, or is waited for.
+    """
+    locked = " FOR KEY SHARE" if direct.vendor() == "postgresql" else ""
+    return bool(direct.fetch(_STAYS + locked, [session_id, project_id]))
 
 
 _KNOWN = (
@@ -198,7 +245,7 @@ def at_home(team_id: str, project_id: str, content_session_id: str) -> tuple[str
     """What `require_project` and `of_content` return, in one statement. Raises Forbidden."""
     rows = direct.fetch(_AT_HOME, [content_session_id, project_id, team_id])
     if not rows:
-        raise Forbidden(OTHER_PROJECT)
+        raise foreign(project_id, OTHER_PROJECT)
     return rows[0][0], [_read(_LINKED, *row) for _, *row in rows if row[0] is not None]
 
 
@@ -246,7 +293,8 @@ def end(
     for another team's session, Forbidden for another project's than `project_id`.
     """
     with transaction.atomic():
-        session = Session.objects.select_for_update().filter(pk=session_id, team_id=team_id).first()
+        ours = Session.objects.filter(pk=session_id, team_id=team_id)
+        session = ours.select_for_update(no_key=True).first()
         if session is None:
             raise NotFound("Session not found")
         if project_id not in (None, session.project_id):
@@ -257,10 +305,10 @@ def end(
         new = None if latest and not has_news(session) else summary(session, origin)
         rows = outbox.enqueue([new]) if new else ()
         audit.write([entries.session(entries.SESSION_END, session, origin)])
-    transport = outbox.publish_enqueued(rows)
-    job = GenerationJob.objects.get(pk=rows[0].id) if rows else latest
+        # By now: the next moment may have forgotten it.
+        job = GenerationJob.objects.get(pk=rows[0].id) if rows else latest
     assert job is not None
-    return session, job, transport
+    return session, job, outbox.publish_enqueued(rows)
 
 
 def has_news(session: Session) -> bool:
@@ -308,7 +356,7 @@ def close_idle(now: datetime | None = None) -> int:
 def _close_if_idle(pk: str, limit: datetime, moment: datetime) -> int:
     with transaction.atomic():
         session = (
-            Session.objects.select_for_update()
+            Session.objects.select_for_update(no_key=True)
             .filter(pk=pk, ended_at__isnull=True, last_event_at__lt=limit)
             .first()
         )

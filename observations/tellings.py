@@ -11,7 +11,7 @@ from typing import Final
 
 from django.db.models import QuerySet
 
-from observations import audit, commits, entries, mending, relevance
+from observations import audit, commits, entries, mending, relevance, sessions
 from observations.agents import Asks, HookPayload
 from observations.entries import Origin
 from observations.hook_page import NOTHING, Page, Recap, Section, page, passage
@@ -114,8 +114,10 @@ def record(occasion: Occasion, told: Said, origin: Origin) -> None:
     )  # fmt: skip
 
     def write() -> None:
-        row.pk = None
-        row.save(force_insert=True)
+        # One that was forgotten meanwhile would undo what others commit along with this.
+        if sessions.stays(occasion.session_id):
+            row.pk = None
+            row.save(force_insert=True)
         if ids:
             audit.write([entry])
 

@@ -1,8 +1,9 @@
 """What was used: entered as it is used, told by kind, day and project, and kept for its time.
 
 Tokens are entered when a call ends, in a transaction of their own: what was paid was paid, whatever
-becomes of the job. Observations are entered in the transaction that stores them. A team that spent
-its tokens is held: its jobs wait, as they are, until it may use more.
+becomes of the job; where the database is away then, once it is back. Observations are entered in
+the transaction that stores them. A team that spent its tokens is held: its jobs wait, as they are,
+until it may use more.
 """
 
 import logging

@@ -18,17 +18,22 @@ from observations import merging
 from observations.admin.reach import reach
 from observations.errors import DomainError
 from observations.models import Project, ProjectAlias, ProjectMerge
+from queueing import retention
 from queueing.admin.operating import CONFIRMED
 from queueing.browsing import by_user
 
 # So many are shown of what a project is known by.
 MOST_SHOWN = 50
+# So long (s) whoever asked waits for what a project has to be moved.
+_PATIENCE = 10.0
+_LATER = " It is large: the rest of it follows within minutes."
 # What each sort of alias is called here.
 SORTS = {
     "explicit": "named in .claude-mem.toml",
     "remote": "repository",
     "clone": "clone",
     "disk": "directory",
+    "says": "may name it",
 }
 
 if TYPE_CHECKING:
@@ -116,11 +121,15 @@ def _merge_view(request: HttpRequest, project_id: str) -> HttpResponse:
 
 def _merged(request: HttpRequest, source: Project, target: Project) -> HttpResponse:
     try:
-        merging.merge(source.team_id, source.pk, target.pk, origin=by_user(request))
+        made = merging.merge(
+            source.team_id, source.pk, target.pk,
+            origin=by_user(request), allowed=retention.budget(_PATIENCE),
+        )  # fmt: skip
     except DomainError as error:
         messages.error(request, error.message)
         return HttpResponseRedirect(_page_of(source))
-    messages.success(request, f"{source} is merged into {target}. It can be undone here.")
+    later = "" if made.finished_at else _LATER
+    messages.success(request, f"{source} is merged into {target}. It can be undone here.{later}")
     return HttpResponseRedirect(_page_of(target))
 
 
@@ -141,11 +150,14 @@ def _undo_view(request: HttpRequest, project_id: str) -> HttpResponse:
 
 def _undone(request: HttpRequest, made: ProjectMerge) -> HttpResponse:
     try:
-        merging.undo(made.team_id, made.pk, origin=by_user(request))
+        undone = merging.undo(
+            made.team_id, made.pk, origin=by_user(request), allowed=retention.budget(_PATIENCE)
+        )
     except DomainError as error:
         messages.error(request, error.message)
         return HttpResponseRedirect(_page_of(made.target))
-    messages.success(request, f"{made.source} is a project of its own again.")
+    later = "" if undone.settled_at else _LATER
+    messages.success(request, f"{made.source} is a project of its own again.{later}")
     return HttpResponseRedirect(_page_of(made.source))
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -84,12 +85,15 @@ def _waiting(whose: Reach) -> Waiting | None:
 
 
 def _failures(whose: Reach) -> list[GenerationJob]:
+    """Those that failed last, among the newest that failed: an old one may have been retried."""
     newest = GenerationJob.objects.filter(state=states.FAILED).order_by("-id")
-    if whose.sees.ids is None:
-        return list(newest[:LINES])
-    looked = newest.values_list("pk", "team_id")[:MOST_LOOKED_THROUGH]
-    ours = [pk for pk, team in looked if team in whose.sees][:LINES]
-    return list(newest.filter(pk__in=ours))
+    looked = newest.values_list(Coalesce("failed_at", "created_at"), "pk", "team_id")[
+        :MOST_LOOKED_THROUGH
+    ]
+    seen = whose.sees
+    ours = sorted((at, pk) for at, pk, team in looked if seen.ids is None or team in seen)
+    rows = GenerationJob.objects.in_bulk([pk for _, pk in ours[-LINES:]])
+    return [rows[pk] for _, pk in reversed(ours[-LINES:]) if pk in rows]
 
 
 def _named(jobs: list[GenerationJob]) -> list[tuple[GenerationJob, str]]:

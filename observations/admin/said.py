@@ -1,5 +1,7 @@
 """What was asked of agents: sessions and events are found by it, and recognised."""
 
+import re
+from itertools import islice
 from typing import Any
 
 from django.db.models import Q, QuerySet, TextField
@@ -18,6 +20,9 @@ MOST_PROMPTS = 10_000
 MOST_FOUND = 200
 # More sessions than this that bear one agent's name are not looked through.
 MOST_SESSIONS = 50
+# So many sessions, the newest, are looked through for the beginning of an id.
+MOST_CUT = 10_000
+_CUT_ID = re.compile("(?=[0-9a-fA-F-]*[0-9])[0-9a-fA-F]{6,8}(?:-[0-9a-fA-F-]{0,27})?")
 # Longer questions are looked for by their first words.
 MOST_WORDS = 10
 # A session's first prompt stands among so many of its events, or is not looked for.
@@ -66,3 +71,17 @@ def called_so(request: HttpRequest, name: str) -> list[str]:
     named = Q(pk=name) | Q(content_session_id=name) | Q(external_session_id=name)
     sessions = reach(request).sees.narrow(Session.objects.filter(named))
     return list(sessions.values_list("pk", flat=True)[:MOST_SESSIONS])
+
+
+def begun_so(request: HttpRequest, name: str) -> list[str]:
+    """The ids of the newest sessions within reach whose id, ours or their agent's, begins so.
+
+    Only what looks like an id that was cut is looked for, as logs and people cut them.
+    """
+    if not _CUT_ID.fullmatch(name):
+        return []
+    newest = reach(request).sees.narrow(Session.objects.order_by("-pk"))
+    ids = newest.values_list("pk", "content_session_id", "external_session_id")[:MOST_CUT]
+    cut = name.lower()
+    alike = (pk for pk, *others in ids if any(str(one).startswith(cut) for one in (pk, *others)))
+    return list(islice(alike, MOST_SESSIONS))

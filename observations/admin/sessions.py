@@ -18,7 +18,7 @@ from observations.admin import captures, timeline
 from observations.admin.filters import BranchPin, PartPin, ProjectFilter
 from observations.admin.gist import called
 from observations.admin.reach import Scoped
-from observations.admin.said import called_so, prompts, subjects
+from observations.admin.said import begun_so, called_so, prompts, subjects
 from observations.models import Event, Observation, Session
 from queueing import operations
 from queueing.admin.operating import CONFIRMED
@@ -70,7 +70,7 @@ class SessionAdmin(ReadOnly[Session], Scoped[Session]):
     list_select_related = ("project",)
     # That there are any shows the search box; what it does is below.
     search_fields = ("id",)
-    search_help_text = "An id, or words of a prompt"
+    search_help_text = "An id or its beginning, or words of a prompt"
     actions = ("clear_queues", "backfill")
     fieldsets = (
         (None, {"fields": (("project", "platform_source"), ("cwd", "where"),
@@ -100,12 +100,13 @@ class SessionAdmin(ReadOnly[Session], Scoped[Session]):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Session], search_term: str
     ) -> tuple[QuerySet[Session], bool]:
-        """The session of that id, ours or its agent's, or those with a prompt of those words."""
+        """The sessions of that id, ours or their agent's, or its beginning; or of those words."""
         term = search_term.strip()
         if not term:
             return queryset, False
-        found = called_so(request, term) or prompts(request, term).values_list("session", flat=True)
-        return queryset.filter(pk__in=list(found)), False
+        found = called_so(request, term) or begun_so(request, term)
+        found = found or list(prompts(request, term).values_list("session", flat=True))
+        return queryset.filter(pk__in=found), False
 
     def accompany(self, rows: list[Session]) -> None:
         """What each session is about, and how many observations it has: two queries."""

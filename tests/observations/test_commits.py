@@ -32,10 +32,10 @@ class Crowd:
 
         def slow() -> None:
             inside.set()
-            assert self.may_end.wait(10)
+            assert self.may_end.wait(60)
 
         self.first = self.submit(slow)
-        assert inside.wait(10)
+        assert inside.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -123,11 +123,11 @@ def test_nobody_waits_behind_a_stuck_commit(monkeypatch: pytest.MonkeyPatch) -> 
     with Crowd() as crowd:
         waiting = crowd.submit(named("waits"))
         with pytest.raises(StorageAway):
-            waiting.result(timeout=5)
+            waiting.result(timeout=30)
         assert crowd.commits.is_stuck
         with pytest.raises(StorageAway):
             crowd.commits.run(named("comes late"))
-    crowd.first.result(timeout=5)
+    crowd.first.result(timeout=30)
     assert crowd.commits.run(named("after")) == "after"
     assert list(Team.objects.values_list("name", flat=True)) == ["after"]
 

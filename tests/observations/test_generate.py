@@ -289,6 +289,19 @@ def test_an_event_that_was_deleted_fails_its_job_and_frees_the_lane(
     assert Lane.objects.get().head == 3
 
 
+def test_a_worker_of_some_queues_has_the_turn_of_those_alone_beside_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: list[set[str]] = []
+    monkeypatch.setattr(runner, "run", lambda *_, beside, **__: given.append(set(beside)))
+    queues = tasks.generate_event.app.amqp.queues
+    monkeypatch.setattr(queues, "_consume_from", queues._consume_from)
+    for served in ([kinds.UPKEEP, *kinds.BY_NAME], [kinds.EVENT.queue, kinds.SUMMARY.queue]):
+        queues.select(served)
+        tasks.generate_event("job")
+    assert given == [set(kinds.BY_NAME), {kinds.EVENT.name, kinds.SUMMARY.name}]
+
+
 def test_a_repeated_message_makes_nothing_twice(
     project: Project, sent: list[tuple[str, str]]
 ) -> None:

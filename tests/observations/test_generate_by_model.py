@@ -31,7 +31,8 @@ PRIVATE = re.compile(r"<private>(.*?)</private>", re.DOTALL)
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """The messages that were published and not yet worked."""
     waiting: list[tuple[str, str]] = []
-    monkeypatch.setattr(broker, "publish", lambda job_id, kind: waiting.append((job_id, kind)))
+    for publish in ("publish", "publish_first"):
+        monkeypatch.setattr(broker, publish, lambda job_id, kind: waiting.append((job_id, kind)))
     monkeypatch.setattr(broker, "send_canary", lambda queue, number: None)
     monkeypatch.setattr(broker, "depths", lambda: dict.fromkeys(kinds.BY_NAME, 0))
     return waiting

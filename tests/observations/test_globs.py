@@ -6,6 +6,8 @@ import pytest
 
 from observations.globs import Globs
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(
     ("pattern", "path", "matches"),

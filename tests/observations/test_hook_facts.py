@@ -7,6 +7,8 @@ from observations.errors import InvalidInput
 from observations.hook_facts import HookFacts
 from observations.places import Place
 
+pytestmark = pytest.mark.once
+
 
 def _environ(**headers: str) -> dict[str, object]:
     return {f"HTTP_X_CLAUDE_MEM_{name.upper()}": value for name, value in headers.items()}

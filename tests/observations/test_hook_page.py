@@ -20,6 +20,8 @@ from observations.hook_page import (
 )
 from observations.rendering import CLOSE, OPEN, Item
 
+pytestmark = pytest.mark.once
+
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
 

@@ -10,6 +10,8 @@ from observations.hook_calls import HookCall
 from observations.hook_facts import HookFacts
 from observations.hook_policies import Policies, Switches, Verdict, paths_of, verdict
 
+pytestmark = pytest.mark.once
+
 
 def call(facts: HookFacts = HookFacts(), **payload: Any) -> HookCall:  # noqa: B008 - frozen
     said = {"session_id": "s", "cwd": "/home/ada/shop", "hook_event_name": "PreToolUse", **payload}
@@ -48,6 +50,13 @@ def test_nothing_is_stored_or_told_in_an_excluded_project() -> None:
 def test_a_use_of_a_tool_on_an_excluded_path_is_not_stored(given: dict[str, Any]) -> None:
     one = call(tool_name="Any", tool_input=given)
     assert verdict(one, Policies(paths=Globs(("secrets",)))) == Verdict(False, False, "path")
+
+
+def test_a_use_of_a_tool_that_is_skipped_is_neither_stored_nor_told() -> None:
+    policies = Policies(tools=frozenset({"TodoWrite", "mcp__db__query"}))
+    assert verdict(call(tool_name="TodoWrite"), policies) == Verdict(False, False, "tool")
+    assert verdict(call(tool_name="todowrite"), policies) == Verdict()
+    assert verdict(call(), policies) == Verdict()
 
 
 def test_what_only_mentions_such_a_path_in_its_text_is_stored() -> None:

@@ -130,7 +130,9 @@ STEPS = st.lists(
 
 @postgresql
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=STEPS)
 def test_in_whatever_order_others_commit_each_entry_is_read_once(

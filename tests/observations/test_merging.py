@@ -20,7 +20,7 @@ from observations.models import (
 )
 from observations.providers import offline
 from observations.sessions import NewSession
-from queueing import broker, kinds
+from queueing import broker, kinds, retention
 from queueing.models import GenerationJob, Lane
 from tests.posts import hook
 
@@ -40,6 +40,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     waiting: list[tuple[str, str]] = []
     monkeypatch.setattr(broker, "publish", lambda job_id, kind: waiting.append((job_id, kind)))
     monkeypatch.setattr(merging, "AT_ONCE", 2)
+    monkeypatch.setattr(merging, "WHOLE", 2)
     return waiting
 
 
@@ -287,10 +288,10 @@ def test_what_is_interrupted_is_gone_on_with(
     assert rows() == before
 
 
-def _dying(done: Callable[[ProjectMerge], None], patch: pytest.MonkeyPatch) -> Any:
+def _dying(done: Callable[..., None], patch: pytest.MonkeyPatch) -> Any:
     """As `done`, but that it dies when it has held its sessions a second time."""
 
-    def begun(made: ProjectMerge) -> None:
+    def begun(*asked: Any) -> None:
         hold, times = merging._held, iter([1])
 
         def held(*args: Any) -> list[str]:
@@ -300,9 +301,26 @@ def _dying(done: Callable[[ProjectMerge], None], patch: pytest.MonkeyPatch) -> A
 
         with patch.context() as inner:
             inner.setattr(merging, "_held", held)
-            done(made)
+            done(*asked)
 
     return begun
+
+
+def test_a_look_ends_with_its_time_and_the_next_goes_on(
+    team: Team, shop: Project, store: Project
+) -> None:
+    over = retention.budget(-1.0)
+    before = rows()
+    made = merging.merge(team.id, shop.id, store.id, allowed=over)
+    merging.gather(over)
+    assert had(shop)
+    merging.gather()
+    assert had(shop) == {}
+    merging.undo(team.id, made.id, allowed=over)
+    merging.gather(over)
+    assert had(shop) == {}
+    merging.gather()
+    assert rows() == before
 
 
 def test_what_was_under_way_follows(team: Team, shop: Project, store: Project) -> None:
@@ -319,6 +337,25 @@ def test_what_was_under_way_follows(team: Team, shop: Project, store: Project) -
     merging.gather()
     event.refresh_from_db()
     assert event.project_id == shop.id
+
+
+def test_what_was_under_way_for_a_session_that_began_meanwhile_follows_it_home(
+    team: Team, shop: Project, store: Project
+) -> None:
+    made = merging.merge(team.id, shop.id, store.id)
+    capture(team, "meanwhile", 0, "shop")
+    before = had(store)
+    merging.undo(team.id, made.id)
+    session = Session.objects.get(content_session_id="meanwhile")
+    written: list[Any] = [
+        Event.objects.filter(session=session),
+        GenerationJob.objects.filter(lane__key=session.lane_key),
+    ]
+    for some in written:
+        assert some.update(project_id=store.id) == 1  # it was on its way
+        merging.gather()
+        assert some.get().project_id == shop.id
+    assert before["Event"] == had(shop)["Event"] + had(store)["Event"]
 
 
 def test_an_undone_merge_takes_nothing_from_the_next(

@@ -8,6 +8,8 @@ from pydantic import ValidationError
 from observations.detectors import PHRASES, TOKENS
 from observations.needles import finder
 
+pytestmark = pytest.mark.once
+
 WORDS = [anchor for detector in (*PHRASES, *TOKENS) for anchor in detector.anchors]
 FINDS = finder(WORDS)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)

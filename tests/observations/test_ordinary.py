@@ -192,7 +192,7 @@ class Held:
 
     def __enter__(self) -> None:
         self.thread.start()
-        assert self.taken.wait(10)
+        assert self.taken.wait(60)
 
     def __exit__(self, *_: object) -> None:
         self.may_end.set()

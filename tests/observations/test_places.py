@@ -4,7 +4,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from observations.places import Key, Place, directory, last_part, normalised, of, project_of
+from observations.places import (
+    Key,
+    Place,
+    directory,
+    last_part,
+    normalised,
+    of,
+    of_its_own,
+    project_of,
+)
+
+pytestmark = pytest.mark.once
 
 SAME = "github.com/acme/shop"
 
@@ -74,11 +85,13 @@ def test_no_remote_breaks_it_and_none_keeps_its_user(text: str) -> None:
     assert "hunter2" not in normalised("https://me:hunter2@" + text)
 
 
-def test_the_name_that_a_file_says_beats_all_else() -> None:
-    found = project_of(Place(project="Shop", remote="https://github.com/a/b", root="/x"), "/x/y")
+def test_the_name_that_a_file_says_beats_all_else_where_it_is_heeded() -> None:
+    place = Place(project="Shop", remote="https://github.com/a/b", root="/x")
+    found = project_of(place, "/x/y")
 
-    assert found.keys == (Key("explicit", "Shop"),)
+    assert found.keys == (Key("explicit", "Shop"), Key("says", "github.com/a/b says Shop"))
     assert found.names == ("Shop",)
+    assert of_its_own(place, "/x/y").keys[0] == Key("remote", "github.com/a/b")
 
 
 def test_a_remote_beats_the_clone_and_the_disk() -> None:

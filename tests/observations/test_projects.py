@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from observations import agents, hook_calls, ingest, places, projects
+from observations.errors import InvalidInput
 from observations.hook_facts import HookFacts
 from observations.models import Event, Project, ProjectAlias, Session, Team
 from queueing import broker
@@ -111,14 +112,101 @@ def test_a_directory_becomes_a_repository_once(team: Team) -> None:
     assert plain.project_id == first.project_id != second.project_id
 
 
-def test_a_name_in_the_file_decides_alone(team: Team) -> None:
-    shop = start(team, SHOP)
-    front = start(team, {**SHOP, "project": "Acme"})
-    back = start(team, {"remote": "https://github.com/acme/api", "project": "Acme"})
-    same = start(team, {"project": "shop", "root": "/x"})
+API = {"remote": "https://github.com/acme/api", "root": "/src/api"}
 
-    assert called(front) == called(back) == "Acme"
-    assert same.project_id == shop.project_id
+
+def test_a_name_in_the_file_decides_alone_in_the_places_that_may_say_it(team: Team) -> None:
+    shop = start(team, {**SHOP, "project": "Acme"})
+    clone = start(team, {"remote": SHOP["remote"], "root": "/else", "project": "Acme"})
+    projects.allow(team.id, places.of({**API, "project": "Acme"}))
+    api = start(team, {**API, "root": "/elsewhere/api", "project": "Acme"})
+
+    assert called(shop) == called(clone) == called(api) == "Acme"
+    assert Project.objects.filter(team=team).count() == 1
+
+
+def test_a_name_in_a_file_leads_nobody_to_what_another_place_remembers(team: Team) -> None:
+    shop, told = start(team, {**SHOP, "project": "Acme"}), start(team, {"root": "/src/store"})
+    forged = [
+        {"remote": "https://github.com/mallory/shop", "root": "/src/clone", "project": "Acme"},
+        {"root": "/downloads/archive", "project": "Acme"},
+        {**API, "project": "store"},
+    ]
+    for facts in forged:
+        call = hook_calls.understood(
+            {"hook_event_name": "Stop", "session_id": "x", "cwd": facts["root"]},
+            facts=HookFacts(place=places.of(facts)),
+        )
+        assert projects.known_to(team.id, call) is None
+        assert start(team, facts).project_id not in (shop.project_id, told.project_id)
+        assert projects.known_to(team.id, call) not in (None, shop.project_id, told.project_id)
+
+
+def test_a_repository_may_say_the_name_of_its_own_project(team: Team) -> None:
+    plain = start(team, SHOP)
+    assert start(team, {**SHOP, "project": "shop"}).project_id == plain.project_id
+    Project.objects.filter(pk=plain.project_id).update(name="Renamed")
+    assert start(team, {**SHOP, "project": "shop"}).project_id == plain.project_id
+
+
+def test_a_name_of_a_project_that_remembers_nothing_is_heeded(team: Team, project: Project) -> None:
+    session = start(team, {**API, "project": project.name})
+    assert session.project_id == project.id
+    assert start(team, {**SHOP, "project": project.name}).project_id != project.id
+
+
+@pytest.mark.parametrize("facts", [SHOP, {**SHOP, "project": "shop"}, {"root": "/src/shop"}])
+def test_a_project_that_was_emptied_keeps_its_places(team: Team, facts: dict[str, str]) -> None:
+    shop = start(team, facts).project
+    Event.objects.all().delete()
+    assert start(team, {**API, "project": "shop"}).project_id != shop.id
+    assert start(team, {**facts, "project": "shop"}).project_id == shop.id
+    projects.allow(team.id, places.of({**API, "project": "shop"}))
+    assert start(team, {**API, "project": "shop"}).project_id == shop.id
+
+
+def test_a_project_that_was_emptied_keeps_the_places_of_what_was_merged_into_it(
+    team: Team, project: Project
+) -> None:
+    shop = start(team, SHOP).project
+    Project.objects.filter(pk=shop.pk).update(merged_into=project)
+    Event.objects.all().delete()
+    assert start(team, {**API, "project": project.name}).project_id != project.id
+
+
+def test_a_place_that_was_let_names_the_project_it_is_merged_into(team: Team) -> None:
+    shop, api = start(team, {**SHOP, "project": "Acme"}), start(team, API)
+    Project.objects.filter(pk=shop.project_id).update(merged_into=api.project_id)
+    assert start(team, {**SHOP, "project": "Acme"}).project_id == api.project_id
+    assert start(team, {**API, "project": "Acme"}).project_id == api.project_id
+
+
+def test_one_repository_may_name_several_projects(team: Team) -> None:
+    names = ["front", "back", "front"]
+    found = [start(team, {**SHOP, "project": name}) for name in names]
+    assert [called(each) for each in found] == names
+
+
+def test_a_place_whose_file_names_another_project_is_not_let_name_this_one(
+    team: Team, project: Project
+) -> None:
+    shop = start(team, {**SHOP, "project": "Acme"})
+    with pytest.raises(InvalidInput, match=f"name of another project .{shop.project_id}"):
+        projects.allow(team.id, places.of({**API, "project": "Acme"}), project)
+    projects.allow(team.id, places.of({**API, "project": "Fresh"}), project)
+    assert start(team, {**API, "project": "Fresh"}).project_id == project.id
+
+
+def test_a_place_is_let_name_another_project_by_its_id_or_none_at_all(
+    team: Team, project: Project
+) -> None:
+    start(team, SHOP, bound=project.id)
+    projects.allow(team.id, places.of(API), project)
+    projects.allow(team.id, places.of(API), project)
+    assert start(team, {**API, "project": project.name}).project_id == project.id
+    for nothing in ({"project": "Acme"}, API):
+        with pytest.raises(InvalidInput, match="nothing is known"):
+            projects.allow(team.id, places.of(nothing))
 
 
 def test_a_key_that_is_bound_wins(team: Team, project: Project) -> None:

@@ -14,6 +14,7 @@ from observations import (
     keys,
     memories,
     merging,
+    portions,
     purge,
     recall,
     scopes,
@@ -67,7 +68,7 @@ def test_nothing_of_it_is_left_and_nothing_of_others_is_touched() -> None:
     stays = lived_in("badger")
     before = rows()
     goes = lived_in("weasel")
-    unmade = {"Member", "ObservationSource", "Canary", "Share", "Pruning", "Boot"}
+    unmade = {"Clearance", "Member", "ObservationSource", "Canary", "Share", "Pruning", "Boot"}
     after = rows()
     assert all(len(after[name]) > len(before[name]) for name in after.keys() - unmade)
     assert purge.purge(goes.team_id) == 3
@@ -94,7 +95,7 @@ def test_what_was_interrupted_is_finished_by_doing_it_again(
     before = rows()
     project = lived_in("weasel")
     with monkeypatch.context() as broken:
-        broken.setattr(purge, "_forget_audit", lambda team_id: 1 / 0)
+        broken.setattr(purge, "_delete", lambda rows: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             purge.purge(project.team_id)
     assert not Event.objects.exists()
@@ -105,8 +106,12 @@ def test_what_was_interrupted_is_finished_by_doing_it_again(
 
 def test_many_entries_are_taken_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(purge, "AT_ONCE", 2)
+    monkeypatch.setattr(portions, "AT_ONCE", 2)
+    told: list[int] = []
     before = rows()
     project = lived_in("weasel")
-    purge.purge(project.team_id)
+    purge.purge(project.team_id, lambda counts: told.append(counts.events))
     assert rows() == before
+    assert told[-1] == 3
+    assert len(set(told)) > 2
     assert not connection.in_atomic_block

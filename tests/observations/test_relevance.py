@@ -5,6 +5,8 @@ import pytest
 from observations.relevance import asks_where_we_stood, fitting, sought, words_of
 from observations.search import Held
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(
     "prompt",

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from observations import entries, ingest, ordinary, recall, retention, sessions, tasks
 from observations.ingest import NewEvent
-from observations.models import AuditEntry, Event, Observation, Project, Session
+from observations.models import AuditEntry, Event, Observation, Project, Session, Telling
 from queueing import broker, kinds, outbox
 from queueing.models import GenerationJob, Pruning
 from queueing.statements import now
@@ -206,3 +206,19 @@ def test_the_audit_tells_what_was_pruned_and_by_whom() -> None:
     assert (entry.action, entry.resource_type) == (entries.PRUNED, entries.RETENTION)
     assert (entry.actor_id, entry.team_id) == ("system:server-cli", None)
     assert entry.details == {"jobs": 0, "auditEntries": 1, "source": "cli_operator"}
+
+
+def test_what_sessions_were_told_goes_after_its_days_and_no_younger(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook(project)
+    session = Session.objects.get()
+    for days in (31, 40, 29):
+        at = timezone.now() - timedelta(days=days)
+        Telling.objects.create(session=session, moment="prompt", created_at=at)
+    monkeypatch.setattr(retention, "PORTION", 1)
+    with override_settings(RETAIN_TELLINGS_DAYS=0):
+        assert retention.look().tellings == retention.prune().tellings == 0
+    assert retention.look().tellings == 2
+    assert retention.prune().tellings == 2
+    assert Telling.objects.count() == 1

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from observations import emptying, tellings
 from observations.hook_page import tokens_of
 from observations.models import AuditEntry, Observation, Project, Session, Telling
 from tests.agents import Agent
@@ -134,6 +135,23 @@ def test_what_was_told_is_recorded_with_its_size_and_in_the_audit(
     assert entry.details["mode"] == "hook_prompt"
     assert entry.details["observationIds"] == [row.id]
     assert "cookie" not in json.dumps(entry.details)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_session_that_is_forgotten_while_it_is_told_something_fails_nobody(
+    agent: Agent, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(project, "The cart is kept in a cookie")
+    said = tellings.said
+
+    def forgotten(*asked: Any) -> tellings.Said:
+        found = said(*asked)
+        emptying.empty(project.team_id, project.id)
+        return found
+
+    monkeypatch.setattr(tellings, "said", forgotten)
+    assert "cookie" in agent.prompt("Where is the cart kept?")
+    assert not Telling.objects.exists()
 
 
 # --- a file -------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ from observations.transcript_files import Reading, Transcript, found, lines, of_
 from tests.observations.test_transcripts import SESSION, asked, came, said, used
 from tests.observations.transcribed import keep
 
+pytestmark = pytest.mark.once
+
 LATER = 10_000_000_000.0
 
 

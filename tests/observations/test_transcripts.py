@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from observations.transcripts import Reader
 from tests.observations.transcribed import NAMES, TRANSCRIPTS, hooks
 
+pytestmark = pytest.mark.once
+
 SESSION = "0b0e5bd4-5b1c-4f1f-9d61-000000000001"
 Payload = dict[str, Any]
 

@@ -136,6 +136,18 @@ def test_a_session_is_found_by_the_id_that_its_agent_gave_it(
     assert str(session.pk) in browser.get(f"{_list('session')}?q=8f2b-agent-id").content.decode()
 
 
+def test_sessions_are_found_by_the_beginning_of_an_id(browser: Client, memory: Memory) -> None:
+    first = memory(1, "7c9e6679-7425-40de-944b-e07fc1f90ae7")
+    memory(1, "7c9e6670-0000-40de-944b-e07fc1f90ae7")
+    for asked, found in (
+        ("7c9e6679", [first]), ("7C9E6679-74", [first]), (str(first.pk), [first]),
+        ("7425-40de", []), ("facade", []),
+    ):  # fmt: skip
+        listed = browser.get(f"{_list('session')}?q={asked}").context["cl"].result_list
+        assert list(listed) == found, asked
+    assert len(browser.get(f"{_list('session')}?q=7c9e66").context["cl"].result_list) == 2
+
+
 def test_an_event_shows_its_payload_what_was_removed_its_job_and_what_was_made_of_it(
     browser: Client, memory: Memory
 ) -> None:

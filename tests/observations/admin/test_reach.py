@@ -1,11 +1,13 @@
 """Members see and act on what belongs to their teams; what belongs to others is not there."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
 from django.db.models import Model
 from django.test import Client
+from django.utils import timezone
 
 from observations import keys
 from observations.models import (
@@ -274,6 +276,19 @@ def test_a_member_of_a_team_without_projects_sees_empty_lists(client: Client, te
     for model in (Session, Event, Observation, GenerationJob, Lane, Project, ApiKey):
         assert _rows(client, model) == []
     assert client.get("/admin/").status_code == 200
+
+
+def test_what_failed_last_is_told_first_however_old_its_job_is(
+    client: Client, memory: Memory
+) -> None:
+    made = [memory(1, text) for text in ("a", "b")]
+    rows = [GenerationJob.objects.get(lane__key=session.lane_key) for session in made]
+    for ago, row in enumerate(rows):
+        at = timezone.now() - timedelta(hours=ago)
+        GenerationJob.objects.filter(pk=row.pk).update(state=states.FAILED, failed_at=at)
+    member(client, made[0].team)
+    told = [one.pk for one, _ in client.get("/admin/").context["failures"]]
+    assert told == [row.pk for row in rows]
 
 
 def test_the_overview_counts_what_is_within_reach(

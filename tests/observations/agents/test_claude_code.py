@@ -7,6 +7,8 @@ import pytest
 from observations import agents
 from observations.agents import Asks, HookPayload
 
+pytestmark = pytest.mark.once
+
 RECORDINGS = sorted((Path(__file__).parents[2] / "recordings/claude-code").glob("*.jsonl"))
 AGENT = agents.BY_NAME["claude-code"]
 

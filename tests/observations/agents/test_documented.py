@@ -12,6 +12,8 @@ from observations import agents
 from observations.agents import Asks, HookPayload
 from observations.errors import InvalidInput
 
+pytestmark = pytest.mark.once
+
 DOCUMENTED = Path(__file__).parents[2] / "documented"
 OTHERS = ("codex", "cursor", "gemini", "opencode", "windsurf")
 PROMPT = "Cap the wait between retries with max_wait, and test it."
