@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from queueing import holders
+
 HOST = "127.0.0.1"
 # Below every system's range for outgoing connections, so that none of them takes the port while
 # the server is down; the port that everybody else's server uses lies outside.
@@ -78,14 +80,18 @@ def write(directory: Path, access: Access, megabytes: int) -> None:
     new.replace(there)
 
 
-def ask(access: Access, command: str) -> str:
+def ask(access: Access, command: str, owner: int | None = None) -> str:
     """What the server replies to a command, within a second. Raises NoAnswer or OSError.
+
+    `owner` is the number of the user to whom it must belong; nothing is said to another's.
 
     A client library would cost the supervisor as much memory as all the rest of it. Whoever is at
     the port may be a stranger, who says as much as they like, as slowly as they like.
     """
     deadline = time.monotonic() + ANSWER_SECONDS
     with socket.create_connection((HOST, access.port), timeout=ANSWER_SECONDS) as connection:
+        if owner is not None and not holders.is_held_by(owner, access.port):
+            raise NoAnswer("another user's program listens there")
         connection.sendall(f"AUTH {access.password}\r\n{command}\r\nQUIT\r\n".encode())
         said = bytearray()
         while len(said) < _LONGEST_ANSWER and (left := deadline - time.monotonic()) > 0:

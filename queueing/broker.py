@@ -20,14 +20,17 @@ class Broker(Protocol):
     def publish(self, job_id: str, kind: str) -> None:
         """Let a worker that serves the kind's queue know that this job may run."""
 
+    def publish_first(self, job_id: str, kind: str) -> None:
+        """The same; it is heard of before all that waits."""
+
     def depths(self) -> dict[str, int]:
         """How much waits in each queue to be taken by a worker."""
 
     def can_lose(self) -> bool:
         """Whether what is published waits as messages, of which some may be lost."""
 
-    def ping(self) -> float:
-        """Seconds that a round trip takes."""
+    def faults(self) -> tuple[str, ...]:
+        """Why what carries the work must not be used, though it answers."""
 
     def send_canary(self, queue: str, number: int) -> None:
         """Send the canary of that number down the queue, after its row was written."""
@@ -44,6 +47,11 @@ def publish(job_id: str, kind: str) -> None:
     _chosen().publish(job_id, kind)
 
 
+def publish_first(job_id: str, kind: str) -> None:
+    """The same for one that had its turn before: it is heard of before all that waits."""
+    _chosen().publish_first(job_id, kind)
+
+
 def depths() -> dict[str, int]:
     """How many heads wait in each queue for a worker to take them. Raises QueueStoreAway."""
     return _chosen().depths()
@@ -54,9 +62,13 @@ def can_lose() -> bool:
     return _chosen().can_lose()
 
 
-def ping() -> float:
-    """Seconds that a round trip to the engine takes. Raises QueueStoreAway."""
-    return _chosen().ping()
+def faults() -> tuple[str, ...]:
+    """Why what carries the work must not be used, though it answers: sentences that name no place.
+
+    Raises QueueStoreAway, or StoreUnfit where it refuses us. It costs a connection: for those who
+    look now and then.
+    """
+    return _chosen().faults()
 
 
 def send_canary(queue: str, number: int) -> None:

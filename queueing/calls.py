@@ -23,6 +23,9 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.db import Error, connections
 
+from queueing import threads
+from queueing.errors import NoThread
+
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.1
@@ -79,11 +82,14 @@ class Calls:
         self.worn_out: Callable[[], object] = lambda: None
 
     def within(self, seconds: float, call: Callable[[], Made]) -> Made:
-        """What `call` returns or raises, within so many seconds. Raises Hung after that."""
+        """What `call` returns or raises, within so many seconds. Raises Hung after that.
+
+        Raises NoThread where the system has none for it: then it was not made.
+        """
         made = _Call(call, time.monotonic() + seconds)
         with self._lock:
-            self._under_way.add(made)
             self._ensure_watch()
+            self._under_way.add(made)
             idle = self._idle.pop() if self._idle else None
         if idle:
             idle.ask(made)
@@ -103,10 +109,9 @@ class Calls:
         return len(self._hung)
 
     def _start(self, made: _Call) -> None:
-        caller = _Caller(made)
         try:
-            threading.Thread(target=self._work, args=(caller,), name="call", daemon=True).start()
-        except RuntimeError:  # the system has no more threads
+            threads.start(self._work, _Caller(made), name="call")
+        except NoThread:
             with self._lock:
                 self._under_way.discard(made)
             raise
@@ -141,8 +146,8 @@ class Calls:
 
     def _ensure_watch(self) -> None:
         if not self._watched:
+            threads.start(self._watch, name="calls")
             self._watched = True
-            threading.Thread(target=self._watch, name="calls", daemon=True).start()
 
     def _watch(self) -> None:
         """As long as there are any calls."""

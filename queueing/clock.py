@@ -35,6 +35,13 @@ _MOMENTS = {
     "queueing_pause": ("until", "since"),
     "queueing_canary": ("sent_at", "seen_at"),
 }
+# Those of them that name what has happened.
+_OVER = (
+    ("queueing_lane", "woken_at"),
+    ("queueing_pause", "since"),
+    ("queueing_canary", "sent_at"),
+    ("queueing_canary", "seen_at"),
+)
 
 
 def since_boot() -> float:
@@ -117,24 +124,47 @@ def anchor() -> None:
 def set_right() -> float:
     """Follow the host's clock, with all moments that are waited for; by how many seconds.
 
-    For when nothing runs: another process notices up to five seconds late.
+    Moments too that an earlier boot wrote, whose clock was ahead of what it is today. For when
+    nothing runs: another process notices up to five seconds late.
     """
     if not _applies():
         return 0.0
     with transaction.atomic(), connection.cursor() as cursor:
         started = _write(cursor)
-        apart = time.time() - since_boot() - started
-        if abs(apart) <= TOLERANCE:
-            return 0.0
-        for table, columns in _MOMENTS.items():
-            moved = ", ".join(f"{column} = {_moved(column)}" for column in columns)
-            cursor.execute(f"UPDATE {table} SET {moved}", [f"{apart:+.3f} seconds"] * len(columns))  # noqa: S608
-        cursor.execute(
-            "UPDATE queueing_boot SET started = %s WHERE machine = %s",
-            [started + apart, machine()],
-        )
-    clock.set(started + apart)
-    return apart
+        moved = time.time() - since_boot() - started
+        if abs(moved) > TOLERANCE:
+            _move(cursor, moved)
+            cursor.execute(
+                "UPDATE queueing_boot SET started = %s WHERE machine = %s",
+                [started + moved, machine()],
+            )
+        else:
+            moved = 0.0
+        clock.set(started + moved)
+        if (ahead := _ahead(cursor)) > TOLERANCE:
+            _move(cursor, -ahead)
+            moved -= ahead
+    return moved
+
+
+def _move(cursor: Any, seconds: float) -> None:
+    for table, columns in _MOMENTS.items():
+        moved = ", ".join(f"{column} = {_moved(column)}" for column in columns)
+        cursor.execute(f"UPDATE {table} SET {moved}", [f"{seconds:+.3f} seconds"] * len(columns))  # noqa: S608
+
+
+def _ahead(cursor: Any) -> float:
+    """By how many seconds the last moment of those that are over by nature lies in the future."""
+    last = " UNION ALL ".join(
+        f"SELECT max({column}) AS moment FROM {table}"  # noqa: S608
+        for table, column in _OVER
+    )
+    cursor.execute(
+        f"SELECT (julianday(max(moment)) - julianday(%s)) * 86400 FROM ({last})",  # noqa: S608
+        [clock.text()],
+    )
+    ((ahead,),) = cursor.fetchall()
+    return float(ahead or 0.0)
 
 
 def _applies() -> bool:

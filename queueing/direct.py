@@ -37,9 +37,6 @@ Row = TypeVar("Row", bound=Model)
 Result = TypeVar("Result")
 
 _ROWS_AT_ONCE = 100
-# Classes and codes of PostgreSQL: connection exceptions, the server's end, and that of a session
-# that stood still in a transaction.
-_GOODBYES = ("08", "57P", "25P03")
 # Where a text for SQLite wants the time.
 NOW = ":now"
 # So often (s) PostgreSQL is asked for its time.
@@ -261,17 +258,6 @@ def now() -> datetime:
         ((time,),) = fetch("SELECT clock_timestamp()")
         _told["last"] = last = _Told(time.astimezone(UTC), since_boot())
     return last.time + timedelta(seconds=since_boot() - last.at)
-
-
-def was_lost(error: BaseException) -> bool:
-    """Whether an error of a statement means that the database, or the way to it, went away.
-
-    Such an error has no code, being none of the server's, or one of those by which it says goodbye.
-    SQLite's have none at all, and a file does not go away.
-    """
-    missing = object()
-    code = getattr(error.__cause__, "sqlstate", missing)
-    return code is not missing and (code is None or str(code).startswith(_GOODBYES))
 
 
 def moment(value: str | datetime) -> datetime:

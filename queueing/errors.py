@@ -42,6 +42,10 @@ class UnknownSubject(QueueingError):
     """There is nothing of this name that could be paused; the message says what there is."""
 
 
+class NoThread(QueueingError):
+    """The system starts no more threads. What one was wanted for has not begun, and may later."""
+
+
 class JobFailed(Exception):
     """Working a job failed. Raised by handlers; `retry.decide` says what follows.
 

@@ -14,10 +14,17 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import connection
 
-from queueing import leases
+from queueing import leases, threads
+from queueing.clock import since_boot
 from queueing.leases import Lease
+from queueing.lulls import lull
 
 log = logging.getLogger(__name__)
+
+# What a machine was asleep for less than this (seconds) was no sleep.
+_NAP = 1.0
+# So many intervals after it woke, each of its processes has had its beat.
+_BEATS = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +44,19 @@ class Heartbeat:
         self._held: dict[int, _Held] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._asleep = _asleep()
+        self._rests_until = 0.0
 
     @contextmanager
     def keeping(self, lease: Lease, timeout: float) -> Iterator[None]:
-        """Keep `lease` alive in this block, for at most `timeout` seconds."""
+        """Keep `lease` alive in this block, for at most `timeout` seconds.
+
+        Raises NoThread where the system has none for it.
+        """
         held = _Held(lease, time.monotonic() + timeout)
         with self._lock:
-            self._held[id(held)] = held
             self._ensure_thread()
+            self._held[id(held)] = held
         try:
             yield
         finally:
@@ -57,6 +69,22 @@ class Heartbeat:
         with self._lock:
             return [held.lease for held in self._held.values() if held.deadline > now]
 
+    def holds(self, job_id: str) -> bool:
+        """Whether this head of a lane is kept alive here, whatever its row says of its lease."""
+        return any(lease.head.id == job_id for lease in self.held())
+
+    def await_others(self) -> None:
+        """Wait, where the machine woke a moment ago, until all of its processes had a beat.
+
+        In its sleep their leases ran out, and they work on all the same.
+        """
+        asleep = _asleep()
+        if asleep - self._asleep > _NAP:
+            self._rests_until = time.monotonic() + _BEATS * self._interval
+            self._asleep = asleep
+        if (left := self._rests_until - time.monotonic()) > 0:
+            time.sleep(left)
+
     def beat(self) -> None:
         """Renew everything that is held and within its deadline, in one statement."""
         kept = self.held()
@@ -66,9 +94,7 @@ class Heartbeat:
 
     def _ensure_thread(self) -> None:
         if self._thread is None:
-            thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
-            thread.start()
-            self._thread = thread
+            self._thread = threads.start(self._run, name="heartbeat")
 
     def _run(self) -> None:
         try:
@@ -77,8 +103,9 @@ class Heartbeat:
                     # On a connection that it keeps: leases must not wait where all are in use.
                     self.beat()
                     leave_the_last()
-                except Exception:
+                except Exception as error:
                     # The leases run out by themselves if this lasts; nothing may stop the thread.
+                    lull.seen(error)
                     log.exception("leases could not be renewed")
                     connection.close()
         finally:
@@ -94,6 +121,11 @@ class Heartbeat:
             if not self._held:
                 self._thread = None
             return bool(self._held)
+
+
+def _asleep() -> float:
+    """For how many seconds the machine has slept since it was started."""
+    return since_boot() - time.monotonic()
 
 
 def leave_the_last() -> None:

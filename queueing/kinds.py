@@ -14,7 +14,7 @@ class Kind:
     """One kind of job.
 
     `max_attempts` counts starts, `batch_jobs` and `batch_tokens` bound how much of a lane's backlog
-    one claim takes along.
+    one claim takes along. Raises ValueError for batches with a single attempt.
     """
 
     name: str
@@ -25,6 +25,13 @@ class Kind:
     max_attempts: int = 3
     batch_jobs: int = 1
     batch_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        if self.batch_jobs > 1 and self.max_attempts < 2:
+            raise ValueError(
+                f"the kind {self.name} must have two attempts or be worked one by one: what came "
+                "along with a job that took its worker down is tried again, each job alone"
+            )
 
     @property
     def queue(self) -> str:

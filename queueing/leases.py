@@ -14,7 +14,7 @@ import orjson
 from django.conf import settings
 from django.db import transaction
 
-from queueing import direct, identity, kinds, limits, states, witness
+from queueing import direct, identity, kinds, limits, lulls, states, witness
 from queueing.errors import LeaseLost
 from queueing.outbox import Head
 from queueing.statements import execute_many, fetch, seconds
@@ -52,11 +52,11 @@ class Job:
 class Lease:
     """The right to work `jobs`, the head of their lane first.
 
-    `last_chance`: its job took it over from a worker that fell silent, and has no other start left.
+    `taken_over`: from a worker that fell silent.
     """
 
     jobs: tuple[Job, ...]
-    last_chance: bool = False
+    taken_over: bool = False
 
     @property
     def head(self) -> Job:
@@ -69,6 +69,11 @@ class Lease:
     @property
     def alone(self) -> "Lease":
         return Lease(self.jobs[:1])
+
+    @property
+    def last_chance(self) -> bool:
+        """Whether its job took a worker along, perhaps, and has no other start left."""
+        return self.taken_over and self.head.attempts >= self.head.max_attempts
 
     @property
     def pairs(self) -> list[tuple[str, int]]:
@@ -97,16 +102,23 @@ def claim(
     answer to a duplicate or late message, and to one for a team or project of which as many lanes
     are worked as may be; who knows that there are no such limits says that it is not `limited`.
     `task` is the id of that message, for the history. A job at its last chance is taken only if
-    `at_last` says so; else it is as if nobody had come.
+    `at_last` says so, and one whose holder could not renew its lease because the database took
+    nothing is left to that for a while; else it is as if nobody had come.
     """
     with transaction.atomic():
         if limited and not limits.admit(job_id):
             return None
         lease = _claim(job_id, worker, task)
-        if lease and lease.last_chance and not at_last():
+        if lease and not _may_have(lease, at_last):
             transaction.set_rollback(True)
             return None
         return lease
+
+
+def _may_have(lease: Lease, at_last: Callable[[], bool]) -> bool:
+    if lulls.lull.is_just_over() and lease.taken_over:
+        return False
+    return not lease.last_chance or at_last()
 
 
 def _claim(job_id: str, worker: str, task: str, how: str = "claim_head") -> Lease | None:
@@ -114,10 +126,10 @@ def _claim(job_id: str, worker: str, task: str, how: str = "claim_head") -> Leas
     if not rows:
         return None
     head = Job(*rows[0])
-    last_chance = False
+    taken_over = False
     if head.attempts > 1:
         # It failed or took its worker down before: whatever came along must not share its fate.
-        last_chance = _take_over(head) and head.attempts >= head.max_attempts
+        taken_over = _take_over(head)
         followers: list[Job] = []
     else:
         followers = _claim_followers(head, worker)
@@ -125,7 +137,7 @@ def _claim(job_id: str, worker: str, task: str, how: str = "claim_head") -> Leas
     details = {"worker": worker, "batch": len(jobs), **({"task": task} if task else {})}
     _record(states.CLAIMED, states.PROCESSING, {j.id: (j.attempts, details) for j in jobs})
     witness.tell(states.CLAIMED, jobs, {"batch": len(jobs)})
-    return Lease(jobs, last_chance)
+    return Lease(jobs, taken_over)
 
 
 def _take_over(head: Job) -> bool:
@@ -168,16 +180,17 @@ def _claim_followers(head: Job, worker: str) -> list[Job]:
 
 
 def reach(behind: Iterable[Sequence[Any]], kind: str, tokens: int) -> int:
-    """The place up to which jobs may come along: those alike, due and affordable; 0 for none.
+    """The place up to which jobs may come along: those alike, fresh and affordable; 0 for none.
 
-    `behind` has rows (place, kind, state, size, is due) in lane order. Final rows are stepped over.
+    `behind` has rows (place, kind, state, size, is fresh) in lane order: what is not due yet is not
+    fresh, nor what was tried before, which is tried alone. Final rows are stepped over.
     """
     last = 0
-    for place, its_kind, state, size, is_due in behind:
+    for place, its_kind, state, size, is_fresh in behind:
         if state in states.FINAL:
             continue
         tokens -= size
-        if its_kind != kind or state != states.QUEUED or not is_due or tokens < 0:
+        if its_kind != kind or state != states.QUEUED or not is_fresh or tokens < 0:
             break
         last = place
     return last
@@ -233,6 +246,23 @@ def settle(
         return Settled(lease=following) if following else Settled(head=head)
 
 
+def settled_before(lease: Lease, worker: str) -> Settled | None:
+    """What followed, if `lease` was settled in a commit whose answer was lost; None if it was not.
+
+    For who finds it gone: under its tokens nobody else completes anything. The lane's next lease,
+    claimed in the same commit, is the `worker`'s still unless it ran out and another has it.
+    """
+    if direct.vendor() != "postgresql":
+        return None  # a file answers whoever lives
+    head, last = lease.head, lease.jobs[-1].seq
+    for (settling,) in fetch("completed_in", [head.id, head.token]):
+        claimed = fetch("claimed_in", [head.lane_id, last, worker, settling])
+        following = Lease(tuple(Job(*row) for row in claimed))
+        is_held = claimed and renew([following]) == set(following.pairs)
+        return Settled(lease=following if is_held else None)
+    return None
+
+
 def reschedule(lease: Lease, delay: float, error: Mapping[str, Any]) -> None:
     """Put the lease's job back in the queue, due after `delay` seconds. Raises LeaseLost."""
     with transaction.atomic():
@@ -277,13 +307,19 @@ def release(
 
 
 def bury_exhausted(job_id: str) -> Head | None:
-    """Dead-letter a head whose last permitted start ended with its worker; the next head."""
+    """Dead-letter a head whose last permitted start ended with its worker; the next head.
+
+    Not for a while after the database took nothing: its worker may be alive.
+    """
     error = {
         "reason": "its worker died or hung in each of its attempts",
         "classification": "worker_lost",
     }
     with transaction.atomic():
         for row in fetch("bury_exhausted", [_json(error), job_id]):
+            if lulls.lull.is_just_over():
+                transaction.set_rollback(True)
+                return None
             job = Job(*row)
             _record(states.FAILED, states.FAILED, {job.id: (job.attempts, error)})
             witness.tell(states.STALLED, [job], {})

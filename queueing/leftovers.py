@@ -4,7 +4,7 @@ Workers that were killed, other versions and other clients leave bookkeeping beh
 who listened to what, of messages that were taken. Only names that Celery and kombu give, below our
 own prefix, are looked at: whatever else is there belongs to somebody else, or is a message. In a
 store that we run for ourselves there is nobody else, so there the same names below another prefix,
-one that was in use before, are ours as well, and so are the messages below it.
+or below none, as was in use before, are ours as well, and so are the messages there.
 """
 
 import re
@@ -28,7 +28,7 @@ _KEEPING = re.compile(
     r"|_kombu\.binding(_\w+)?(\..+)?"
 )
 _MESSAGES = re.compile(rf"(?:{'|'.join(map(re.escape, _QUEUES))})(?:\x06\x16\d+)?")
-_PREFIXED = re.compile(r"([A-Za-z0-9_-]+):(.+)", re.DOTALL)
+_PREFIXED = re.compile(r"(?:([A-Za-z0-9_-]+):)?(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def found(client: Any, limits: Limits) -> Iterator[str]:
         # Ours are all ASCII.
         key = raw.decode("ascii", "replace")
         prefixed = _PREFIXED.fullmatch(key)
-        if prefixed and _is_over(client, key, prefixed[1], prefixed[2], limits):
+        if prefixed and _is_over(client, key, prefixed[1] or "", prefixed[2], limits):
             yield key
 
 
@@ -119,7 +119,7 @@ def _client() -> Iterator[Any]:
 
     url = settings.QUEUE_STORE_URL
     try:
-        with clients.client(url, timeout=_TIMEOUT) as client:
+        with clients.client(url, timeout=_TIMEOUT, owner=settings.QUEUE_STORE_OWNER) as client:
             yield client
     except (redis.RedisError, OSError) as error:
         from queueing.reasons import reason

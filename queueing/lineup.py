@@ -25,12 +25,12 @@ _FIRSTS = """
                 AND team_id > here.team_id ORDER BY kind, team_id, project_id, woken_at LIMIT 1),
             (SELECT id FROM queueing_lane WHERE head <= tail AND kind > here.kind
                 ORDER BY kind, team_id, project_id, woken_at LIMIT 1))
-        FROM line JOIN queueing_lane here ON here.id = line.id)"""
+        FROM {here})"""
 
 _LINES = """
     {firsts}
     SELECT here.kind, here.team_id, here.project_id
-    FROM line JOIN queueing_lane here ON here.id = line.id
+    FROM {here}
     WHERE {here_unpaused} AND (
         SELECT job.id FROM {heads}
         WHERE {ready} AND lane.kind = here.kind AND lane.team_id = here.team_id

@@ -45,7 +45,7 @@ _KILLED = (
 
 
 class ManagedStore(Store):
-    """The server kept in `directory`, which logs into a file a day in `logs`.
+    """The server kept in `directory`, a part of the data directory; a log a day goes to `logs`.
 
     `binary` is the path of the server to run; "" finds one. `megabytes` of memory may be filled
     with messages; then it takes no more until some were taken.
@@ -66,6 +66,16 @@ class ManagedStore(Store):
         """As the configuration says it now; "" if none was ever started in the directory."""
         known = access.read(self.directory)
         return known.url if known else ""
+
+    @property
+    def owner(self) -> int | None:
+        """This user; but root, who starts nothing in what is another's, looks at that one's."""
+        if not hasattr(os, "geteuid"):
+            return None
+        if os.geteuid() == 0:
+            with suppress(OSError):  # nothing is there yet
+                return self.directory.parent.stat().st_uid
+        return os.geteuid()
 
     def start(self, *, may_move: bool = True, timeout: float = START_SECONDS) -> Server:
         """As every store; data that it cannot read are set aside, and it begins empty."""
@@ -224,7 +234,7 @@ class ManagedStore(Store):
         known = access.read(self.directory)
         if known and self._answering(known):
             with suppress(access.NoAnswer, OSError):
-                access.ask(known, 'CONFIG SET save ""')
+                access.ask(known, 'CONFIG SET save ""', self.owner)
 
     def _judged(self, said_before: int) -> endings.Ending:
         """Why the server ended that was started when its log was so many bytes long."""
@@ -271,23 +281,32 @@ class ManagedStore(Store):
         return None
 
     def _process(self) -> pids.Mark | None:
-        """The process of our server: by its mark, or, if that was lost, by asking at our port."""
+        """The process of our server: by its mark, else by asking at our port, else by its place."""
         if recorded := self.process():
             return recorded
         known = access.read(self.directory)
         server = self._answering(known) if known else None
-        if server is None or server.pid is None:
-            return None
-        found = pids.mark(server.pid)
-        with suppress(OSError):  # a full disk; it will be found in this way again
-            pids.write(self._pid_file, found)
+        found = pids.mark(server.pid) if server and server.pid else self._at_work()
+        if found is not None:
+            with suppress(OSError):  # a full disk; it will be found in this way again
+                pids.write(self._pid_file, found)
         return found
+
+    def _at_work(self) -> pids.Mark | None:
+        """A server that works on our data, of which neither mark nor answer tells.
+
+        A second one beside it would write into the same files.
+        """
+        if not self._data.is_dir() or not any(self._data.iterdir()):
+            return None
+        names = {*binaries.NAMES, Path(self._binary).name}
+        return pids.at_work(self._data, names)
 
     def _answering(self, known: Access) -> Server | None:
         """The server at our port, if it takes our password and works in our directory."""
         try:
             # All of it: Redis 6.2 tells one section or all.
-            lines = access.ask(known, "INFO").splitlines()
+            lines = access.ask(known, "INFO", self.owner).splitlines()
             facts = dict(line.split(":", 1) for line in lines if ":" in line)
             # A copied data directory brings port and password along, but not the server. And who
             # sits at our port while the server is down may name any process: it will be signalled.

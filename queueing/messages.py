@@ -8,7 +8,6 @@ away costs a caller at most one second once, and the next ones nothing until it 
 
 import os
 import threading
-import time
 from base64 import b64encode
 from functools import cache
 from typing import Any, cast
@@ -20,7 +19,7 @@ from kombu import Connection as KombuConnection
 from kombu import Producer
 from uuid_utils import uuid4
 
-from queueing import addresses, clients, kinds
+from queueing import addresses, clients, kinds, probes
 from queueing.errors import QueueStoreAway
 from queueing.kinds import Kind
 from queueing.line import Command, Connection, Line
@@ -42,13 +41,22 @@ _composing = threading.Lock()
 
 
 def publish(job_id: str, kind: str) -> None:
-    """Send the message that names `job_id` to its kind's queue.
+    """Send the message that names `job_id` to its kind's queue, behind all others.
 
     Raises QueueStoreAway when the store did not take it, within a second.
     """
+    _send("LPUSH", job_id, kind)
+
+
+def publish_first(job_id: str, kind: str) -> None:
+    """As `publish`, but before all others: workers take from the right."""
+    _send("RPUSH", job_id, kind)
+
+
+def _send(how: str, job_id: str, kind: str) -> None:
     chosen = kinds.BY_NAME[kind]
     message = addressed(_template(chosen), job_id, str(uuid4()))
-    _ask(("LPUSH", key(chosen.queue), orjson.dumps(message)))
+    _ask((how, key(chosen.queue), orjson.dumps(message)))
 
 
 def addressed(template: Message, job_id: str, task_id: str) -> Message:
@@ -115,11 +123,16 @@ def can_lose() -> bool:
     return True
 
 
-def ping() -> float:
-    """Seconds that a round trip to the store takes. Raises QueueStoreAway."""
-    started = time.perf_counter()
-    _ask(("PING",))
-    return time.perf_counter() - started
+def faults() -> tuple[str, ...]:
+    """Why the store must not be used, though it answers: it may drop messages, or is a replica.
+
+    Raises QueueStoreAway, or StoreUnfit where it refuses us.
+    """
+    url, owner = _place()
+    if not url:
+        return ()
+    prefix = settings.QUEUE_PREFIX
+    return probes.look(url, prefix, timeout=TIMEOUT, tries_message=False, owner=owner).faults
 
 
 def send_canary(queue: str, number: int) -> None:
@@ -148,13 +161,13 @@ def key(name: str) -> str:
 
 def refuses() -> bool:
     """Whether there is no store, or it was found to be away and has not been found again."""
-    return not settings.QUEUE_STORE_URL or _line(settings.QUEUE_STORE_URL).refuses
+    return not settings.QUEUE_STORE_URL or _line(*_place()).refuses
 
 
 def hang_up() -> None:
     """Give up this process's connection; the next that is asked for makes another."""
     if settings.QUEUE_STORE_URL:
-        _line(settings.QUEUE_STORE_URL).close()
+        _line(*_place()).close()
     _line.cache_clear()
 
 
@@ -164,12 +177,17 @@ def _ask(*commands: Command) -> list[Any]:
             f"no queue store was started in {settings.DATA_DIR.root}: run `claudemem start`",
             "no queue store was started: run `claudemem start`",
         )
-    return _line(settings.QUEUE_STORE_URL).ask(*commands)
+    return _line(*_place()).ask(*commands)
+
+
+def _place() -> tuple[str, int | None]:
+    """Where the store is, and whose it must be."""
+    return settings.QUEUE_STORE_URL, settings.QUEUE_STORE_OWNER
 
 
 @cache
-def _line(url: str) -> Line:
-    pool = clients.client(url, timeout=TIMEOUT).connection_pool
+def _line(url: str, owner: int | None) -> Line:
+    pool = clients.client(url, timeout=TIMEOUT, owner=owner).connection_pool
 
     def connect() -> Connection:
         connection: Any = pool.connection_class(**pool.connection_kwargs)

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
 from django.db import transaction
+from django.db.models import QuerySet
 
 from queueing import leases, outbox, states, witness
 from queueing.errors import JobConflict, JobNotFound
@@ -85,24 +87,43 @@ def clear(lane_key: str, session_id: str, by: Origin = OPERATOR) -> int:
     those that come later. `by` says who asks, for the jobs' histories.
     """
     with transaction.atomic():
-        jobs = _open_in(lane_key, session_id)
-        cancelled = {job for some in _portions(jobs) for job in _cancelled(some, by)}
-        gone = [job for job in jobs if job.pk in cancelled]
-        for state in states.OPEN:
-            if those := [job for job in gone if job.state == state]:
-                details = {"previousStatus": state, "currentStatus": states.CANCELLED}
-                witness.tell(states.CANCELLED, those, details, by=by)
+        gone = _all_cancelled(_open_in(lane_key).filter(session_id=session_id), by)
         head = leases.advance(gone[0].lane_id) if gone else None
     if head:
         outbox.publish([head])
     return len(gone)
 
 
-def _open_in(lane_key: str, session_id: str) -> list[GenerationJob]:
-    """The session's open jobs, locked in their lane's order."""
-    open_jobs = GenerationJob.objects.filter(state__in=states.OPEN, session_id=session_id)
+def clear_until(lane_key: str, until: datetime, by: Origin = OPERATOR) -> int:
+    """Cancel the jobs of a lane that were there at `until` and are open still; how many.
+
+    Workers that have one lose their lease. What came since goes on with the next reconcile. Must be
+    called inside a transaction.
+    """
+    gone = _all_cancelled(_open_in(lane_key).filter(created_at__lte=until), by)
+    if gone:
+        leases.advance(gone[0].lane_id)
+        fetch("unwoken", [gone[0].lane_id], items=1)
+    return len(gone)
+
+
+def _open_in(lane_key: str) -> "QuerySet[GenerationJob]":
+    """The lane's open jobs, to be locked in its order."""
     lane = Lane.objects.filter(key=lane_key).values_list("pk", flat=True).first()
-    return list(open_jobs.filter(lane=lane).order_by("seq").select_for_update())
+    open_jobs = GenerationJob.objects.filter(state__in=states.OPEN, lane=lane)
+    return open_jobs.order_by("seq").select_for_update(no_key=True)
+
+
+def _all_cancelled(open_jobs: "QuerySet[GenerationJob]", by: Origin) -> list[GenerationJob]:
+    """Cancel them, and tell of it; those that were open still, as they were."""
+    jobs = list(open_jobs)
+    cancelled = {job for some in _portions(jobs) for job in _cancelled(some, by)}
+    gone = [job for job in jobs if job.pk in cancelled]
+    for state in states.OPEN:
+        if those := [job for job in gone if job.state == state]:
+            details = {"previousStatus": state, "currentStatus": states.CANCELLED}
+            witness.tell(states.CANCELLED, those, details, by=by)
+    return gone
 
 
 def _portions(jobs: Sequence[GenerationJob]) -> Iterator[Sequence[GenerationJob]]:
@@ -121,7 +142,7 @@ def _cancelled(jobs: Sequence[GenerationJob], by: Origin) -> list[str]:
 
 
 def _locked(job_id: str) -> GenerationJob:
-    job = GenerationJob.objects.select_for_update().filter(pk=job_id).first()
+    job = GenerationJob.objects.select_for_update(no_key=True).filter(pk=job_id).first()
     if job is None:
         raise JobNotFound("Generation job not found")
     return job

@@ -16,13 +16,15 @@ from django.db import InterfaceError, OperationalError, transaction
 
 from queueing import broker, direct, states
 from queueing.direct import moment
-from queueing.errors import QueueStoreAway
+from queueing.errors import JobConflict, QueueStoreAway
 from queueing.kinds import Kind
 from queueing.models import new_id
 from queueing.statements import execute, execute_many, fetch
 
 log = logging.getLogger(__name__)
 
+# A try takes as long as the jobs in hand that it waits for, or a few milliseconds.
+_LOCK_TRIES = 100
 ENQUEUED, QUEUED_ONLY, SKIPPED = "enqueued", "queued_only", "skipped"
 
 
@@ -99,7 +101,7 @@ def _enqueued_at_once(jobs: Sequence[NewJob]) -> tuple[Enqueued, ...]:
 
 
 def described(job: NewJob, id: str) -> dict[str, object]:
-    """The job as a row of the relation that `statements.ENQUEUE` reads, but for its place."""
+    """The job as a row of the relation that `entering.ENQUEUE` reads, but for its place."""
     return {
         "job_id": id,
         "queue_job_id": job.queue_job_id,
@@ -162,15 +164,17 @@ def _first_history(origin: str) -> tuple[object, ...]:
     return states.ENQUEUED, states.QUEUED, 0, origin
 
 
-def publish(heads: Iterable[Head]) -> int:
+def publish(heads: Iterable[Head], *, first: bool = False) -> int:
     """Nudge the broker for each of `heads`; call it after the commit. Returns how many it took.
 
-    A store that is away is logged once a call and costs nobody anything: the rows are durable.
+    Their messages wait behind all others, or before them if they are to be `first`. A store that is
+    away is logged once a call and costs nobody anything: the rows are durable.
     """
     published = 0
+    send = broker.publish_first if first else broker.publish
     for head in heads:
         try:
-            broker.publish(head.job_id, head.kind)
+            send(head.job_id, head.kind)
         except QueueStoreAway as error:
             log.warning("job %s stays queued: %s", head.job_id, error)
             break
@@ -178,12 +182,12 @@ def publish(heads: Iterable[Head]) -> int:
     return published
 
 
-def nudge(heads: Sequence[Head]) -> int:
+def nudge(heads: Sequence[Head], *, first: bool = False) -> int:
     """As `publish`; and those that the broker did not take are nudged by the next reconcile.
 
     Among many that wait, nudges that were noted and not sent would seem to be on their way.
     """
-    published = publish(heads)
+    published = publish(heads, first=first)
     if unsent := [head.job_id for head in heads[published:]]:
         try:
             with transaction.atomic():
@@ -202,10 +206,9 @@ def publish_enqueued(rows: Sequence[Enqueued]) -> str:
 def forget(lane_keys: Sequence[str]) -> int:
     """Delete the lanes and their jobs; workers that hold one lose their lease. Returns the lanes.
 
-    Must be called inside a transaction.
+    Must be called inside a transaction. Raises JobConflict where they cannot be had.
     """
-    while (lanes := _held(sorted(lane_keys))) is None:
-        continue
+    lanes = _had(lane_keys)
     for name in ("forget_history", "forget_jobs", "forget_lanes") if lanes else ():
         fetch(name, lanes, items=len(lanes))
     return len(lanes)
@@ -215,13 +218,26 @@ def hand_over(lane_keys: Sequence[str], project_id: str) -> int:
     """Let the lanes with all their jobs be another project's. Returns the lanes.
 
     Nothing else of them changes: what waits stays in its place, and who has a job keeps it. Must be
-    called inside a transaction.
+    called inside a transaction. Raises JobConflict where they cannot be had.
     """
-    while (lanes := _held(sorted(lane_keys))) is None:
-        continue
+    lanes = _had(lane_keys)
     for name in ("hand_over_jobs", "hand_over_lanes") if lanes else ():
         fetch(name, [project_id, *lanes], items=len(lanes))
     return len(lanes)
+
+
+def _had(lane_keys: Sequence[str]) -> list[int]:
+    """The lanes, locked with all their jobs. Raises JobConflict."""
+    keys = sorted(lane_keys)
+    # Each try waits for the jobs that are there; only what comes meanwhile and is taken at once can
+    # spoil it.
+    for _ in range(_LOCK_TRIES):
+        if (lanes := _held(keys)) is not None:
+            return lanes
+    raise JobConflict(
+        "its sessions are worked faster than their jobs can be held: stop who sends their events, "
+        "or pause the team (`claudemem jobs pause`), and try again"
+    )
 
 
 def _held(lane_keys: list[str]) -> list[int] | None:

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +17,8 @@ from pathlib import Path
 from queueing.errors import QueueingError
 
 _POLL_SECONDS = 0.02
+# So much of a program's name does Linux know.
+_NAME_BYTES = 15
 
 
 class NotOurs(QueueingError):
@@ -114,6 +116,16 @@ def works_in(pid: int, folder: Path) -> bool:
     return False
 
 
+def at_work(folder: Path, names: Collection[str]) -> Mark | None:
+    """The process whose working directory this is, and whose program has one of these names.
+
+    Of several the oldest: servers have children that write for them. None too if we may not know.
+    """
+    found = (mark(pid) for pid in _called(names) if works_in(pid, folder))
+    began = {float(each.token.rpartition(":")[2]): each for each in found if each.token}
+    return began[min(began)] if began else None
+
+
 def memory(pid: int) -> int:
     """Bytes of memory that a process takes, shared pages shared out; 0 if it cannot be known."""
     return _linux_memory(pid) if sys.platform == "linux" else _portable_memory(pid)
@@ -155,6 +167,20 @@ def _linux_memory(pid: int) -> int:
     return sum(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line[:4] == "Pss:")
 
 
+def _called(names: Collection[str]) -> Iterator[int]:
+    """The numbers of the processes whose programs have one of these names."""
+    return _linux_called(names) if sys.platform == "linux" else _portable_called(names)
+
+
+def _linux_called(names: Collection[str]) -> Iterator[int]:
+    known = {name.encode()[:_NAME_BYTES] for name in names}
+    for each in Path("/proc").iterdir():
+        if each.name.isdigit():
+            with suppress(OSError):
+                if (each / "comm").read_bytes().rstrip(b"\n") in known:
+                    yield int(each.name)
+
+
 # Linux needs no psutil, and this module is imported by everything.
 
 
@@ -186,3 +212,9 @@ def _portable_folder(pid: int) -> str:
         return str(psutil.Process(pid).cwd())
     except (psutil.Error, ValueError):
         return ""
+
+
+def _portable_called(names: Collection[str]) -> Iterator[int]:
+    import psutil
+
+    return (each.pid for each in psutil.process_iter(["name"]) if each.info["name"] in names)

@@ -9,16 +9,15 @@ import logging
 import selectors
 import socket
 import time
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from itertools import zip_longest
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
-from queueing import kinds, pauses, shares
+from queueing import faults, kinds, pauses, shares
+from queueing.lulls import lull
 from queueing.outbox import Head
 from queueing.pauses import Gate
 from queueing.wakes import Ear
@@ -33,18 +32,9 @@ WINDOW = 4
 REST_SECONDS = 1.0
 
 
-def chosen(due: Iterable[Head], in_hand: Collection[str], free: int, last: str) -> list[Head]:
-    """What to begin with, of heads that are due: `free` at most, none that is `in_hand`. Pure.
-
-    The kinds take turns, beginning with the one behind `last`; within a kind the order stays.
-    """
-    by_kind: dict[str, list[Head]] = defaultdict(list)
-    for head in due:
-        if head.job_id not in in_hand:
-            by_kind[head.kind].append(head)
-    order = sorted(by_kind, key=lambda kind: (kind <= last, kind))
-    turns = zip_longest(*(by_kind[kind] for kind in order))
-    return [head for turn in turns for head in turn if head][:free]
+def chosen(due: Iterable[Head], in_hand: Collection[str], free: int) -> list[Head]:
+    """What to begin with, of heads that are due: `free` at most, none that is `in_hand`. Pure."""
+    return [head for head in due if head.job_id not in in_hand][:free]
 
 
 class Poller:
@@ -73,7 +63,6 @@ class Poller:
         self._stopping = False
         self._more = False
         self._next_look = 0.0
-        self._last = ""
         self._failing = False
         # Who rings it never waits: not the code that a signal interrupts, and no thread.
         self._bell, self._button = socket.socketpair()
@@ -120,6 +109,7 @@ class Poller:
             if self._is_time():
                 self._look(pool)
         except (OperationalError, InterfaceError) as error:
+            lull.seen(error)
             if not self._failing:
                 log.warning("the database failed, it is asked until it answers: %s", error)
             self._failing = True
@@ -147,16 +137,24 @@ class Poller:
             log.info("the database answers again")
             self._failing = False
         free = self._free
-        heads = chosen(due, in_hand, free + 1, self._last) if due else []
+        heads = chosen(due, in_hand, free + 1)
         if heads:
             gate = pauses.gate()
             free = {Gate.OPEN: free, Gate.PROBE: min(free, 1), Gate.SHUT: 0}[gate]
         # Only behind an open gate: who probes is told by the next look what came of it.
         self._more = bool(heads) and gate is Gate.OPEN and len(heads) > free
         for head in heads[:free]:
-            self._last = head.kind
-            self._in_hand.add(head.job_id)
+            self._begin(head, pool)
+
+    def _begin(self, head: Head, pool: ThreadPoolExecutor) -> None:
+        self._in_hand.add(head.job_id)
+        try:
             pool.submit(self._do, head)
+        except RuntimeError:
+            # The system starts no more threads; the pool has the head all the same, and will do it
+            # when it has one. Here it is due still: whoever comes second finds that it is worked.
+            self._in_hand.discard(head.job_id)
+            raise
 
     def _do(self, head: Head) -> None:
         try:
@@ -164,6 +162,8 @@ class Poller:
         except (OperationalError, InterfaceError) as error:
             log.warning("job %s was left as it was, the database failed: %s", head.job_id, error)
             self._more = False
+            if faults.is_closed(error):
+                self._rest()
         except Exception:
             log.exception("job %s was left as it was", head.job_id)
             self._more = False

@@ -5,15 +5,18 @@ that is written is gone a moment later.
 """
 
 import secrets
+import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import redis
 
-from queueing import addresses, clients, excuses, fitness
+from queueing import addresses, clients, excuses, fitness, threads
+from queueing.addresses import Host
 from queueing.excuses import StoreUnfit
 from queueing.reasons import reason
 
@@ -57,16 +60,24 @@ def examine(url: str, prefix: str, *, timeout: float = STEP_SECONDS) -> Look:
 
 
 def look(
-    url: str, prefix: str, *, timeout: float = STEP_SECONDS, tries_message: bool = True
+    url: str,
+    prefix: str,
+    *,
+    timeout: float = STEP_SECONDS,
+    tries_message: bool = True,
+    owner: int | None = None,
 ) -> Look:
     """What the server at `url` is, whether it tells of something wrong, and how a message fares.
 
     The message lies under a key of its own that begins with `prefix`; without `tries_message`
-    none is sent. No answer is waited for longer than `timeout` seconds. Raises QueueStoreAway if
-    the server does not answer or takes no message for a while, StoreUnfit if it will take none.
+    none is sent. No answer is waited for longer than `timeout` seconds. `owner` is the number of
+    the user whose program it must be. Raises QueueStoreAway if the server does not answer or takes
+    no message for a while, StoreUnfit if it will take none.
     """
     place = _place(url)
-    with _explained(url, timeout), clients.client(url, timeout=timeout) as client:
+    with _explained(url, timeout):
+        _look_up(addresses.parse(url).hosts, timeout)
+    with _explained(url, timeout), clients.client(url, timeout=timeout, owner=owner) as client:
         round_trip = _round_trip(client)
         facts = fitness.read(*_told(client))
         faults, warnings = tuple(fitness.faults(facts)), list(fitness.warnings(facts))
@@ -84,6 +95,27 @@ def look(
         faults=faults,
         warnings=tuple(f"{place} {warning}" for warning in warnings),
     )
+
+
+def _look_up(hosts: Sequence[Host], timeout: float) -> None:
+    """Have the names of the hosts looked up. Raises TimeoutError where none is in time.
+
+    A client that connects waits for a resolver that says nothing as long as that likes.
+    """
+    found = threading.Event()
+
+    def ask(host: str, port: int) -> None:
+        try:
+            # What is wrong with the name is said to whoever connects.
+            with suppress(OSError, UnicodeError):
+                socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        finally:
+            found.set()
+
+    for host in hosts:
+        threads.start(ask, *host, name="name")
+    if hosts and not found.wait(timeout):
+        raise TimeoutError(f"no resolver of names answered within {timeout:g} s")
 
 
 def _place(url: str) -> str:

@@ -29,9 +29,9 @@ BREATH = 0.01
 # Hosts' clocks differ by less.
 SKEW = timedelta(days=1)
 
-# Locks are taken as everywhere (`statements`): jobs, then lanes; what another has is passed over.
+# Jobs are locked before lanes, as everywhere (`statements`), and in any order: what another has is
+# passed over, so that nobody is waited for.
 _LOCKED = {"sqlite": "", "postgresql": "FOR UPDATE SKIP LOCKED"}
-_BYTEWISE = {"sqlite": "", "postgresql": 'COLLATE "C"'}
 
 # A summary is the mark up to which its session is told; the next begins behind it.
 _SUPERSEDED = f"""
@@ -51,20 +51,22 @@ _FIND = f"""
     SELECT id FROM queueing_generationjob job
     WHERE id > %s AND id < %s AND {_OVER} ORDER BY id LIMIT %s"""  # noqa: S608
 _COUNT = f"SELECT count(*) FROM queueing_generationjob job WHERE id < %s AND {_OVER}"  # noqa: S608
-_LOCK = (
-    f"SELECT id, lane_id FROM queueing_generationjob job WHERE id IN ({{list}}) AND {_OVER} "  # noqa: S608
-    "ORDER BY lane_id, seq {locked}"
-)
+_LOCK = f"""
+    SELECT id, lane_id FROM queueing_generationjob job
+    WHERE id IN ({{list}}) AND {_OVER} {{locked}}"""  # noqa: S608
 _EMPTY = (
     "head > tail AND NOT EXISTS "
     "(SELECT 1 FROM queueing_generationjob WHERE lane_id = queueing_lane.id)"
 )
-_LOCK_LANES = (
-    f"SELECT id FROM queueing_lane WHERE id IN ({{list}}) AND {_EMPTY} "  # noqa: S608
-    "ORDER BY key {bytewise} {locked}"
-)
-# Asked again, with the lanes locked: a lane's last job may have come and gone since.
+_LOCK_LANES = f"SELECT id FROM queueing_lane WHERE id IN ({{list}}) AND {_EMPTY} {{locked}}"  # noqa: S608
+# Asked again, with the lanes locked: a job may have come and been done since.
 _DROP_LANES = f"DELETE FROM queueing_lane WHERE id IN ({{list}}) AND {_EMPTY} RETURNING id"  # noqa: S608
+# Whatever its age: jobs of lanes that are to go, behind their heads.
+_ENDED = f"""
+    SELECT job.id FROM queueing_lane lane
+    JOIN queueing_generationjob job ON job.lane_id = lane.id AND job.seq < lane.head
+    WHERE lane.key IN ({{list}}) AND job.state NOT IN ('{states.QUEUED}', '{states.PROCESSING}')
+    LIMIT {2 * PORTION} {{of_jobs}}"""  # noqa: S608
 _MARK = """
     INSERT INTO queueing_pruning (subject, before, removed) VALUES (%s, %s, 0)
     ON CONFLICT (subject) DO UPDATE SET before = CASE
@@ -158,6 +160,17 @@ def prune(limits: Cutoffs, allowed: Budget) -> int:
     return removed
 
 
+def thin(lane_keys: Sequence[str]) -> int:
+    """Delete some jobs of these lanes that ended, whatever their age; how many, 0 if none is left.
+
+    For lanes that are about to go: one of years is deleted in many small transactions so. What
+    somebody has locked is passed over. Must be called inside a transaction.
+    """
+    gone = [row[0] for row in _run(_ENDED, lane_keys)] if lane_keys else []
+    _delete_jobs(gone)
+    return len(gone)
+
+
 def may_be_pruned(made_at: datetime) -> bool:
     """Whether the job of what was made at that time may be gone because it was done long ago."""
     for (mark,) in direct.fetch(_MARKED, [JOBS]):
@@ -214,11 +227,16 @@ def _delete(ids: Sequence[str], limits: Cutoffs) -> int:
     rows = direct.fetch(_text(_LOCK, len(ids)), [*ids, *limits.values])
     gone, lanes = [row[0] for row in rows], sorted({row[1] for row in rows})
     if gone:
-        _run("DELETE FROM queueing_generationjobevent WHERE job_id IN ({list})", gone)
-        _run("DELETE FROM queueing_generationjob WHERE id IN ({list})", gone)
+        _delete_jobs(gone)
         if empty := [row[0] for row in _run(_LOCK_LANES, lanes)]:
             _run(_DROP_LANES, empty)
     return len(gone)
+
+
+def _delete_jobs(ids: Sequence[object]) -> None:
+    if ids:
+        _run("DELETE FROM queueing_generationjobevent WHERE job_id IN ({list})", ids)
+        _run("DELETE FROM queueing_generationjob WHERE id IN ({list})", ids)
 
 
 def _run(text: str, values: Sequence[object]) -> list[tuple[object, ...]]:
@@ -231,7 +249,7 @@ def _text(text: str, items: int) -> str:
     for mark, value in (
         ("{list}", ", ".join(["%s"] * items)),
         ("{locked}", _LOCKED[vendor]),
-        ("{bytewise}", _BYTEWISE[vendor]),
+        ("{of_jobs}", _LOCKED[vendor].replace("UPDATE", "UPDATE OF job")),
     ):
         text = text.replace(mark, value)
     return text

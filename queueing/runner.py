@@ -7,18 +7,22 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from queueing import direct, identity, leases, outbox, pauses, retry, shares, stopping
+from queueing import faults, identity, leases, outbox, pauses, retry, shares, stopping
 from queueing.calls import Hung, calls
-from queueing.errors import JobFailed, LeaseLost
+from queueing.debts import debts
+from queueing.errors import JobFailed, LeaseLost, NoThread
 from queueing.heartbeat import heartbeat
 from queueing.leases import Details, Job, Lease, Settled
+from queueing.lulls import lull
+from queueing.outages import outlasted
 from queueing.outbox import Head
 from queueing.pauses import Gate
 
@@ -52,6 +56,9 @@ class Handler(Protocol):
 
     def store(self, jobs: Sequence[Job], result: Any) -> Details:
         """Write what came of it, inside the settling transaction; notes for the history."""
+
+
+_NONE: Mapping[str, Handler] = MappingProxyType({})
 
 
 @dataclass
@@ -94,33 +101,50 @@ class _Quantum:
         return self.jobs > 0 and time.monotonic() < self.ends_at
 
 
-def run(job_id: str, handler: Handler, *, task: str = "", account: Account = _for_nothing) -> int:
+def run(
+    job_id: str,
+    handler: Handler,
+    *,
+    beside: Mapping[str, Handler] = _NONE,
+    task: str = "",
+    account: Account = _for_nothing,
+) -> int:
     """Work the job and those behind it in its lane, until the lane is idle or its turn is over.
 
     Returns how many jobs were settled. A message that comes twice, late or out of turn does
-    nothing. `task` is the message's own id: with each claim it is written into the history, which
-    leads from a job to what Celery knows of its working. `account` is called after each call, in
-    no transaction.
+    nothing. Where others have the turn it is a job of theirs: of the same kind, or of one that is
+    served `beside` it, with the handler of that. `task` is the message's own id: with each claim it
+    is written into the history, which leads from a job to what Celery knows of its working.
+    `account` is called after each call, in no transaction; where the database cannot take it then,
+    again when it can.
     """
     try:
         close_old_connections()
         ends_at = time.monotonic() + settings.QUANTUM_SECONDS
-        return _run(job_id, handler, _Quantum(settings.QUANTUM_JOBS, ends_at, task, account))
+        quantum = _Quantum(settings.QUANTUM_JOBS, ends_at, task, account)
+        return _run(job_id, handler, beside, quantum)
+    except (OperationalError, InterfaceError) as error:
+        lull.seen(error)
+        raise
     finally:
         close_old_connections()
 
 
-def _run(job_id: str, handler: Handler, quantum: _Quantum) -> int:
+def _run(job_id: str, handler: Handler, beside: Mapping[str, Handler], quantum: _Quantum) -> int:
     try:
-        return _turn(_begin(job_id, quantum), handler, quantum)
+        lease = _begin(job_id, beside, quantum)
+        return _turn(lease, beside.get(lease.head.kind, handler), quantum) if lease else 0
     finally:
         quantum.end()
 
 
-def _turn(lease: Lease | None, handler: Handler, quantum: _Quantum) -> int:
+def _turn(first: Lease, handler: Handler, quantum: _Quantum) -> int:
+    """Work a lane, from its first lease on; all jobs of a turn are of one kind."""
     settled = 0
+    lease: Lease | None = first
     while lease:
         outcome = _step(lease, handler, quantum)
+        debts.pay()
         settled += len(lease.jobs)
         if outcome.lease:
             shares.begun(outcome.lease.head)
@@ -141,7 +165,7 @@ def _pass_on(ended: Job, head: Head | None) -> None:
         close_old_connections()
 
 
-def _begin(job_id: str, quantum: _Quantum) -> Lease | None:
+def _begin(job_id: str, kinds: Iterable[str], quantum: _Quantum) -> Lease | None:
     """The lease to begin with, unless there is a pause; at its end one job is let through."""
     if stopping.begun.is_set():
         stopping.pass_on(job_id)
@@ -149,15 +173,18 @@ def _begin(job_id: str, quantum: _Quantum) -> Lease | None:
     gate = pauses.gate()
     if gate is Gate.SHUT:
         return None
-    lease = _claimed(job_id, quantum)
+    lease = _claimed(job_id, kinds, quantum)
     if lease and gate is Gate.PROBE and not _is_the_probe(lease, quantum):
         return None
     return lease
 
 
-def _claimed(job_id: str, quantum: _Quantum) -> Lease | None:
+def _claimed(job_id: str, kinds: Iterable[str], quantum: _Quantum) -> Lease | None:
     """A lease of the head whose turn it is, if there is one to be had."""
-    for head in shares.candidates(job_id):
+    heartbeat.await_others()
+    for head in shares.candidates(job_id, kinds):
+        if heartbeat.holds(head):
+            continue  # its lease ran out while this process stood still: it is renewed in a moment
         lease = leases.claim(
             head,
             WORKER,
@@ -206,6 +233,9 @@ def _step(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
     except (OperationalError, InterfaceError) as error:
         log.exception("the database failed while job %s was worked", lease.head.id)
         _give_back(lease, error)
+    except NoThread as error:
+        log.error("job %s was not begun: %s", lease.head.id, error)
+        _give_back(lease, error)
     except Exception as error:  # a row that the database refuses is one too
         log.exception("job %s met a defect", lease.head.id)
         return _failed(lease, handler, quantum, _defect(error, handler))
@@ -215,17 +245,19 @@ def _step(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
 def _give_back(lease: Lease, failure: Exception) -> None:
     """Not to be worked at once, and ever later: what lasts would be paid for again and again.
 
-    A database that was lost is no fault of the job's, which waits for it only a little.
+    A database that was lost is no fault of the job's, which waits for it only a little; and so does
+    one that this process has no thread for. Such a database is waited for: a job that could not be
+    given back would have lost an attempt.
     """
     times = lease.head.token - lease.head.attempts + 1
     delay = (
         retry.respite(times, _jitter())
-        if direct.was_lost(failure)
+        if isinstance(failure, NoThread) or faults.is_outage(failure)
         else retry.backoff(times, settings.RETRY_BASE_SECONDS, _jitter())
     )
     close_old_connections()
     try:
-        leases.release(lease, delay=delay)
+        outlasted(lambda: leases.release(lease, delay=delay))
     except (OperationalError, InterfaceError) as error:
         # Whoever finds the lease expired takes it over.
         log.warning("job %s could not be given back: %s", lease.head.id, error)
@@ -239,13 +271,28 @@ def _work(lease: Lease, handler: Handler, quantum: _Quantum) -> Settled:
         # Back into the pool, where there is one: many more calls than connections may be in flight.
         close_old_connections()
         result = _paid(lease, handler, work, ends_at - time.monotonic(), quantum.account)
-        return leases.settle(
-            lease,
-            lambda: handler.store(lease.jobs, result),
-            worker=WORKER,
-            task=quantum.task,
-            go_on=go_on and not stopping.begun.is_set() and shares.may_go_on(lease.head),
+        return _settled(lease, lambda: handler.store(lease.jobs, result), quantum, go_on=go_on)
+
+
+def _settled(
+    lease: Lease, store: Callable[[], Details], quantum: _Quantum, *, go_on: bool
+) -> Settled:
+    """What follows the settlement, though its answer may be lost. Raises LeaseLost."""
+    try:
+        return outlasted(
+            lambda: leases.settle(
+                lease,
+                store,
+                worker=WORKER,
+                task=quantum.task,
+                go_on=go_on and not stopping.begun.is_set() and shares.may_go_on(lease.head),
+            )
         )
+    except LeaseLost:
+        followed = outlasted(lambda: leases.settled_before(lease, WORKER))
+        if followed is None:
+            raise
+        return followed
 
 
 def _paid(lease: Lease, handler: Handler, work: Any, timeout: float, account: Account) -> Any:
@@ -261,11 +308,7 @@ def _paid(lease: Lease, handler: Handler, work: Any, timeout: float, account: Ac
 
 def _accounted(lease: Lease, outcome: Any, account: Account) -> None:
     """A database that cannot take it now must not have the work done, and paid, again."""
-    try:
-        account(lease.jobs, outcome)
-    except direct.AWAY as error:
-        log.warning("what was paid for job %s was not written down: %s", lease.head.id, error)
-        close_old_connections()
+    debts.settle(f"what was paid for job {lease.head.id}", lambda: account(lease.jobs, outcome))
 
 
 def _performed(handler: Handler, work: Any, timeout: float) -> Any:
@@ -294,15 +337,15 @@ def _defect(error: Exception, handler: Handler) -> JobFailed:
 def _paused(lease: Lease, quantum: _Quantum, error: JobFailed) -> Settled:
     """It would be the same for every job: all wait, with their attempts."""
     log.warning("work pauses: %s", error.reason)
-    pauses.pause(error.reason, error.classification, probing=quantum.probing)
-    leases.release(lease, note=_note(error))
+    outlasted(lambda: pauses.pause(error.reason, error.classification, probing=quantum.probing))
+    outlasted(lambda: leases.release(lease, note=_note(error)))
     return Settled()
 
 
 def _failed(lease: Lease, handler: Handler, quantum: _Quantum, error: JobFailed) -> Settled:
     """Followers go back with their attempt; the head is tried alone, later, or never again."""
-    if lease.followers:
-        leases.release(lease.followers)
+    if followers := lease.followers:
+        outlasted(lambda: leases.release(followers))
         if not error.transient:
             return _step(lease.alone, handler, quantum)
     head = lease.head
@@ -316,10 +359,11 @@ def _failed(lease: Lease, handler: Handler, quantum: _Quantum, error: JobFailed)
     note = _note(error)
     try:
         if isinstance(verdict, retry.Retry):
-            leases.reschedule(lease.alone, verdict.delay, note)
+            delay = verdict.delay
+            outlasted(lambda: leases.reschedule(lease.alone, delay, note))
             return Settled()
         log.warning("job %s failed for good: %s", head.id, error.reason)
-        return Settled(head=leases.bury(lease.alone, note))
+        return Settled(head=outlasted(lambda: leases.bury(lease.alone, note)))
     except LeaseLost as lost:
         log.info("%s", lost)
         return Settled()

@@ -1,9 +1,11 @@
 """Fair shares: of all heads that may run, which one is due to be worked by this process.
 
-Teams take turns by their weights, and within a team its projects do. Each process keeps its own
-marks (`turns`): where every worker is fair, all of them are, and nobody writes a common counter. A
-message is no more than leave to work some head of its queue. Whoever takes it works the head whose
-turn it is; the message of that head does the same later, for one that was passed over.
+Teams take turns by their weights, within a team its projects do, and within a project the kinds.
+Each process keeps its own marks (`turns`): where every worker is fair, all of them are, and nobody
+writes a common counter. A message is no more than leave to work some head. Whoever takes it works
+the head whose turn it is, of whichever queue that the worker serves: a team with a backlog in each
+of them must not have as many turns. The message of that head does the same later, for one that was
+passed over.
 """
 
 import random
@@ -12,6 +14,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from queueing import broker, kinds, states
 from queueing.leases import Job
@@ -28,6 +31,9 @@ SELDOM_SECONDS = 0.25
 TRIES = 4
 # They then choose among so many.
 CROWD = 8
+# Teams and projects come and go. Where more than so many projects are known, and more than twice
+# those that wait, the others are forgotten.
+KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,7 @@ class Share:
 
 
 _NOTHING_SAID = Share()
+_Whose = TypeVar("_Whose", str, tuple[str, str])
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -100,39 +107,81 @@ class View:
         return [each for each in self.lines if each.kind in wanted and self.room(*each.whose) != 0]
 
 
+class _Forks(defaultdict[_Whose, Turns]):
+    """Turns of others, of which each is copied when it is asked for: there may be thousands."""
+
+    def __init__(self, others: Mapping[_Whose, Turns]) -> None:
+        super().__init__(Turns)
+        self._others: Mapping[_Whose, Turns] = others
+
+    def __missing__(self, whose: _Whose) -> Turns:
+        others = self._others.get(whose)
+        self[whose] = turns = others.fork() if others else Turns()
+        return turns
+
+
 @dataclass
 class Order:
-    """The turns of teams, and within each team those of its projects."""
+    """The turns of teams, within each team those of its projects, and within those of kinds."""
 
     _teams: Turns = field(default_factory=Turns)
     _projects: defaultdict[str, Turns] = field(default_factory=lambda: defaultdict(Turns))
+    _kinds: defaultdict[tuple[str, str], Turns] = field(default_factory=lambda: defaultdict(Turns))
+    _most: int = KEPT
 
-    def next(self, lines: Sequence[Line], view: View) -> Line:
+    def next(self, lines: Sequence[Line]) -> Line:
         """Which of the lines has the turn. There must be one."""
         if len(lines) == 1:
             return lines[0]
-        team = self._teams.next({each.team_id: view.share(each.team_id).weight for each in lines})
-        of_team = {each.project_id: each for each in lines if each.team_id == team}
-        weights = {project: view.share(team, project).weight for project in of_team}
-        return of_team[self._projects[team].next(weights)]
+        team = self._teams.next(each.team_id for each in lines)
+        of_team = [each for each in lines if each.team_id == team]
+        project = self._projects[team].next(each.project_id for each in of_team)
+        by_kind = {each.kind: each for each in of_team if each.project_id == project}
+        return by_kind[self._kinds[team, project].next(by_kind)]
 
-    def serve(self, team_id: str, project_id: str, view: View) -> None:
-        """Note that one of the project's leases was begun."""
-        teams = {each.team_id for each in view.lines}
-        _serve(self._teams, team_id, teams, view.share(team_id).weight)
-        projects = {each.project_id for each in view.lines if each.team_id == team_id}
+    def foremost(self, lines: Sequence[Line], most: int) -> list[Line]:
+        """Those of the lines that can be among the next `most`: of thousands of teams, so many."""
+        teams = set(self._teams.foremost({each.team_id for each in lines}, most))
+        return [each for each in lines if each.team_id in teams]
+
+    def serve(self, line: Line, view: View) -> None:
+        """Note that a lease of one of the line's heads was begun."""
+        team_id, project_id = line.whose
+        alone = all(each.team_id == team_id for each in view.lines)
+        _serve(self._teams, team_id, view.share(team_id).weight, alone=alone)
+        of_team = [each for each in view.lines if each.team_id == team_id]
+        alone = all(each.project_id == project_id for each in of_team)
         weight = view.share(team_id, project_id).weight
-        _serve(self._projects[team_id], project_id, projects, weight)
+        _serve(self._projects[team_id], project_id, weight, alone=alone)
+        alone = all(each.kind == line.kind or each.project_id != project_id for each in of_team)
+        _serve(self._kinds[line.whose], line.kind, 1, alone=alone)
+        # Of whatever else there is a mark, there is a project in these.
+        if len(self._kinds) > self._most:
+            self._keep([*view.lines, line])
+
+    def _keep(self, waiting: Sequence[Line]) -> None:
+        """Forget all but those that wait; they are many, so not with each service anew."""
+        projects = defaultdict(set)
+        for each in waiting:
+            projects[each.team_id].add(each.project_id)
+        self._teams.keep(projects)
+        for gone in self._projects.keys() - projects.keys():
+            del self._projects[gone]
+        for team, turns in self._projects.items():
+            turns.keep(projects[team])
+        whose = {each.whose for each in waiting}
+        for none_of in self._kinds.keys() - whose:
+            del self._kinds[none_of]
+        self._most = max(KEPT, 2 * len(whose))
 
     def fork(self) -> "Order":
         """The same marks, to see what would follow."""
-        projects = {team: turns.fork() for team, turns in self._projects.items()}
-        return Order(self._teams.fork(), defaultdict(Turns, projects))
+        return Order(self._teams.fork(), _Forks(self._projects), _Forks(self._kinds))
 
 
-def _serve(turns: Turns, who: str, waiting: set[str], weight: int) -> None:
-    if waiting <= {who}:  # who is alone sets the pace for those who come
-        turns.next({who: weight})
+def _serve(turns: Turns, who: str, weight: int, *, alone: bool) -> None:
+    if alone:  # who is alone sets the pace for those who come
+        turns.next([who])
     turns.serve(who, weight)
 
 
@@ -167,12 +216,12 @@ class Desk:
     def next(self, lines: Sequence[Line]) -> Line:
         """Which of the lines has the turn. There must be one."""
         with self._lock:
-            return self._order.next(lines, self._view)
+            return self._order.next(lines)
 
-    def serve(self, team_id: str, project_id: str) -> None:
-        """Note that one of the project's leases was begun."""
+    def serve(self, line: Line) -> None:
+        """Note that a lease of one of the line's heads was begun."""
         with self._lock:
-            self._order.serve(team_id, project_id, self._view)
+            self._order.serve(line, self._view)
 
     def fork(self) -> Order:
         """The order as it is, to see what would follow."""
@@ -188,11 +237,12 @@ def is_limited() -> bool:
     return _desk.view().is_limited
 
 
-def candidates(job_id: str) -> Iterator[str]:
+def candidates(job_id: str, served: Iterable[str] = ()) -> Iterator[str]:
     """The heads to be claimed, one after the other until it succeeds, for a message or a look.
 
-    For a look that is the one that it chose, by turns. A message stands for any head of its queue:
-    the one it names where nobody else waits, and otherwise the one whose turn it is.
+    For a look that is the one that it chose, by turns. A message stands for any head of its kind,
+    and of the kinds that are `served` beside it: the one it names where nobody else waits, and
+    otherwise the one whose turn it is.
     """
     view = _desk.view()
     if not broker.can_lose():
@@ -203,14 +253,14 @@ def candidates(job_id: str) -> Iterator[str]:
     for kind, state in fetch("whose", [job_id]):
         if state == states.PROCESSING:  # by one that fell silent, perhaps
             yield job_id
-        yield from _by_turns(kind, anew=view.is_plain)
+        yield from _by_turns({kind, *served}, anew=view.is_plain)
 
 
-def _by_turns(kind: str, *, anew: bool) -> Iterator[str]:
+def _by_turns(served: Iterable[str], *, anew: bool) -> Iterator[str]:
     for tried in range(TRIES):
-        lines = _desk.view(anew=anew).open([kind])
+        lines = _desk.view(anew=anew).open(served)
         if not lines and not anew:
-            lines = _desk.view(anew=True).open([kind])
+            lines = _desk.view(anew=True).open(served)
         if not lines:
             return
         anew = True
@@ -219,8 +269,8 @@ def _by_turns(kind: str, *, anew: bool) -> Iterator[str]:
 
 
 def begun(job: Job) -> None:
-    """Note that a lease of this head began: its team and project had their turn."""
-    _desk.serve(job.team_id, job.project_id)
+    """Note that a lease of this head began: its team, project and kind had their turn."""
+    _desk.serve(Line(job.kind, job.team_id, job.project_id))
 
 
 def may_go_on(job: Job) -> bool:
@@ -270,16 +320,14 @@ def unasked(depths: Mapping[str, int]) -> list[Head]:
 
 
 def due(names: Sequence[str], most: int, window: int) -> list[Head]:
-    """Heads of these kinds that may be begun, by turns: `most` of each kind at most.
+    """Heads of these kinds that may be begun, by turns: `most` of them at most.
 
-    Where a project has a `window` of them or more, they are any of the first so many.
+    Where a project has a `window` of a kind or more, they are any of the first so many.
     """
     view = _desk.view(anew=True)
-    by_kind: dict[str, list[Line]] = defaultdict(list)
-    for line in view.open(names):
-        by_kind[line.kind].append(line)
+    lines = view.open(names)
     found = _forsaken(names, most) if view.is_limited else []
-    for lines in by_kind.values():
+    if lines:
         _desk.next(lines)
         found += _in_turn(lines, view, most, window)
     return list(dict.fromkeys(found))
@@ -291,19 +339,20 @@ def _forsaken(names: Sequence[str], most: int) -> list[Head]:
 
 
 def _in_turn(lines: Sequence[Line], view: View, most: int, window: int) -> Iterator[Head]:
-    """Heads of one kind, by turns."""
-    order, left = _desk.fork(), list(lines)
+    """The lines' heads, by turns."""
+    order = _desk.fork()
+    left = order.foremost(lines, most)
     waiting: dict[Line, list[str]] = {}
     for _ in range(most):
         if not left:
             return
-        line = order.next(left, view)
+        line = order.next(left)
         if line not in waiting:
             room = view.room(*line.whose)
             waiting[line] = _some(line, window if room is None else min(window, room))
         if waiting[line]:
             yield Head(waiting[line].pop(0), line.kind)
-            order.serve(*line.whose, view)
+            order.serve(line, view)
         else:
             left.remove(line)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 
-from queueing import direct, lineup, states, watching
+from queueing import direct, entering, lineup, states, watching
 
 _CLOCK = {
     # Six digits, as Django writes them: times are compared as text.
@@ -47,46 +47,6 @@ _JOB = (
     "team_id, project_id, session_id, source_type, source_id, covers, origin"
 )
 
-# Columns of the relation `asked` from which `ENQUEUE` makes jobs, as it is read from JSON.
-_ASKED = (
-    "place int, job_id text, queue_job_id text, lane_key text, kind text, max_attempts int, "
-    "size int, team_id text, project_id text, session_id text, source_type text, source_id text, "
-    "covers bigint, origin jsonb"
-)
-# PostgreSQL writes many rows at hardly more than the cost of one, so there a statement makes all
-# jobs of a relation `asked`, whosever lanes they are for: `placed` has what became of each. Lanes
-# are sorted, that two statements lock them in one order.
-ENQUEUE = """
-    lanes AS (
-        INSERT INTO queueing_lane (key, kind, team_id, project_id, head, tail, woken_at)
-        SELECT lane_key, (array_agg(kind ORDER BY place))[1], min(team_id), min(project_id),
-            1, count(*), clock_timestamp()
-        FROM asked GROUP BY lane_key ORDER BY lane_key COLLATE "C"
-        ON CONFLICT (key) DO UPDATE SET
-            tail = queueing_lane.tail + excluded.tail, team_id = excluded.team_id,
-            kind = CASE WHEN queueing_lane.head > queueing_lane.tail THEN excluded.kind
-                        ELSE queueing_lane.kind END,
-            woken_at = CASE WHEN queueing_lane.head > queueing_lane.tail THEN excluded.woken_at
-                            ELSE queueing_lane.woken_at END
-        RETURNING id, key, head, tail),
-    placed AS MATERIALIZED (
-        SELECT asked.*, lanes.id AS lane_id, lanes.head, clock_timestamp() AS at,
-            lanes.tail + 1 - row_number() OVER (PARTITION BY lane_key ORDER BY place DESC) AS seq
-        FROM asked JOIN lanes ON lanes.key = asked.lane_key),
-    jobs AS (
-        INSERT INTO queueing_generationjob (
-            id, queue_job_id, lane_id, seq, kind, state, token, attempts, max_attempts, lease_until,
-            leased_by, due_at, size, team_id, project_id, session_id, source_type, source_id,
-            covers, origin, retried_count, last_error, created_at, updated_at)
-        SELECT job_id, queue_job_id, lane_id, seq, kind, 'queued', 0, 0, max_attempts, NULL,
-            '', at, size, team_id, project_id, session_id, source_type, source_id,
-            covers, origin, 0, NULL, at, at
-        FROM placed),
-    history AS (
-        INSERT INTO queueing_generationjobevent (job_id, event, state_after, attempt, details,
-            created_at)
-        SELECT job_id, 'queued', 'queued', 0, origin, at FROM placed)"""
-
 # Lanes, each with the job at its head, found by its place: a planner that began with the jobs, as
 # any may that expects few to be open, would read the whole backlog with each look.
 _HEADS = {
@@ -94,6 +54,14 @@ _HEADS = {
               "ON job.lane_id = lane.id AND job.seq = lane.head",
     "postgresql": "queueing_lane lane CROSS JOIN LATERAL (SELECT * FROM queueing_generationjob "
                   "WHERE lane_id = lane.id AND seq = lane.head OFFSET 0) AS job",
+}  # fmt: skip
+
+# The lane at which a walk stands, found by its id: a planner that takes a walk to be short reads
+# the whole table with each step.
+_HERE = {
+    "sqlite": "line JOIN queueing_lane here ON here.id = line.id",
+    "postgresql": "line CROSS JOIN LATERAL (SELECT * FROM queueing_lane "
+                  "WHERE id = line.id OFFSET 0) AS here",
 }  # fmt: skip
 
 
@@ -120,6 +88,12 @@ _READY = """
     AND {job_unpaused}
     AND (job.state = 'queued' OR (job.state = 'processing' AND job.lease_until < {now}))"""
 
+# That a head may be worked now, or was, by who fell silent.
+_RUNNABLE = """
+    ((job.state = 'queued' AND job.due_at <= {now})
+     OR (job.state = 'processing' AND job.lease_until < {now}))"""
+_SPENT = "job.state = 'processing' AND job.attempts >= job.max_attempts"
+
 # Whether a nudge is repeated that may have been lost. Where there is a limit, heads wait for others
 # to be done, not for a message; but the one with which a worker fell silent holds its own place.
 _REPEATED = """
@@ -128,31 +102,10 @@ _REPEATED = """
         AND share.project_id IN ('', lane.project_id) AND share.max_in_flight IS NOT NULL))"""
 
 _TEXTS = {
+    **entering.TEXTS,
     **lineup.TEXTS,
     **watching.TEXTS,
     "clock": "SELECT {now}",
-    "enqueue": """
-        WITH asked AS (SELECT * FROM json_to_recordset(%s::json) AS given({asked})), {enqueue}
-        SELECT place, seq, seq = head, at FROM placed ORDER BY place""",
-    # Make the lane if need be and take the next numbers: the upsert's row lock is what orders jobs.
-    "take_numbers": """
-        INSERT INTO queueing_lane (key, kind, team_id, project_id, head, tail, woken_at)
-        VALUES (%s, %s, %s, %s, 1, %s, {now})
-        ON CONFLICT (key) DO UPDATE SET
-            tail = queueing_lane.tail + excluded.tail, team_id = excluded.team_id,
-            kind = CASE WHEN queueing_lane.head > queueing_lane.tail THEN excluded.kind
-                        ELSE queueing_lane.kind END,
-            woken_at = CASE WHEN queueing_lane.head > queueing_lane.tail THEN excluded.woken_at
-                            ELSE queueing_lane.woken_at END
-        RETURNING id, head, tail, {now}""",
-    "insert_job": """
-        INSERT INTO queueing_generationjob (
-            id, queue_job_id, lane_id, seq, kind, state, token, attempts, max_attempts, lease_until,
-            leased_by, due_at, size, team_id, project_id, session_id, source_type, source_id,
-            covers, origin, retried_count, last_error, created_at, updated_at)
-        VALUES (%s, %s, %s, %s, %s, 'queued', 0, 0, %s, NULL,
-            '', %s, %s, %s, %s, %s, %s, %s,
-            %s, %s, 0, NULL, %s, %s)""",
     "history": """
         INSERT INTO queueing_generationjobevent (job_id, event, state_after, attempt, details,
             created_at)
@@ -176,13 +129,23 @@ _TEXTS = {
             AND {open} AND (lease_until IS NULL OR lease_until < {now}) AND {unpaused}
             AND seq = (SELECT head FROM queueing_lane WHERE id = queueing_generationjob.lane_id)
         RETURNING {job}""",
+    # In which transaction a job was completed, and what was claimed in that and not touched since.
+    # PostgreSQL's alone: it writes into each row whose it is. (A hand-over writes all of a lane's.)
+    "completed_in": """
+        SELECT xmin::text FROM queueing_generationjob
+        WHERE id = %s AND token = %s AND state = 'completed'""",
+    "claimed_in": """
+        SELECT {job} FROM queueing_generationjob
+        WHERE lane_id = %s AND seq > %s AND lease_until IS NOT NULL AND leased_by = %s
+            AND xmin = %s::xid
+        ORDER BY seq""",
     "followers": """
-        SELECT seq, kind, state, size, due_at <= {now} FROM queueing_generationjob
+        SELECT seq, kind, state, size, due_at <= {now} AND attempts = 0 FROM queueing_generationjob
         WHERE lane_id = %s AND seq > %s ORDER BY seq LIMIT %s {unlocked}""",
     "claim_followers": """
         UPDATE queueing_generationjob SET state = 'processing', token = token + 1,
             attempts = attempts + 1, lease_until = {later}, leased_by = %s, updated_at = {now}
-        WHERE {places} AND {open} AND lease_until IS NULL AND attempts < max_attempts
+        WHERE {places} AND {open} AND lease_until IS NULL AND attempts = 0
         RETURNING {job}""",
     # What a dead worker's batch left behind its head keeps its attempt, and so is tried alone; with
     # an operator's retry it gets it back, as its head does. Its lease may end a moment after the
@@ -297,19 +260,21 @@ _TEXTS = {
         SELECT id, kind, state = 'queued' AND due_at <= {now} AND {unpaused}
         FROM queueing_generationjob
         WHERE lane_id = %s AND seq = %s""",
-    # A head wants a nudge when it had none since it became runnable, or since its lease ran out;
-    # and again after one of two graces, should that nudge have been lost.
+    # A head wants a nudge when it had none since it became runnable, or since its lease ran out.
     "wanting": """
-        SELECT lane.id, job.id, job.kind, job.state = 'processing' AND job.attempts >= max_attempts
+        SELECT lane.id, job.id, job.kind, {spent}
         FROM {heads}
-        WHERE lane.head <= lane.tail AND {job_unpaused}
-            AND ((job.state = 'queued' AND job.due_at <= {now})
-                 OR (job.state = 'processing' AND job.lease_until < {now}))
-            AND (lane.woken_at IS NULL OR lane.woken_at < job.lease_until
-                 OR ((lane.woken_at < {later} AND job.kind IN ({list})
-                      OR lane.woken_at < {later} AND job.kind IN ({list}))
-                     AND {repeated}))
+        WHERE lane.head <= lane.tail AND {job_unpaused} AND {runnable}
+            AND (lane.woken_at IS NULL OR lane.woken_at < job.lease_until)
         ORDER BY lane.woken_at NULLS FIRST LIMIT %s {skip_locked}""",
+    # And again after a grace, should that nudge have been lost. Messages are taken in the order of
+    # their nudges: those that are missing are the first ones'.
+    "unheard": """
+        SELECT lane.id, job.id, job.kind, {spent}
+        FROM {heads}
+        WHERE lane.head <= lane.tail AND {job_unpaused} AND {runnable}
+            AND lane.woken_at < {later} AND job.kind = %s AND {repeated}
+        ORDER BY lane.woken_at LIMIT %s {skip_locked}""",
     # Heads that were started as often as they may be, each time to the end of their worker.
     "spent": """
         SELECT job.id, job.kind
@@ -344,23 +309,6 @@ _TEXTS = {
         UPDATE queueing_lane SET woken_at = NULL WHERE id IN
             (SELECT id FROM queueing_lane WHERE id IN ({list})
              ORDER BY key {bytewise} {for_update})""",
-    "lock_jobs": """
-        SELECT id FROM queueing_generationjob WHERE lane_id IN
-            (SELECT id FROM queueing_lane WHERE key IN ({list}))
-        ORDER BY lane_id, seq {for_removal}""",
-    "lanes_of": """
-        SELECT id FROM queueing_lane WHERE key IN ({list}) ORDER BY key {bytewise} {for_removal}""",
-    "jobs_in": "SELECT id FROM queueing_generationjob WHERE lane_id IN ({list})",
-    "jobs_to_be_had": """
-        SELECT id FROM queueing_generationjob WHERE lane_id IN ({list}) {removable}""",
-    "hand_over_jobs": """
-        UPDATE queueing_generationjob SET project_id = %s WHERE lane_id IN ({list})""",
-    "hand_over_lanes": "UPDATE queueing_lane SET project_id = %s WHERE id IN ({list})",
-    "forget_history": """
-        DELETE FROM queueing_generationjobevent WHERE job_id IN
-            (SELECT id FROM queueing_generationjob WHERE lane_id IN ({list}))""",
-    "forget_jobs": "DELETE FROM queueing_generationjob WHERE lane_id IN ({list})",
-    "forget_lanes": "DELETE FROM queueing_lane WHERE id IN ({list})",
 }
 
 
@@ -374,15 +322,18 @@ def _template(name: str, vendor: str) -> str:
         ("{job_unpaused}", _unpaused("job.")),
         ("{here_unpaused}", _unpaused("here.")),
         ("{repeated}", _REPEATED),
+        ("{runnable}", _RUNNABLE),
+        ("{spent}", _SPENT),
         ("{heads}", _HEADS[vendor]),
+        ("{here}", _HERE[vendor]),
         ("{now}", now),
         ("{later}", later),
         ("{job}", _JOB),
         ("{open}", _OPEN),
         ("{places}", _PLACES),
         ("{held}", _HELD),
-        ("{asked}", _ASKED),
-        ("{enqueue}", ENQUEUE),
+        ("{asked}", entering.ASKED),
+        ("{enqueue}", entering.ENQUEUE),
         ("{for_update_of_lane}", _LANE_FOR_UPDATE[vendor]),
         ("{for_update}", _FOR_UPDATE[vendor]),
         ("{skip_locked}", _SKIP_LOCKED[vendor]),

@@ -27,8 +27,8 @@ begun = threading.Event()
 def pass_on(job_id: str) -> None:
     """Have another worker hear of a message that came to this one too late.
 
-    Whatever became of the job that it names: it is leave to work any head of that queue, perhaps
-    of one whose own message was spent on this job.
+    Whatever became of the job that it names: it is leave to work any head, perhaps one whose own
+    message was spent on this job.
     """
     named = GenerationJob.objects.filter(pk=job_id)
     outbox.publish(Head(job_id, kind) for kind in named.values_list("kind", flat=True))

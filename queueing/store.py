@@ -26,6 +26,10 @@ class StoreFailed(QueueingError):
     """The store could not be started or stopped; the message is a sentence that says what to do."""
 
 
+class StoreOutOfReach(StoreFailed):
+    """Whoever runs it does not answer, or may not: nothing was started or stopped."""
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A store that answers.
@@ -58,6 +62,11 @@ class Store(ABC):
     def url(self) -> str:
         """Where it is, with its password; "" while that is not known yet."""
 
+    @property
+    def owner(self) -> int | None:
+        """The user who must hold its port before a password is said there; None: whoever."""
+        return None
+
     @abstractmethod
     def start(self, *, may_move: bool = True, timeout: float = START_SECONDS) -> Server:
         """Make sure that it runs and answers, and say which it is.
@@ -67,6 +76,10 @@ class Store(ABC):
         `timeout` is in seconds. Raises StoreFailed; QueueStoreAway where it is not ours and does
         not answer.
         """
+
+    def fetches(self) -> str:
+        """What its next start fetches first, which may take minutes; "" for nothing."""
+        return ""
 
     @abstractmethod
     def stop(self, *, timeout: float = STOP_SECONDS) -> bool:

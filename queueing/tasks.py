@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 
 from queueing import canaries, clock, kinds, pauses, stopping
+from queueing.debts import debts
 from queueing.reconcile import reconcile_quietly
 from queueing.runner import WORKER
 
@@ -49,6 +50,7 @@ def reconcile() -> int:
         close_old_connections()
         return reconcile_quietly()
     finally:
+        debts.pay()
         close_old_connections()
 
 

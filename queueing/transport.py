@@ -95,7 +95,18 @@ class Habits:
 
 
 class Channel(Habits, stock.Channel):
-    """A channel that outlives the loss of its connection."""
+    """A channel that outlives the loss of its connection.
+
+    `owner`, among the options, is the number of the user whose program must listen there.
+    """
+
+    owner: int | None = None
+    from_transport_options = (*stock.Channel.from_transport_options, "owner")
+    connection_class = clients.Wary
+
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+        told = {} if self.owner is None else {"owner": self.owner}
+        return {**super()._connparams(asynchronous), **told}
 
 
 class SentinelChannel(Habits, stock.SentinelChannel):

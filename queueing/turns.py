@@ -5,11 +5,9 @@ nothing to do begins where the others are, so that nothing is saved up by idling
 who stand at the same mark, so that a single job waits for one turn of somebody else's at most.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-
-# Marks of those who fell behind the others say nothing any more; so many of them are kept.
-_KEPT = 1000
+from heapq import nsmallest
 
 
 @dataclass
@@ -21,27 +19,33 @@ class Turns:
     _now: float = 0.0
     _services: int = 0
 
-    def next(self, waiting: Mapping[str, int]) -> str:
-        """Who of those that wait, each with its weight, has the turn. There must be one."""
-        chosen = min(waiting, key=lambda who: (self._mark(who), self._served.get(who, 0), who))
+    def next(self, waiting: Iterable[str]) -> str:
+        """Who of those that wait has the turn. There must be one."""
+        chosen = min(waiting, key=self._place)
         self._now = self._mark(chosen)
         return chosen
+
+    def foremost(self, waiting: Iterable[str], most: int) -> list[str]:
+        """So many of those that wait, at most, whose turns would be the next: none else has one."""
+        return nsmallest(most, waiting, key=self._place)
 
     def serve(self, who: str, weight: int) -> None:
         """Note that it was served, whether it had the turn or not."""
         self._services += 1
         self._served[who] = self._services
         self._marks[who] = self._mark(who) + 1 / weight
-        if len(self._marks) > _KEPT:
-            self._forget()
+
+    def keep(self, waiting: Collection[str]) -> None:
+        """Forget all but those that wait. Who comes back begins where the others are then."""
+        self._marks = {who: mark for who, mark in self._marks.items() if who in waiting}
+        self._served = {who: self._served[who] for who in self._marks}
 
     def fork(self) -> "Turns":
         """The same marks, to see what would follow."""
         return Turns(dict(self._marks), dict(self._served), self._now, self._services)
 
+    def _place(self, who: str) -> tuple[float, int, str]:
+        return self._mark(who), self._served.get(who, 0), who
+
     def _mark(self, who: str) -> float:
         return max(self._marks.get(who, 0.0), self._now)
-
-    def _forget(self) -> None:
-        self._marks = {who: mark for who, mark in self._marks.items() if mark > self._now}
-        self._served = {who: self._served[who] for who in self._marks}

@@ -42,6 +42,8 @@ else:
 
 # So many jobs before one in its lane are counted.
 MOST_AHEAD = 500
+# So much of a last error is shown in a list, in characters.
+MOST_OF_ERROR = 160
 
 
 class StateFilter(Words):
@@ -119,7 +121,7 @@ class JobAdmin(ReadOnly[GenerationJob]):
     # With ids in the order of time, the index behind the project.
     by_project = "id"
     list_display = (
-        "created_at", "kind", "shown_state", "tries", "project_name", "lane_name", "error",
+        "created_at", "kind", "shown_state", "tries", "project_name", "lane_name", "brief_error",
     )  # fmt: skip
     list_filter: ClassVar[tuple[Any, ...]] = (StateFilter, KindFilter, Period, LanePin)
     list_select_related = ("lane",)
@@ -195,6 +197,11 @@ class JobAdmin(ReadOnly[GenerationJob]):
         """Why the last attempt failed, in its own words."""
         details = job.last_error
         return str(details.get("reason", "")) if isinstance(details, dict) else NOTHING
+
+    @admin.display(description="last error")
+    def brief_error(self, job: GenerationJob) -> str:
+        """As much of it as fits into a list: a provider may have answered with a page."""
+        return shortened(self.error(job), MOST_OF_ERROR)
 
     @admin.display(description="last error, in full")
     def full_error(self, job: GenerationJob) -> SafeString | str:

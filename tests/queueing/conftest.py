@@ -1,14 +1,19 @@
 """Lanes with jobs in them, without anything that the jobs could be about."""
 
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 import pytest
 from django.db import transaction
+from django.test import override_settings
 
-from queueing import broker, kinds, outbox, shares
+from queueing import broker, kinds, messages, outbox, shares
+from queueing.debts import debts
 from queueing.kinds import Kind
+from queueing.lulls import lull
 from queueing.outbox import Enqueued, NewJob
 from tests.stores import House
 
@@ -19,6 +24,9 @@ Enqueue = Callable[..., list[Enqueued]]
 def fresh_desk(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a process saw and whom it served is of no concern to the next test."""
     monkeypatch.setattr(shares, "_desk", shares.Desk())
+    monkeypatch.setattr(debts, "_owed", type(debts._owed)())
+    monkeypatch.setattr(lull, "_lasts", False)
+    monkeypatch.setattr(lull, "_until", float("-inf"))
 
 
 @pytest.fixture
@@ -50,8 +58,36 @@ def enqueue(db: None) -> Enqueue:
 def published(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What would have been sent: the ids of the jobs named in messages, in order."""
     sent: list[str] = []
-    monkeypatch.setattr(broker, "publish", lambda job_id, kind: sent.append(job_id))
+    for publish in ("publish", "publish_first"):
+        monkeypatch.setattr(broker, publish, lambda job_id, kind: sent.append(job_id))
     return sent
+
+
+@pytest.fixture
+def no_thread(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """no_thread("call"): the system starts no more threads of that name; `""`, it does again."""
+    start, refused = threading.Thread.start, [""]
+
+    def refusing(thread: threading.Thread) -> None:
+        if refused[0] and thread.name.startswith(refused[0]):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    def refuse(name: str) -> None:
+        refused[0] = name
+
+    monkeypatch.setattr(threading.Thread, "start", refusing)
+    return refuse
+
+
+@contextmanager
+def at(url: str) -> Iterator[None]:
+    """Within this block the queue store is the one at `url`."""
+    with override_settings(QUEUE_STORE_URL=url):
+        try:
+            yield
+        finally:
+            messages.hang_up()
 
 
 @pytest.fixture

@@ -280,3 +280,14 @@ def test_the_question_names_the_jobs_and_goes_nowhere_by_itself(
 def test_a_lane_names_the_job_at_its_head(browser: Client, enqueue: Enqueue) -> None:
     first, _ = enqueue("lane", 2)
     assert f"{LIST}{first.id}/change/" in browser.get("/admin/queueing/lane/").content.decode()
+
+
+def test_a_long_error_is_cut_in_the_list_and_whole_on_its_page(
+    browser: Client, enqueue: Enqueue
+) -> None:
+    job = enqueue()[0].id
+    GenerationJob.objects.filter(pk=job).update(last_error={"reason": "bad " * 200 + "end"})
+    listed = browser.get(LIST).content.decode()
+    assert "bad bad" in listed
+    assert "bad end" not in listed
+    assert "bad end" in browser.get(f"{LIST}{job}/change/").content.decode()

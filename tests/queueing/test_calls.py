@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from weakref import ref
@@ -13,6 +13,7 @@ from django.test import override_settings
 
 from queueing import direct
 from queueing.calls import Calls, Hung, is_worn_out
+from queueing.errors import NoThread
 from tests.waiting import until
 
 
@@ -100,19 +101,27 @@ def test_a_connection_that_a_call_took_is_given_back_when_it_ends() -> None:
 
 
 def test_a_call_for_which_there_is_no_thread_is_no_call_that_hangs(
-    monkeypatch: pytest.MonkeyPatch,
+    no_thread: Callable[[str], None],
 ) -> None:
-    def refuse(thread: threading.Thread) -> None:
-        if thread.name == "call":
-            raise RuntimeError("can't start new thread")
-        start(thread)
-
-    calls, start = Calls(), threading.Thread.start
-    monkeypatch.setattr(threading.Thread, "start", refuse)
-    with pytest.raises(RuntimeError):
+    calls = Calls()
+    no_thread("call")
+    with pytest.raises(NoThread, match="ulimit -u"):
         calls.within(0.1, lambda: None)
     until(lambda: not calls._watched)
     assert calls.hung == 0
+
+
+def test_calls_are_watched_though_at_first_there_was_no_thread_for_that(
+    release: threading.Event, no_thread: Callable[[str], None]
+) -> None:
+    calls = Calls()
+    no_thread("calls")
+    with pytest.raises(NoThread):
+        calls.within(60, lambda: None)
+    no_thread("")
+    with pytest.raises(Hung):
+        calls.within(0.1, release.wait)
+    assert calls.hung == 1
 
 
 def test_a_process_with_too_many_is_worn_out_and_says_so_once(release: threading.Event) -> None:

@@ -1,13 +1,14 @@
 """A session's queue is cleared: what waits or is worked is cancelled, and nothing else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
+from typing import Any
 
 import pytest
 from django.db import transaction
 
 from queueing import kinds, leases, operations, outbox, states
-from queueing.errors import LeaseLost
+from queueing.errors import JobConflict, LeaseLost
 from queueing.models import GenerationJob, GenerationJobEvent, Lane
 from queueing.outbox import NewJob
 
@@ -113,3 +114,23 @@ def test_a_long_queue_is_cleared_in_portions(
     assert operations.clear("lane", "s", BY) == 8
     assert state_of(ids) == {states.CANCELLED}
     assert is_idle()
+
+
+@pytest.mark.parametrize("act", [outbox.forget, lambda lanes: outbox.hand_over(lanes, "other")])
+def test_lanes_that_are_worked_faster_than_they_can_be_held_are_left_as_they_are(
+    enqueue: Enqueue, act: Callable[[list[str]], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At each look another job has come, and was taken before it could be held."""
+    enqueue(2)
+    usual = outbox.fetch
+
+    def too_late(name: str, params: Sequence[Any], *, items: int = 0) -> list[tuple[Any, ...]]:
+        rows = usual(name, params, items=items)
+        return rows[1:] if name == "jobs_to_be_had" else rows
+
+    monkeypatch.setattr(outbox, "fetch", too_late)
+    with pytest.raises(JobConflict, match="pause the team"), transaction.atomic():
+        act(["lane"])
+    monkeypatch.undo()
+    assert Lane.objects.get().project_id == "project"
+    assert GenerationJob.objects.count() == 2

@@ -34,6 +34,32 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> Move:
     return lambda off: monkeypatch.setattr(time, "time", lambda: real() + off)
 
 
+def begin_waits(enqueue: Enqueue) -> str:
+    """Have something wait for each kind of moment that there is; the job that is worked."""
+    held, delayed = (enqueue(lane)[0].id for lane in ("held", "delayed"))
+    assert leases.claim(held, "worker")
+    lease = leases.claim(delayed, "worker")
+    assert lease
+    leases.reschedule(lease, 100.0, {"reason": "busy"})
+    pauses.pause("no key", "auth", probing=False)
+    Canary.objects.create(queue="event", sent_at=direct.now())
+    return held
+
+
+def left() -> list[float]:
+    """How many seconds it is from now to each of these moments."""
+    now = direct.now()
+    jobs = GenerationJob.objects.order_by("lane")
+    ages = [canary.age or 0.0 for canary in latest()]
+    paused = pauses.current()
+    moments = [
+        *(job.lease_until or job.due_at for job in jobs),
+        *(lane.woken_at or now for lane in Lane.objects.order_by("id")),
+    ]
+    waits = [(moment - now).total_seconds() for moment in moments]
+    return [*waits, *ages, paused.left if paused else 0.0]
+
+
 def off(moment: datetime) -> float:
     """How far a moment is from the real one."""
     return (moment - datetime.now(UTC)).total_seconds()
@@ -85,13 +111,7 @@ def test_at_a_start_the_clock_is_set_right_and_what_waits_goes_along(
     wall: Move, enqueue: Enqueue, published: list[str], hours: int
 ) -> None:
     clock.anchor()
-    held, delayed = (enqueue(lane)[0].id for lane in ("held", "delayed"))
-    assert leases.claim(held, "worker")
-    lease = leases.claim(delayed, "worker")
-    assert lease
-    leases.reschedule(lease, 100.0, {"reason": "busy"})
-    pauses.pause("no key", "auth", probing=False)
-    Canary.objects.create(queue="event", sent_at=direct.now())
+    held = begin_waits(enqueue)
     before = left()
     wall(hours * HOUR)
     assert abs(clock.set_right() - hours * HOUR) < 1
@@ -101,18 +121,21 @@ def test_at_a_start_the_clock_is_set_right_and_what_waits_goes_along(
     assert clock.set_right() == 0.0
 
 
-def left() -> list[float]:
-    """How many seconds it is from now to each moment that matters."""
-    now = direct.now()
-    jobs = GenerationJob.objects.order_by("lane")
-    ages = [canary.age or 0.0 for canary in latest()]
-    paused = pauses.current()
-    moments = [
-        *(job.lease_until or job.due_at for job in jobs),
-        *(lane.woken_at or now for lane in Lane.objects.order_by("id")),
-    ]
-    waits = [(moment - now).total_seconds() for moment in moments]
-    return [*waits, *ages, paused.left if paused else 0.0]
+@on_sqlite
+def test_what_an_earlier_boot_wrote_whose_clock_was_ahead_waits_no_longer_for_it(
+    wall: Move, enqueue: Enqueue, published: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall(24 * HOUR)
+    clock.anchor()
+    clock.clock.set(Boot.objects.get().started)
+    begin_waits(enqueue)
+    before = left()
+    wall(0)
+    monkeypatch.setattr(clock, "machine", lambda: "the same after a start")
+    assert abs(clock.set_right() + 24 * HOUR) < 1
+    assert abs(off(direct.now())) < 1
+    assert left() == pytest.approx(before, abs=2)
+    assert clock.set_right() == 0.0
 
 
 @on_sqlite

@@ -314,3 +314,21 @@ def test_who_pauses_and_resumes_at_once_leaves_no_lane_unwoken(
     assert pauses.held() == []
     reconcile.reconcile()
     assert set(published) >= {job.id for job in jobs}
+
+
+def test_who_is_resumed_is_nudged_and_nobody_whose_nudge_is_under_way(
+    enqueue: Enqueue, published: list[str]
+) -> None:
+    (held,) = enqueue("one", team="one")
+    enqueue("two", team="two")
+    pauses.hold(Subject("team", "one"), "why not")
+    assert pauses.resume(Subject("team", "one"))
+    assert published == [held.id]
+
+
+def test_one_job_tries_the_provider_though_an_operator_holds_another_team(enqueue: Enqueue) -> None:
+    (job,) = enqueue()
+    pauses.hold(Subject("team", "another"), "why not")
+    pauses.pause("the key was refused", "auth", probing=False)
+    pauses.look_again()
+    assert leases.claim(job.id, "worker")

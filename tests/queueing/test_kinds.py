@@ -1,6 +1,7 @@
-"""The deterministic ids of jobs."""
+"""Kinds of jobs: what there can be, and the deterministic ids of their jobs."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -24,3 +25,10 @@ def test_an_id_is_always_the_same_and_another_if_any_part_is() -> None:
     others |= {kinds.SUMMARY.job_id(*parts), kinds.EVENT.job_id(*parts[:2])}
     others |= {kinds.EVENT.job_id("teamp", "roject", "source")}
     assert len(others | {made}) == 7
+
+
+def test_no_kind_is_worked_in_batches_without_a_second_attempt() -> None:
+    with pytest.raises(ValueError, match="event must have two attempts or be worked one by one"):
+        replace(kinds.EVENT, max_attempts=1)
+    assert replace(kinds.EVENT, max_attempts=1, batch_jobs=1).batch_jobs == 1
+    assert replace(kinds.EVENT, max_attempts=2).max_attempts == 2

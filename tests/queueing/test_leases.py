@@ -226,7 +226,10 @@ def test_a_job_that_kills_its_workers_takes_three_along_wherever_it_stands(
 def test_a_job_that_takes_its_worker_down_each_time_is_dead_lettered(enqueue: Enqueue) -> None:
     poison, other = enqueue("lane", 2)
     for _ in range(kinds.EVENT.max_attempts):
-        for job in claimed(poison.id).jobs:
+        assert leases.bury_exhausted(poison.id) is None
+        jobs = claimed(poison.id).jobs
+        assert leases.bury_exhausted(poison.id) is None
+        for job in jobs:
             expire(job.id)
     assert leases.claim(poison.id, "worker") is None
     head = leases.bury_exhausted(poison.id)
@@ -357,6 +360,22 @@ def test_the_leases_of_a_dead_process_of_this_host_end_at_once_and_no_others(
     taken = [name for name, job_id in jobs.items() if leases.claim(job_id, str(me))]
     assert taken == ["dead"]
     assert leases.end_those_of_the_dead() == 0
+
+
+def test_a_lease_of_the_dead_that_ran_out_by_itself_is_not_ended_once_more(
+    enqueue: Enqueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Or its lane, for which somebody was woken since, would seem to want a nudge each time."""
+    dead = str(replace(identity.mine(), began="1"))
+    old, live = (enqueue(lane)[0].id for lane in ("old", "live"))
+    for job_id in (old, live):
+        assert leases.claim(job_id, dead)
+    expire(old)
+    assert leases.end_those_of_the_dead() == 1
+    assert list(Lane.objects.filter(woken_at=None).values_list("key", flat=True)) == ["live"]
+    caplog.clear()
+    assert leases.end_those_of_the_dead() == 0
+    assert caplog.text == ""
 
 
 def test_at_its_last_chance_a_job_waits_for_a_worker_that_lets_it(enqueue: Enqueue) -> None:

@@ -80,9 +80,12 @@ def test_on_a_shared_server_nothing_else_is_touched(client: redis.Redis, key: st
     assert not found(client, AT_ONCE)
 
 
-def test_in_a_store_of_our_own_what_has_an_earlier_prefix_goes_too(client: redis.Redis) -> None:
-    gone = {"before:event", "before:unacked", "before:_kombu.binding.event"}
-    for key in {*gone, f"{OURS}:event", "before:something", "event"}:
+def test_in_a_store_of_our_own_what_has_an_earlier_prefix_or_none_goes_too(
+    client: redis.Redis,
+) -> None:
+    gone = {"before:event", "before:unacked", "before:_kombu.binding.event",
+            "event", "unacked_index", "_kombu.binding.event"}  # fmt: skip
+    for key in {*gone, f"{OURS}:event", "before:something", "something"}:
         client.lpush(key, "x")
     assert found(client, Limits(OURS, alone=True, idle=-1)) == gone
     assert not found(client, Limits(OURS, alone=True, idle=3600))

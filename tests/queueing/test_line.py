@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 import redis
-from django.test import override_settings
 
 from claudemem import celery  # noqa: F401
 from queueing import messages
 from queueing.errors import QueueStoreAway
+from tests.queueing.conftest import at
 from tests.servers import serving
 from tests.waiting import until
 
@@ -29,16 +29,6 @@ ONE_WAIT = 2.5
 def url(tmp_path: Path) -> Iterator[str]:
     with serving(tmp_path) as found, at(found):
         yield found
-
-
-@contextmanager
-def at(url: str) -> Iterator[None]:
-    """Within this block the queue store is the one at `url`."""
-    with override_settings(QUEUE_STORE_URL=url):
-        try:
-            yield
-        finally:
-            messages.hang_up()
 
 
 def seconds() -> tuple[float, bool]:
@@ -114,7 +104,7 @@ def test_a_store_that_is_silent_from_the_start_costs_one_wait_and_then_nothing(
 
 
 def test_a_store_that_falls_silent_costs_all_threads_together_one_wait(url: str) -> None:
-    messages.ping()
+    messages.depths()
     with frozen(url):
         started = time.perf_counter()
         first = at_once(32)
@@ -126,9 +116,9 @@ def test_a_store_that_falls_silent_costs_all_threads_together_one_wait(url: str)
 
 
 def test_a_store_that_is_back_is_found_though_nobody_asks(url: str) -> None:
-    messages.ping()
+    messages.depths()
     with frozen(url), pytest.raises(QueueStoreAway, match="did not answer in time"):
-        messages.ping()
+        messages.depths()
     until(lambda: not messages.refuses())
 
 
@@ -149,7 +139,7 @@ def test_a_name_that_does_not_resolve_blocks_nobody(monkeypatch: pytest.MonkeyPa
 
 def said() -> str:
     with pytest.raises(QueueStoreAway) as away:
-        messages.ping()
+        messages.depths()
     return str(away.value)
 
 
@@ -159,7 +149,7 @@ def test_a_name_that_is_wrong_is_told(url: str) -> None:
 
 
 def test_a_connection_that_the_store_has_closed_costs_no_message(url: str) -> None:
-    messages.ping()
+    messages.depths()
     with redis.Redis.from_url(url) as client:
         client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     assert seconds()[1]
@@ -182,7 +172,7 @@ def test_each_asker_gets_its_own_replies(url: str) -> None:
     def depth() -> tuple[float, bool]:
         return 0.0, all(
             messages.depths() == {"event": 0, "summary": 1, "event-batch": 0, "upkeep": 0}
-            and messages.ping() > 0
+            and messages.depths()
             for _ in range(20)
         )
 
@@ -191,7 +181,7 @@ def test_each_asker_gets_its_own_replies(url: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_process_has_a_connection_of_its_own(url: str) -> None:
-    messages.ping()
+    messages.depths()
     child = os.fork()
     if child == 0:
         os._exit(0 if seconds()[1] else 1)
@@ -202,7 +192,7 @@ def test_a_forked_process_has_a_connection_of_its_own(url: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_process_that_was_forked_while_the_store_was_away_finds_it_too(url: str) -> None:
-    messages.ping()
+    messages.depths()
     with frozen(url):
         assert not seconds()[1]
         child = os.fork()
@@ -215,8 +205,8 @@ def test_a_process_that_was_forked_while_the_store_was_away_finds_it_too(url: st
 def test_who_is_interrupted_leaves_no_reply_for_the_next(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    messages.ping()
-    line = messages._line(url)
+    messages.depths()
+    line = messages._line(*messages._place())
     assert line._connection is not None
 
     def interrupt(**_: object) -> None:

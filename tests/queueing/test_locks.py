@@ -9,6 +9,8 @@ import pytest
 
 from queueing import locks
 
+pytestmark = pytest.mark.once
+
 HOLD = """
 import sys
 from pathlib import Path

@@ -195,6 +195,49 @@ def test_a_server_whose_configuration_was_lost_is_replaced_with_its_data(house: 
     assert house.waiting() == 1
 
 
+def forget(house: House) -> None:
+    """Lose both its configuration and its mark."""
+    (house.redis / "redis.conf").unlink()
+    (house.redis / "redis.pid").unlink()
+
+
+def test_a_server_of_which_nothing_is_known_but_its_place_is_replaced_with_its_data(
+    house: House,
+) -> None:
+    first = house.start()
+    house.push(b"message")
+    forget(house)
+    second = house.start()
+    assert (second.adopted, psutil.pid_exists(first.pid)) == (False, False)
+    assert house.waiting() == 1
+
+
+def test_a_server_of_which_nothing_is_known_but_its_place_can_be_stopped(house: House) -> None:
+    first = house.start()
+    forget(house)
+    assert house.store.stop()
+    assert not psutil.pid_exists(first.pid)
+
+
+def test_a_server_that_hangs_and_was_not_noted_gets_no_other_beside_it(house: House) -> None:
+    server = house.start()
+    (house.redis / "redis.pid").unlink()
+    os.kill(server.pid, signal.SIGSTOP)
+    with pytest.raises(StoreFailed, match=f"kill {server.pid}"):
+        house.store.start(timeout=0.1)
+    assert house.store.stop(timeout=0.2)
+
+
+def test_who_only_works_in_its_directory_is_no_server(house: House) -> None:
+    house.start()
+    house.store.stop()
+    with subprocess.Popen(["sleep", "60"], cwd=house.redis / "data") as stranger:
+        assert house.store.stop() is False
+        assert not house.start().adopted
+        assert stranger.poll() is None
+        stranger.kill()
+
+
 def test_a_server_that_hangs_is_named_and_can_be_stopped(house: House) -> None:
     server = house.start()
     os.kill(server.pid, signal.SIGSTOP)

@@ -97,7 +97,7 @@ def test_a_canary_is_the_same_whichever_process_sent_it(server: Server) -> None:
 def test_a_black_hole_costs_one_caller_half_a_second_and_the_next_ones_nothing(
     server: Server,
 ) -> None:
-    messages.ping()
+    messages.depths()
     os.kill(server.pid, signal.SIGSTOP)
     took, published = seconds_of_publishing()
     assert not published
@@ -110,7 +110,7 @@ def test_a_black_hole_costs_one_caller_half_a_second_and_the_next_ones_nothing(
 def test_publishing_resumes_by_itself_when_the_store_is_back(server: Server) -> None:
     os.kill(server.pid, signal.SIGSTOP)
     with pytest.raises(QueueStoreAway):
-        messages.ping()
+        messages.depths()
     os.kill(server.pid, signal.SIGCONT)
     until(lambda: seconds_of_publishing()[1])
 

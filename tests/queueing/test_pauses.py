@@ -222,3 +222,15 @@ def test_who_writes_about_a_pause_waits_for_its_turn(write: Callable[[], object]
         leave.set()
         holding.result(30)
         waiting.result(30)
+
+
+def test_a_job_that_is_not_the_one_to_try_is_given_back(
+    enqueue: Enqueue, published: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job,) = enqueue()
+    pauses.pause("the key was refused", "auth", probing=False)
+    pauses.look_again()
+    monkeypatch.setattr(pauses, "probe", lambda: False)  # another was quicker
+    runner.run(job.id, Recorder())
+    row = GenerationJob.objects.get(pk=job.id)
+    assert (row.state, row.attempts) == ("queued", 0)

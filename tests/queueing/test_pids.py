@@ -12,6 +12,8 @@ from queueing import pids
 from queueing.pids import Mark
 from tests.waiting import until
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(params=["linux", "darwin"], autouse=True)
 def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:

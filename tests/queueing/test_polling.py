@@ -1,9 +1,9 @@
 """The worker that looks: what it begins with, when it looks, and what it survives."""
 
+import logging
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import Queue
@@ -15,10 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from claudemem.datadir import DataDir
-from queueing import broker, kinds, leases, pauses, polling, shares, wakes
+from queueing import broker, direct, kinds, leases, pauses, polling, shares, wakes
 from queueing.kinds import EVENT, EVENT_BATCH, SUMMARY
-from queueing.models import GenerationJob, Lane
+from queueing.models import GenerationJob, Lane, Share
 from queueing.outbox import Head
+from queueing.pauses import Subject
 from queueing.polling import Poller, chosen
 from queueing.statements import fetch
 from tests.queueing.conftest import Enqueue
@@ -33,37 +34,12 @@ patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @patient
-@given(heads, st.sets(st.integers(0, 30).map(str)), st.integers(0, 40), names | st.just(""))
+@given(heads, st.sets(st.integers(0, 30).map(str)), st.integers(0, 40))
 def test_as_many_are_chosen_as_there_is_room_for_and_none_that_is_in_hand(
-    due: list[Head], in_hand: set[str], free: int, last: str
+    due: list[Head], in_hand: set[str], free: int
 ) -> None:
-    begun = chosen(due, in_hand, free, last)
     left = [head for head in due if head.job_id not in in_hand]
-    assert len(begun) == min(free, len(left)) == len(set(begun))
-    assert set(begun) <= set(left)
-
-
-@patient
-@given(heads, st.integers(1, 40), names)
-def test_kinds_take_turns_and_each_keeps_its_order(due: list[Head], free: int, last: str) -> None:
-    begun = chosen(due, (), free, last)
-    for name in kinds.BY_NAME:
-        of_kind = [head for head in due if head.kind == name]
-        taken = [head for head in begun if head.kind == name]
-        assert taken == of_kind[: len(taken)]
-    waiting = Counter(head.kind for head in due)
-    served = Counter(head.kind for head in begun)
-    for one in waiting:
-        for other in waiting:
-            assert served[one] == waiting[one] or served[other] <= served[one] + 1
-
-
-@patient
-@given(heads, names)
-def test_the_kind_that_had_its_turn_is_the_last_to_have_another(due: list[Head], last: str) -> None:
-    begun = chosen(due, (), 1, last)
-    if {head.kind for head in due} - {last}:
-        assert begun[0].kind != last
+    assert chosen(due, in_hand, free) == left[:free]
 
 
 class Hand:
@@ -80,7 +56,8 @@ class Hand:
         with self._lock:
             self.at_once += 1
             self.most = max(self.most, self.at_once)
-        leases.claim(head.job_id, "somebody")
+        if lease := leases.claim(head.job_id, "somebody"):
+            shares.begun(lease.head)
         connection.close()
         self.taken.put(head.job_id)
         assert self.go_on.wait(30)
@@ -239,34 +216,109 @@ def test_a_database_that_fails_is_asked_again(
         return fetch(*args, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(shares, "fetch", failing)
+    caplog.set_level(logging.INFO)
     with running(hand):
         assert hand.next() == job.id
+        (another,) = enqueue("two")
+        assert hand.next() == another.id
     assert caplog.text.count("the database failed") == 1
+    assert caplog.text.count("the database answers again") == 1
     assert "a defect" in caplog.text
 
 
+def wake(_: Poller) -> None:
+    wakes.publish("job", EVENT.name)
+
+
+@pytest.mark.parametrize(("failure", "rouse"), [
+    (OperationalError("gone"), wake), (OperationalError("gone"), Poller._ring),
+    (ValueError("a defect"), Poller._ring),
+])  # fmt: skip
 @pytest.mark.django_db(transaction=True)
-def test_a_database_that_failed_is_left_in_peace_whoever_wakes_the_worker(
-    hand: Hand, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_a_failure_nothing_is_asked_for_a_while_whoever_wakes_the_worker(
+    hand: Hand, monkeypatch: pytest.MonkeyPatch, failure: Exception,
+    rouse: Callable[[Poller], None],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(polling, "LOOK_SECONDS", 0.0)
     monkeypatch.setattr(polling, "REST_SECONDS", 600.0)
     asked: Queue[None] = Queue()
     rounds: Queue[None] = Queue()
 
     def failing(*_: object, **__: object) -> list[tuple[object, ...]]:
         asked.put(None)
-        raise OperationalError("gone")
+        raise failure
 
     monkeypatch.setattr(shares, "fetch", failing)
-    with running(hand, pulse=lambda: rounds.put(None)):
+    with running(hand, pulse=lambda: rounds.put(None)) as poller:
         asked.get(timeout=30)
-
-        def was_woken() -> bool:
-            wakes.publish("job", EVENT.name)
-            return rounds.qsize() > 3
-
-        until(was_woken)
+        until(lambda: rouse(poller) or rounds.qsize() > 3)
     assert asked.empty()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_after_a_failure_nothing_is_asked_for_a_while_though_more_was_seen_before(
+    enqueue: Enqueue, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polling, "REST_SECONDS", 600.0)
+    asked: Queue[None] = Queue()
+    rounds: Queue[None] = Queue()
+
+    def failing(*_: object) -> list[Head]:
+        asked.put(None)
+        raise OperationalError("gone")
+
+    enqueue("one")
+    enqueue("two")
+    with running(hand, threads=1, pulse=lambda: rounds.put(None)) as poller:
+        hand.next()
+        until(lambda: poller._more)
+        monkeypatch.setattr(shares, "due", failing)
+        hand.go_on.set()
+        asked.get(timeout=30)
+        before = rounds.qsize()
+        until(lambda: poller._ring() or rounds.qsize() > before + 3)
+    assert asked.empty()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="a file does not go away")
+def test_a_connection_that_was_lost_is_replaced(
+    enqueue: Enqueue, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polling, "REST_SECONDS", 0.01)
+    ends = iter(["SELECT pg_terminate_backend(pg_backend_pid())"])
+    (job,) = enqueue("one")
+    with running(hand, pulse=lambda: [direct.fetch(end) for end in ends]):
+        assert hand.next() == job.id
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_without_a_free_thread_goes_on_to_say_that_it_is_there(
+    enqueue: Enqueue, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polling, "LOOK_SECONDS", 0.02)
+    said: Queue[None] = Queue()
+    enqueue("one")
+    with running(hand, threads=1, pulse=lambda: said.put(None)):
+        hand.next()
+        before = said.qsize()
+        until(lambda: said.qsize() > before + 3)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_of_some_queues_leaves_the_wakes_of_others_to_others(
+    hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polling, "LOOK_SECONDS", 600.0)
+    rounds: Queue[None] = Queue()
+    with (
+        closing(wakes.Ear([SUMMARY.queue])) as other,
+        running(hand, queues=[EVENT.queue], pulse=lambda: rounds.put(None)) as poller,
+    ):
+        rounds.get(timeout=30)
+        wakes.publish("job", SUMMARY.name)
+        until(lambda: poller._ring() or rounds.qsize() > 2)
+        assert other.heard(1)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -276,9 +328,11 @@ def test_a_worker_without_a_thread_to_spare_leaves_wakes_to_others(
     monkeypatch.setattr(polling, "LOOK_SECONDS", 600.0)
     rounds: Queue[None] = Queue()
     enqueue("one")
-    with running(hand, threads=1, pulse=lambda: rounds.put(None)):
+    with running(hand, threads=1, pulse=lambda: rounds.put(None)) as poller:
         hand.next()
         before = rounds.qsize()
+        until(lambda: poller._ring() or rounds.qsize() > before)
+        before = rounds.qsize() + 1
         wakes.publish("job", EVENT.name)
         for lane in range(20):
             enqueue(f"lane-{lane}")
@@ -302,6 +356,45 @@ def test_a_job_that_could_not_even_be_begun_is_begun_again(enqueue: Enqueue, han
     assert {tries.get() for _ in range(3)} == {job.id}
 
 
+@pytest.mark.parametrize("failure", [OperationalError("gone"), ValueError("a defect")])
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_could_not_be_begun_is_left_in_peace_though_more_wait(
+    enqueue: Enqueue, hand: Hand, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    monkeypatch.setattr(polling, "LOOK_SECONDS", 600.0)
+    rounds: Queue[None] = Queue()
+    tries: Queue[str] = Queue()
+
+    def failing(head: Head) -> None:
+        tries.put(head.job_id)
+        raise failure
+
+    for lane in range(3):
+        enqueue(f"lane-{lane}")
+    with running(failing, threads=1, pulse=lambda: rounds.put(None)) as poller:
+        until(lambda: tries.qsize() == 1 and not poller._in_hand)
+        seen = rounds.qsize()
+        until(lambda: poller._ring() or rounds.qsize() > seen + 2)
+    assert tries.qsize() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_for_which_there_was_no_thread_is_begun_when_there_is_one(
+    enqueue: Enqueue, hand: Hand, monkeypatch: pytest.MonkeyPatch,
+    no_thread: Callable[[str], None], caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(polling, "REST_SECONDS", 0.01)
+    (job,) = enqueue("one")
+    hand.go_on.set()
+    no_thread("job")
+    with running(hand, threads=1):
+        until(lambda: caplog.text.count("can't start new thread") > 1)
+        no_thread("")
+        assert hand.next() == job.id
+        (another,) = enqueue("two")
+        until(lambda: hand.next() == another.id)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_who_is_told_to_stop_finishes_what_it_has(enqueue: Enqueue, hand: Hand) -> None:
     enqueue("one")
@@ -312,6 +405,36 @@ def test_who_is_told_to_stop_finishes_what_it_has(enqueue: Enqueue, hand: Hand) 
         hand.go_on.set()
     assert hand.taken.empty()
     assert hand.at_once == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_may_not_begin_looks_no_sooner_for_what_waits(
+    enqueue: Enqueue, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polling, "LOOK_SECONDS", 600.0)
+    looks: Queue[None] = Queue()
+    rounds: Queue[None] = Queue()
+    seen = shares.due
+    monkeypatch.setattr(shares, "due", lambda *asked: looks.put(None) or seen(*asked))
+    enqueue("one")
+    pauses.pause("the key was refused", "auth", probing=False)
+    with running(hand, pulse=lambda: rounds.put(None)) as poller:
+        until(lambda: poller._ring() or rounds.qsize() > 5)
+    assert looks.qsize() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_is_told_to_stop_begins_nothing_though_it_is_time_to_look(
+    enqueue: Enqueue, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polling, "LOOK_SECONDS", 600.0)
+    looked = threading.Event()
+    monkeypatch.setattr(Poller, "_look", _telling(Poller._look, looked))
+    with running(hand) as poller:
+        assert looked.wait(30)
+        enqueue("one")
+        poller._next_look = 0.0
+    assert hand.taken.empty()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -345,8 +468,16 @@ def test_the_longest_waiting_is_the_first_and_no_kind_is_behind_all_of_another(
     (live,) = enqueue("live")
     Lane.objects.filter(key="bulk-3").update(woken_at=None)
     assert due() == [live.id, *(bulk[n] for n in (3, 0, 1, 2, 4))]
-    begun = [head.job_id for head in chosen(shares.due(QUEUES, 10, 10), (), 2, "")]
+    begun = [head.job_id for head in chosen(shares.due(QUEUES, 10, 10), (), 2)]
     assert begun == [live.id, bulk[3]]
+
+
+@pytest.mark.django_db
+def test_what_one_look_finds_is_of_each_team_in_its_turn(enqueue: Enqueue, polls: None) -> None:
+    whose = {enqueue(f"{team}-{n}", team=team)[0].id: team
+             for team in ("one", "other") for n in range(4)}  # fmt: skip
+    found = [whose[head.job_id] for head in shares.due(QUEUES, 4, 10)]
+    assert sorted(found) == ["one", "one", "other", "other"]
 
 
 @pytest.mark.django_db
@@ -362,3 +493,23 @@ def test_only_what_a_claim_would_take_is_due(enqueue: Enqueue, polls: None) -> N
     GenerationJob.objects.filter(pk=first.id).update(attempts=3, token=3)
     assert due() == []
     assert wakes.depths()["event"] == 0
+
+
+@pytest.mark.django_db
+def test_of_those_that_have_a_limit_too_only_what_a_claim_would_take_is_due(
+    enqueue: Enqueue, polls: None
+) -> None:
+    Share.objects.create(team_id="team", max_in_flight=1)
+    (job,) = enqueue("lane")
+    assert leases.claim(job.id, "somebody")
+    assert due() == []
+    past = datetime(2020, 1, 1, tzinfo=UTC)
+    GenerationJob.objects.filter(state="processing").update(lease_until=past)
+    assert due() == [job.id]
+    assert shares.due([SUMMARY.name], 10, 10) == []
+    team = Subject("team", "team")
+    pauses.hold(team, "why not")
+    assert due() == []
+    pauses.resume(team)
+    GenerationJob.objects.filter(pk=job.id).update(attempts=3, token=3)
+    assert due() == []

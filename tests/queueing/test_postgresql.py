@@ -2,15 +2,17 @@
 
 import threading
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 import pytest
 from django.db import OperationalError, close_old_connections, connection, transaction
 
-from queueing import kinds, leases, outbox, runner, statements, states
+from queueing import kinds, leases, outbox, pauses, runner, statements, states
 from queueing.direct import fetch
-from queueing.heartbeat import leave_the_last
-from queueing.leases import Details, Job
+from queueing.errors import JobFailed
+from queueing.heartbeat import Heartbeat, leave_the_last
+from queueing.leases import Details, Job, Lease
 from queueing.models import GenerationJob, GenerationJobEvent
 from queueing.outbox import NewJob
 from queueing.statements import execute_many
@@ -126,6 +128,28 @@ class Ending:
         return {}
 
 
+class EndingOnce(Ending):
+    """A job in whose settlement the server ends the connection, for a restart perhaps."""
+
+    def __init__(self) -> None:
+        self.calls = self.stores = 0
+
+    def perform(self, work: None, timeout: float) -> None:
+        self.calls += 1
+
+    def store(self, jobs: Sequence[Job], result: None) -> Details:
+        self.stores += 1
+        return super().store(jobs, result) if self.stores == 1 else {}
+
+
+def test_what_was_paid_for_is_stored_once_the_database_is_back(enqueue: Enqueue) -> None:
+    (job,) = enqueue()
+    ending = EndingOnce()
+    assert runner.run(job.id, ending) == 1
+    row = GenerationJob.objects.get(pk=job.id)
+    assert (row.state, row.attempts, ending.calls, ending.stores) == ("completed", 1, 1, 2)
+
+
 def test_a_job_over_which_the_database_was_lost_waits_only_a_little(enqueue: Enqueue) -> None:
     (job,) = enqueue()
     for most in (1.2, 2.4, 4.8):
@@ -134,6 +158,58 @@ def test_a_job_over_which_the_database_was_lost_waits_only_a_little(enqueue: Enq
         row = GenerationJob.objects.get(pk=job.id)
         assert (row.state, row.attempts) == ("queued", 0)
         assert 0 < (row.due_at - row.updated_at).total_seconds() <= most
+
+
+class Failing(EndingOnce):
+    """A job whose call fails."""
+
+    def __init__(self, error: JobFailed) -> None:
+        super().__init__()
+        self.error = error
+
+    def perform(self, work: None, timeout: float) -> None:
+        super().perform(work, timeout)
+        raise self.error
+
+
+LATER = JobFailed("busy", classification="busy", transient=True)
+NEVER = JobFailed("no", classification="refused", transient=False)
+PAUSES = JobFailed("no key", classification="auth", transient=True, pauses=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "write", "became"),
+    [
+        (LATER, (leases, "reschedule"), ("queued", 1)),
+        (LATER, (leases, "release"), ("queued", 1)),
+        (NEVER, (leases, "bury"), ("failed", 1)),
+        (PAUSES, (pauses, "pause"), ("queued", 0)),
+        (PAUSES, (leases, "release"), ("queued", 0)),
+    ],
+)
+def test_how_a_call_failed_is_written_down_once_the_database_is_back(
+    enqueue: Enqueue,
+    monkeypatch: pytest.MonkeyPatch,
+    error: JobFailed,
+    write: tuple[ModuleType, str],
+    became: tuple[str, int],
+) -> None:
+    """Or the job would have lost an attempt, and wait for its lease to run out."""
+    # What came along is given back first, where another try may go better.
+    job, *_ = enqueue("lane", 2 if error is LATER else 1)
+    written = getattr(*write)
+
+    def lost(*_: object, **__: object) -> None:
+        monkeypatch.setattr(*write, written)
+        fetch("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    monkeypatch.setattr(*write, lost)
+    failing = Failing(error)
+    assert runner.run(job.id, failing)
+    row = GenerationJob.objects.get(pk=job.id)
+    assert ((row.state, row.attempts), failing.calls) == (became, 1)
+    assert not GenerationJob.objects.filter(state=states.PROCESSING)
+    assert (pauses.current() is not None) == error.pauses
 
 
 def test_a_statement_that_runs_too_long_is_ended() -> None:
@@ -186,6 +262,26 @@ def test_the_heartbeat_keeps_its_connection_unless_it_is_the_last(
     assert in_thread(kept)
     monkeypatch.setattr(connection.pool, "_max_size", 1)
     assert not in_thread(kept)
+
+
+def test_a_heartbeat_whose_connection_was_lost_goes_on_over_another(
+    enqueue: Enqueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = leases.claim(enqueue()[0].id, "worker")
+    assert lease
+    renew, renewed = leases.renew, threading.Event()
+    ends = iter(["SELECT pg_terminate_backend(pg_backend_pid())"])
+
+    def cut_off_at_first(kept: Sequence[Lease]) -> set[tuple[str, int]]:
+        for end in ends:
+            fetch(end)
+        pairs = renew(kept)
+        renewed.set()
+        return pairs
+
+    monkeypatch.setattr(leases, "renew", cut_off_at_first)
+    with Heartbeat(0.02).keeping(lease, timeout=60.0):
+        assert renewed.wait(30)
 
 
 class Provider:

@@ -204,6 +204,20 @@ def test_a_name_that_means_nothing_is_away() -> None:
     assert "does not answer (" in away("redis://no-such-host.invalid/0")
 
 
+@pytest.mark.parametrize(
+    "url", ["redis://store.invalid/0", "sentinel://one.invalid,two.invalid/primary"]
+)
+def test_one_whose_name_no_resolver_answers_for_is_away_after_its_time(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers.wait(60))
+    started = time.monotonic()
+    assert "does not answer (no resolver of names answered within 0.2 s" in away(url, 0.2)
+    assert time.monotonic() - started < 30
+    answers.set()
+
+
 def test_one_that_says_nothing_is_away_after_its_time() -> None:
     started = time.monotonic()
     with mute(None) as url:

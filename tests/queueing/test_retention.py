@@ -34,9 +34,10 @@ def _long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "BREATH", 0.0)
 
 
-def long_ago() -> str:
+def long_ago(days: float = 5000) -> str:
+    """An id as it was made so many days ago."""
     id = new_id()
-    made = int(id[:8] + id[9:13], 16) - 5000 * 86_400_000
+    made = int(id[:8] + id[9:13], 16) - int(days * 86_400_000)
     return f"{made >> 16:08x}-{made & 0xFFFF:04x}{id[13:]}"
 
 
@@ -79,6 +80,17 @@ def test_a_completed_job_goes_with_its_history_after_its_days(enqueue: Enqueue) 
     assert there(old, young) == [False, True]
     assert set(GenerationJobEvent.objects.values_list("job_id", flat=True)) == {young}
     assert prune() == 0
+
+
+def test_a_job_of_a_host_whose_clock_was_ahead_goes_in_its_time(
+    enqueue: Enqueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs are looked for by their ids, which tell the time of who made them."""
+    monkeypatch.setattr(outbox, "new_id", partial(long_ago, 29.5))
+    job = completed(enqueue, days=31)
+    assert retention.over(limits()) == 1
+    assert prune() == 1
+    assert there(job) == [False]
 
 
 def test_failed_and_cancelled_jobs_are_kept_longer_for_they_may_be_retried(
@@ -156,12 +168,12 @@ def test_a_lane_stays_while_one_of_its_jobs_does(enqueue: Enqueue) -> None:
     assert new.seq == GenerationJob.objects.get(pk=young).seq + 1
 
 
-def summaries(*covers: int) -> list[Enqueued]:
+def summaries(*covers: int, source: str = "session") -> list[Enqueued]:
     with transaction.atomic():
         return list(
             outbox.enqueue(
                 [
-                    NewJob(kinds.SUMMARY, "lane", kinds.SUMMARY.job_id("s", str(n)), "session",
+                    NewJob(kinds.SUMMARY, "lane", kinds.SUMMARY.job_id(source, str(n)), source,
                            "team", "project", covers=n)
                     for n in covers
                 ]
@@ -177,6 +189,16 @@ def test_the_last_completed_summary_of_a_session_stays(enqueue: Enqueue) -> None
     age(4000, first.id, last.id, failed.id)
     assert prune() == 1
     assert there(first.id, last.id, failed.id) == [False, True, True]
+
+
+def test_a_later_summary_of_another_session_takes_no_sessions_last(enqueue: Enqueue) -> None:
+    (ours,) = summaries(3)
+    (later,) = summaries(7, source="other")
+    for job in (ours, later):
+        done(job.id)
+    age(4000, ours.id, later.id)
+    assert prune() == 0
+    assert there(ours.id, later.id) == [True, True]
 
 
 def test_more_than_a_portion_goes_and_what_is_kept_between_stays(

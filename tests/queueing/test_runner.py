@@ -64,6 +64,53 @@ def test_a_busy_lane_gives_way_after_its_quantum(enqueue: Enqueue, published: li
     assert published == [jobs[2].id]
 
 
+class Suspended(Recorder):
+    """A handler whose worker stands still in the call until its lease has run out."""
+
+    def perform(self, work: list[str], timeout: float) -> list[str]:
+        super().perform(work, timeout)
+        GenerationJob.objects.update(lease_until=timezone.now() - timedelta(minutes=1))
+        # What the poller sees then, or a message says that reconcile sent.
+        self.again = runner.run(work[0], Recorder())
+        return work
+
+
+def test_a_job_whose_worker_stood_still_is_not_begun_again_by_the_same_worker(
+    enqueue: Enqueue, published: list[str]
+) -> None:
+    (job,) = enqueue()
+    suspended = Suspended()
+    assert runner.run(job.id, suspended) == 1
+    assert suspended.again == 0
+    assert rows() == [(states.COMPLETED, 1)]
+
+
+def test_no_job_is_taken_over_because_the_machine_slept(
+    enqueue: Enqueue, published: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its worker slept as well, and renews the lease as soon as it had its beat."""
+    (job,) = enqueue()
+    lease = leases.claim(job.id, "another")
+    assert lease
+    GenerationJob.objects.update(lease_until=timezone.now() - timedelta(minutes=1))
+    monkeypatch.setattr(runner.heartbeat, "await_others", lambda: leases.renew([lease]))
+    assert runner.run(job.id, Recorder()) == 0
+    assert rows() == [(states.PROCESSING, 1)]
+
+
+def test_a_worker_has_jobs_of_several_lanes_in_hand(enqueue: Enqueue, published: list[str]) -> None:
+    job, other = (enqueue(lane)[0].id for lane in ("first", "second"))
+
+    class Both(Recorder):
+        def perform(self, work: list[str], timeout: float) -> list[str]:
+            self.beside = runner.run(other, Recorder())
+            return work
+
+    both = Both()
+    assert runner.run(job, both) == 1
+    assert both.beside == 1
+
+
 class Stopped(Recorder):
     """A handler whose worker is told to stop while it works."""
 
@@ -176,6 +223,21 @@ def test_a_call_that_hangs_costs_an_attempt_and_its_lane_goes_on(
     until(lambda: calls.hung == 0)
 
 
+def test_a_lease_is_kept_for_no_longer_than_a_call_may_take(
+    enqueue: Enqueue, published: list[str], settings: LazySettings
+) -> None:
+    settings.CALL_SECONDS = 0.0
+    kept: list[int] = []
+
+    class Reading(Recorder):
+        def prepare(self, jobs: Sequence[Job]) -> list[str]:
+            kept.append(len(runner.heartbeat.held()))
+            return super().prepare(jobs)
+
+    runner.run(enqueue()[0].id, Reading())
+    assert kept == [0]
+
+
 def test_of_jobs_at_their_last_chance_a_process_has_one_in_hand(
     enqueue: Enqueue, published: list[str]
 ) -> None:
@@ -283,6 +345,24 @@ def test_a_database_that_goes_on_failing_is_tried_ever_later(
         wait = GenerationJob.objects.get(pk=job.id).due_at - timezone.now()
         assert least - 3 < wait.total_seconds() <= most
     assert rows() == [(states.QUEUED, 0)]
+
+
+@pytest.mark.parametrize("thread", ["heartbeat", "call"])
+def test_a_worker_that_can_start_no_thread_gives_its_jobs_back(
+    enqueue: Enqueue, published: list[str], no_thread: Callable[[str], None], thread: str
+) -> None:
+    until(lambda: runner.heartbeat._thread is None and not calls._watched)
+    jobs, recorder = enqueue("lane", 2), Recorder()
+    no_thread(thread)
+    assert runner.run(jobs[0].id, recorder) == 2
+    assert rows() == [(states.QUEUED, 0)] * 2
+    assert not runner.heartbeat.held()
+    row = GenerationJob.objects.get(pk=jobs[0].id)
+    assert 0 < (row.due_at - row.updated_at).total_seconds() <= 1.2
+    no_thread("")
+    GenerationJob.objects.update(due_at=F("created_at"))
+    runner.run(jobs[0].id, recorder)
+    assert rows() == [(states.COMPLETED, 1)] * 2
 
 
 def test_the_last_attempt_of_a_transient_failure_is_final(

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 
 from queueing import broker, kinds, leases, polling, reconcile, runner, shares
@@ -70,6 +71,9 @@ class Messages:
     def put(self, job_id: str, kind: str) -> None:
         self.queues[kind].append(job_id)
 
+    def put_first(self, job_id: str, kind: str) -> None:
+        self.queues[kind].appendleft(job_id)
+
     def get(self) -> str | None:
         for name, queue in self.queues.items():
             with suppress(IndexError):  # another thread may have been faster
@@ -93,18 +97,16 @@ class Worker:
         self.calls = calls
         self.messages = messages
         self.looks = looks
-        self.last = ""
 
     def work(self, calls: int) -> None:
         """Work until there were so many calls, or nothing more can be done."""
         while len(self.calls.teams) < calls and (job := self._next()):
-            runner.run(job, self.calls)
+            runner.run(job, self.calls, beside=dict.fromkeys(kinds.BY_NAME, self.calls))
 
     def _next(self) -> str | None:
         if not self.looks:
             return self.messages.get()
-        for head in polling.chosen(shares.due(QUEUES, 2, polling.WINDOW), (), 1, self.last):
-            self.last = head.kind
+        for head in polling.chosen(shares.due(QUEUES, 2, polling.WINDOW), (), 1):
             return head.job_id
         return None
 
@@ -118,9 +120,23 @@ def worker(
     monkeypatch.setattr(shares, "LOOK_SECONDS", 0.0)
     messages = Messages()
     monkeypatch.setattr(broker, "publish", messages.put)
+    monkeypatch.setattr(broker, "publish_first", messages.put_first)
     monkeypatch.setattr(broker, "depths", messages.depths)
     monkeypatch.setattr(broker, "send_canary", lambda queue, number: None)
     return Worker(calls, messages, looks=request.param == "database")
+
+
+@pytest.fixture
+def messages(worker: Worker) -> Messages:
+    """Those of a worker that is sent some."""
+    if worker.looks:
+        pytest.skip("it is about messages")
+    return worker.messages
+
+
+def time_passes() -> None:
+    """Let all nudges be of a while ago."""
+    Lane.objects.update(woken_at=F("woken_at") - timezone.timedelta(minutes=5))
 
 
 Fill = Callable[..., list[str]]
@@ -153,6 +169,67 @@ def test_a_single_job_waits_for_one_call_of_a_team_with_a_backlog(
     calls.during = {7: lambda: fill("small", 1, kind=kind)}
     worker.work(8)
     assert calls.teams[7:] == ["small"]
+
+
+@pytest.mark.parametrize("kind", kinds.ALL, ids=lambda kind: kind.name)
+def test_a_single_job_waits_for_one_call_of_a_team_with_a_backlog_of_each_kind(
+    worker: Worker, fill: Fill, calls: Calls, kind: kinds.Kind
+) -> None:
+    for each in kinds.ALL:
+        fill("big", 20, kind=each)
+    for call in (7, 14, 21):
+        calls.during[call] = partial(fill, f"small-{call}", 1, kind=kind)
+    worker.work(22)
+    assert [calls.teams[call] for call in (7, 14, 21)] == ["small-7", "small-14", "small-21"]
+    calls.during.clear()
+    worker.work(1000)
+    assert Counter(calls.teams)["big"] == 60
+    assert not any(worker.messages.depths().values()) or worker.looks
+
+
+def test_the_kinds_of_a_project_take_turns(worker: Worker, fill: Fill, calls: Calls) -> None:
+    for kind in kinds.ALL:
+        fill("big", 10, kind=kind)
+    fill("other", 30)
+    worker.work(36)
+    claims = GenerationJob.objects.filter(team_id="big", state="completed")
+    had = Counter(claims.values_list("kind", flat=True))
+    assert sorted(had.values()) == [6, 6, 6]
+
+
+@pytest.mark.parametrize(
+    "apart", [{"kind": EVENT}, {"project": "another"}], ids=["kind", "project"]
+)
+def test_what_may_not_run_yet_has_no_turn(
+    worker: Worker, fill: Fill, calls: Calls, apart: dict[str, Any]
+) -> None:
+    (waits,) = fill("big", 1, **apart)
+    later = timezone.now() + timezone.timedelta(hours=1)
+    GenerationJob.objects.filter(pk=waits).update(due_at=later)
+    fill("big", 3)
+    fill("other", 3)
+    worker.work(1000)
+    assert Counter(calls.teams) == {"big": 3, "other": 3}
+
+
+def test_what_a_look_chose_is_claimed_whosever_turn_it_is_since(worker: Worker, fill: Fill) -> None:
+    if not worker.looks:
+        pytest.skip("it is about looks")
+    for job in [*fill("one", 2), *fill("other", 2)]:
+        assert list(shares.candidates(job, kinds.BY_NAME)) == [job]
+
+
+def test_a_worker_of_some_queues_works_nothing_of_the_others(
+    worker: Worker, fill: Fill, calls: Calls
+) -> None:
+    (other,) = fill("small", 1, kind=EVENT)
+    fill("big", 3)
+    while job := worker._next():
+        if job != other:
+            runner.run(job, calls)
+        if worker.looks:
+            break
+    assert calls.teams == ["big"] * len(calls.teams)
 
 
 def test_teams_are_served_by_their_weights(worker: Worker, fill: Fill, calls: Calls) -> None:
@@ -249,15 +326,28 @@ def test_lanes_within_a_limit_take_turns(
     assert len(set(calls.lanes)) == 4
 
 
+@pytest.mark.parametrize("project", ["", "of-bound"])
 def test_who_is_at_the_limit_keeps_nobody_else_waiting(
-    worker: Worker, fill: Fill, calls: Calls
+    worker: Worker, fill: Fill, calls: Calls, project: str
 ) -> None:
-    Share.objects.create(team_id="bound", project_id="of-bound", max_in_flight=1)
+    Share.objects.create(team_id="bound", project_id=project, max_in_flight=1)
     held = claimed(fill("bound", 5)[0])
     fill("free", 3)
     worker.work(1000)
     assert calls.teams == ["free"] * 3
     settled(held)
+
+
+def test_a_message_is_not_in_vain_for_a_look_of_a_moment_before(
+    worker: Worker, enqueue: Enqueue, fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOOK_SECONDS", "SELDOM_SECONDS"):
+        monkeypatch.setattr(shares, name, 600.0)
+    fill("one", 1)
+    fill("another", 1)
+    assert not shares._desk.view(anew=True).is_plain
+    (job,) = enqueue("came since", kind=EVENT)
+    assert next(iter(shares.candidates(job.id))) == job.id
 
 
 @pytest.mark.parametrize("ending", ["fails", "waits"])
@@ -271,6 +361,18 @@ def test_a_place_becomes_free_when_a_job_fails_or_waits_for_another_try(
     calls.during = {1: worker.messages.clear}
     worker.work(1000)
     assert len(calls.teams) == 3
+
+
+def test_whose_place_became_free_is_sent_a_message_whoever_has_the_turn(
+    fill: Fill, messages: Messages, calls: Calls
+) -> None:
+    Share.objects.create(team_id="bound", max_in_flight=1)
+    first, second = fill("bound", 2)
+    fill("free", 3)
+    messages.clear()
+    assert runner.run(first, calls) == 1
+    assert calls.teams == ["bound"]
+    assert list(messages.queues["summary"]) == [second]
 
 
 def test_many_who_claim_at_once_never_exceed_a_limit(fill: Fill) -> None:
@@ -322,34 +424,42 @@ def test_many_workers_of_a_limited_team_neither_exceed_it_nor_wait_for_each_othe
     assert most[0] <= 2
 
 
+@pytest.mark.parametrize("project", ["", "of-bound"])
 def test_reconcile_publishes_nothing_in_vain_and_what_was_lost_once(
-    fill: Fill, worker: Worker
+    fill: Fill, messages: Messages, project: str
 ) -> None:
-    if worker.looks:
-        pytest.skip("it is about messages")
-    Share.objects.create(team_id="bound", max_in_flight=1)
+    Share.objects.create(team_id="bound", project_id=project, max_in_flight=1)
     jobs = fill("bound", 5)
     held = claimed(jobs[0])
-    worker.messages.clear()
-    Lane.objects.update(woken_at=timezone.now() - timezone.timedelta(minutes=5))
+    messages.clear()
+    time_passes()
     assert reconcile.reconcile() == 0
     settled(held)  # by one that dies before it can tell anybody
     assert [reconcile.reconcile() for _ in range(3)] == [1, 0, 0]
-    assert list(worker.messages.queues["summary"]) == [jobs[1]]
+    assert list(messages.queues["summary"]) == [jobs[1]]
 
 
 def test_what_others_lost_is_published_without_those_who_have_no_room(
-    fill: Fill, worker: Worker
+    fill: Fill, messages: Messages
 ) -> None:
-    if worker.looks:
-        pytest.skip("it is about messages")
     Share.objects.create(team_id="bound", max_in_flight=1)
     claimed(fill("bound", 5)[0])
     (lost,) = fill("free", 1)
-    worker.messages.clear()
-    Lane.objects.update(woken_at=timezone.now() - timezone.timedelta(minutes=5))
+    messages.clear()
+    time_passes()
     assert reconcile.reconcile() == 1
-    assert list(worker.messages.queues["summary"]) == [lost]
+    assert list(messages.queues["summary"]) == [lost]
+
+
+def test_messages_of_others_are_not_missed_because_of_those_who_have_no_room(
+    fill: Fill, messages: Messages
+) -> None:
+    Share.objects.create(team_id="bound", max_in_flight=1)
+    claimed(fill("bound", 5)[0])
+    messages.clear()
+    fill("free", 1)
+    time_passes()
+    assert reconcile.reconcile() == 0
 
 
 def test_whoever_fell_silent_holds_the_place_until_another_takes_the_job_over(
@@ -367,19 +477,17 @@ def test_whoever_fell_silent_holds_the_place_until_another_takes_the_job_over(
 
 
 def test_whoever_fell_silent_is_followed_though_the_nudge_for_it_was_lost(
-    fill: Fill, worker: Worker
+    fill: Fill, messages: Messages
 ) -> None:
-    if worker.looks:
-        pytest.skip("it is about messages")
     Share.objects.create(team_id="bound", max_in_flight=1)
     jobs = fill("bound", 3)
     claimed(jobs[0])
-    minute = timezone.timedelta(minutes=1)
-    Lane.objects.update(woken_at=timezone.now() - minute)
-    GenerationJob.objects.filter(pk=jobs[0]).update(lease_until=timezone.now() - 2 * minute)
-    worker.messages.clear()
+    time_passes()
+    hour = timezone.timedelta(hours=1)
+    GenerationJob.objects.filter(pk=jobs[0]).update(lease_until=timezone.now() - hour)
+    messages.clear()
     assert [reconcile.reconcile() for _ in range(2)] == [1, 0]
-    assert list(worker.messages.queues["summary"]) == [jobs[0]]
+    assert list(messages.queues["summary"]) == [jobs[0]]
 
 
 def test_lanes_that_were_there_before_are_told_whose_they_are(enqueue: Enqueue) -> None:

@@ -24,8 +24,8 @@ HOT = (
 ADVANCE = {"sqlite": ("advance", "head_job"), "postgresql": ("advance_to",)}
 # Each runs several times a second, for all lanes.
 LOOKS = (
-    "wanting", "nudged", "spent", "ready", "heads", "lines", "lines_nudged", "heads_nudged",
-    "heads_unnudged", "unwoken_of", "unwoken_ready",
+    "wanting", "unheard", "nudged", "spent", "ready", "heads", "lines", "lines_nudged",
+    "heads_nudged", "heads_unnudged", "unwoken_of", "unwoken_ready",
 )  # fmt: skip
 # These are about what is worked just now, for which the index of states is the shortest way.
 OF_WHAT_IS_WORKED = ("in_flight", "others_in_flight", "forsaken")
@@ -61,11 +61,12 @@ def readers() -> dict[str, list[str]]:
     return {name: steps for name, steps in plans.items() if reads_the_backlog(steps)}
 
 
-def fill(lanes: int = LANES) -> None:
-    """A backlog in so many lanes."""
+def fill(lanes: int = LANES, teams: int = 1) -> None:
+    """A backlog in so many lanes, of so many teams."""
     kind = kinds.EVENT
     outbox.enqueue([
-        NewJob(kind, f"lane-{n % lanes}", kind.job_id(str(n)), "source", "team", "project")
+        NewJob(kind, f"lane-{n % lanes}", kind.job_id(str(n)), "source",
+               f"team{n % teams or ''}", "project")
         for n in range(BACKLOG)
     ])  # fmt: skip
 
@@ -97,6 +98,15 @@ def test_a_look_goes_along_its_own_index_though_all_lanes_seem_to_be_of_one_proj
     steps = [step for step in plan(name) if "queueing_lane" in step or " lane " in step]
     assert [step for step in steps if "lane_in_line" in step]
     assert not [step for step in steps if "Seq Scan" in step or "project_id_" in step]
+
+
+@pytest.mark.parametrize("name", ["lines", "lines_nudged"])
+def test_a_look_at_many_teams_reads_a_few_pages_for_each(name: str) -> None:
+    """With each step the whole table could be read, where a planner takes the walk to be short."""
+    fill(lanes=1000, teams=500)
+    direct.fetch("ANALYZE")
+    assert effort(name) < 500 * 40
+    assert not [step for step in plan(name) if "Seq Scan on queueing_lane" in step]
 
 
 @pytest.mark.parametrize("name", ["lines", "lines_nudged"])

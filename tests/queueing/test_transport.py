@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from ssl import CERT_REQUIRED
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from claudemem.celery import app
 from queueing import addresses
 from queueing.transport import Channel, QuickConnection, SentinelChannel
 from tests.certificates import issued
+from tests.postgres import short_place
 from tests.sentinel import pair
 from tests.servers import PASSWORD, serving, with_tls
 from tests.stores import kept
@@ -61,15 +63,18 @@ def test_upkeep_is_taken_before_jobs_and_the_queues_of_jobs_take_turns(url: str)
 def passes_a_message(connection: Connection) -> None:
     queue = connection.SimpleQueue("event")
     queue.put({"n": 1})
-    message = queue.get(timeout=10)
+    message = queue.get(timeout=60)
     assert message.payload == {"n": 1}
     message.ack()
     queue.close()
 
 
 def test_messages_pass_through_a_socket(tmp_path: Path) -> None:
-    with serving(tmp_path, "--unixsocket", str(tmp_path / "a store.sock")):
-        url = f"unix://:{PASSWORD}@{tmp_path}/a%20store.sock?db=1"
+    with (
+        TemporaryDirectory(dir=short_place()) as place,
+        serving(tmp_path, "--unixsocket", f"{place}/a store.sock"),
+    ):
+        url = f"unix://:{PASSWORD}@{place}/a%20store.sock?db=1"
         with Connection(**settled(url)) as connection:
             passes_a_message(connection)
 
@@ -142,13 +147,13 @@ def test_a_message_that_was_taken_is_in_hand_until_it_is_let_go_and_nowhere_else
         channel.basic_qos(0, 2, False)
         for number in range(4):
             queue.put(number)
-        first, second = queue.get(timeout=5), queue.get(timeout=5)
+        first, second = queue.get(timeout=60), queue.get(timeout=60)
         assert not channel.qos.can_consume()
         assert channel.client.keys("*unacked*") == []
         first.ack()
         assert channel.qos.can_consume()
         second.reject(requeue=True)
-        assert [queue.get(timeout=5).payload for _ in range(2)] == [2, 3]
+        assert [queue.get(timeout=60).payload for _ in range(2)] == [2, 3]
         assert channel.client.llen("event") == 0
         queue.close()
 
