@@ -5,7 +5,10 @@ settings inside functions only: the options that say where the data lies are rea
 """
 
 import errno
+import io
 import os
+import stat
+import sys
 from collections.abc import Collection
 from importlib import import_module
 from typing import Any
@@ -76,6 +79,9 @@ _OF_SQLITE = {
     "malformed": "put a backup in its place (docs/how-to/back-up-and-move.md)",
     "not a database": "put a backup in its place (docs/how-to/back-up-and-move.md)",
 }
+# As `postgresql.connections` says it, which is imported only where there is PostgreSQL.
+_ENCODED = "it has the encoding"
+_URL = "CLAUDE_MEM_SERVER_DATABASE_URL"
 _MIGRATE = "bring it up to date with `claudemem migrate`"
 
 
@@ -169,7 +175,57 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "claudemem.settings")
     # Whatever is kept is its owner's alone, also where the directory was there before.
     os.umask(0o077)
+    _say_what_can_be_said()
     cli(prog_name="claudemem")
+
+
+class _Outlet(io.FileIO):
+    """A pipe into which one may go on writing when nobody reads it any more, as behind `head`.
+
+    What a command was told to do is done then all the same, whatever it says of it.
+    """
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            # The same for those whom we start, and to whom we leave it.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            return len(data)
+
+
+def _say_what_can_be_said() -> None:
+    """Let no output end a command: a letter that a terminal does not know is shown by its code."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+            if _is_pipe(stream):
+                setattr(sys, name, _into_outlet(stream))
+
+
+def _is_pipe(stream: io.TextIOWrapper) -> bool:
+    try:
+        mode = os.fstat(stream.fileno()).st_mode
+    except (OSError, ValueError):  # it leads to no file at all
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def _into_outlet(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    stream.flush()
+    outlet = _Outlet(stream.fileno(), "w", closefd=False)
+    # With `python -u` there is nothing between the text and the pipe.
+    through = isinstance(stream.buffer, io.RawIOBase)
+    return io.TextIOWrapper(
+        outlet if through else io.BufferedWriter(outlet),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
 
 
 def sentence(error: Exception) -> str:
@@ -195,11 +251,13 @@ def sentence(error: Exception) -> str:
 def _of_database(error: Exception) -> str:
     # PostgreSQL goes on with hints, or the statement, line by line.
     said = str(error).partition("\n")[0]
+    if said.startswith(_ENCODED):
+        return f"the database cannot be used: {said}, and name that in {_URL}"
     psycopg = type(error.__cause__).__module__.startswith(("psycopg", "claudemem.postgresql"))
     if psycopg and type(error).__name__ in ("OperationalError", "InterfaceError"):
         return (
             f"the database cannot be used ({said}): see that PostgreSQL runs and takes connections "
-            "of this role, and that CLAUDE_MEM_SERVER_DATABASE_URL names it rightly"
+            f"of this role, and that {_URL} names it rightly"
         )
     what = next((what for sign, what in _OF_SQLITE.items() if sign in said), _MIGRATE)
     return f"the database cannot be used ({said}): {what}"

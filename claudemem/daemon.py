@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,13 +89,9 @@ def start(data: DataDir, options: Options) -> Running:
 def check(data: DataDir, options: Options) -> None:
     """See that settings let a server start, so that none is stopped for one that cannot be.
 
-    Raises StartFailed, with no message: why was said to our standard error.
+    Raises StartFailed; without words where why was said to our standard error.
     """
-    if subprocess.run(
-        [*_ours(data), *options.command, "--check"],
-        stdin=subprocess.DEVNULL, cwd=_HERE, env={**os.environ, **options.variables}, check=False,
-    ).returncode:  # fmt: skip
-        raise StartFailed
+    _check(data, (*options.command, "--check"), {**os.environ, **options.variables})
 
 
 def stop(data: DataDir) -> bool:
@@ -121,16 +117,23 @@ def roll(data: DataDir) -> None:
         raise StartFailed("nothing runs here that could be restarted: run `claudemem start`")
     environment = {**_environment(state.supervisor), **_place(state)}
     _refuse_strange(environment)
-    options = options_of(data)
-    if subprocess.run(
-        [*_ours(data), *options.command, "--check", "--rolling"],
-        stdin=subprocess.DEVNULL, cwd=_HERE, env=environment, check=False,
-    ).returncode:  # fmt: skip
-        raise StartFailed
+    _check(data, (*options_of(data).command, "--check", "--rolling"), environment)
     with Interrupts() as interrupts:
         state.supervisor.signal(ROLL)
         if failure := _await_rolled(data, state, interrupts):
             raise StartFailed(failure)
+
+
+def _check(data: DataDir, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    code = subprocess.run(
+        [*_ours(data), *command], stdin=subprocess.DEVNULL, cwd=_HERE, env=environment, check=False
+    ).returncode
+    if code < 0:
+        raise StartFailed(
+            f"the look at the settings was ended by {signal.Signals(-code).name}: run it again"
+        )
+    if code:
+        raise StartFailed
 
 
 def _refuse_strange(environment: Mapping[str, str]) -> None:
@@ -345,4 +348,4 @@ def _last_words(logs: Path, name: str) -> str:
     if not files:
         return f"it left no log in {logs}"
     lines = files[-1].read_text(errors="replace").splitlines()[-_TOLD_LINES:]
-    return "\n".join([f"{files[-1]} ends with:", *lines])
+    return "\n".join([f"{files[-1]} ends with:", *lines]) if lines else f"{files[-1]} is empty"

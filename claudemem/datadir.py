@@ -12,6 +12,9 @@ from pathlib import Path
 
 from queueing.errors import QueueingError
 
+# Bytes. With less, processes that were started could not say so, nor a database keep what they do.
+_ROOM = 512 * 1024
+
 
 class NoHome(QueueingError):
     """Nobody knows where this user's files are."""
@@ -76,6 +79,23 @@ class DataDir:
             f"{self.root} belongs to the user {_name(owner)}, and this is root: run it as that "
             f"user, or give the directory to root (`chown -R root {self.root}`)"
         )
+
+    def cramped(self) -> str:
+        """Why nothing can be started here for want of room on the disk, or "". Raises OSError."""
+        if not self.root.is_dir():
+            return ""
+        # Written, since what a disk says of its room leaves out quotas and what is kept for root.
+        probe = self.root / ".room"
+        try:
+            probe.write_bytes(bytes(_ROOM))
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            said = error.strerror
+            return f"there is no room on the disk of {self.root} ({said}): make some, and try again"
+        finally:
+            probe.unlink(missing_ok=True)
+        return ""
 
 
 def locate(explicit: str) -> DataDir:

@@ -4,13 +4,11 @@ A thread cannot be killed, so the process does not wait for one that hangs: it e
 """
 
 import os
-import select
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from types import FrameType
 
 STOP = (signal.SIGTERM, signal.SIGINT)
 # Asks a web to leave the address to another that serves it already.
@@ -24,11 +22,11 @@ class Order:
     """A signal that came, and whether it still holds."""
 
     number: int
-    _pipe: int
+    _hurry: threading.Event
 
     def wait(self, seconds: float) -> bool:
         """Wait so long, or until the next signal came; whether one did, and this is to hurry."""
-        return bool(select.select([self._pipe], [], [], seconds)[0])
+        return self._hurry.wait(seconds)
 
 
 def by_signal(
@@ -42,26 +40,46 @@ def by_signal(
 
     With `retires` RETIRE calls it as well. Whoever has not ended by itself `grace` seconds after
     `stop` returned is ended: after `at_last`, whose answer says whether all is well then. The exit
-    code is 1 if it is not, and after a second signal.
+    code is 1 if it is not, and after a second signal. To be called by the main thread.
     """
-    waiting, told = os.pipe()
-    stops = 0
 
-    def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        nonlocal stops
+    def end(order: Order) -> None:
+        stop(order)
+        time.sleep(grace)
+        os._exit(0 if at_last() else 1)
+
+    heeded = (*STOP, *([RETIRE] if retires else []))
+    signals = _signals(heeded)
+    threading.Thread(target=_obey, args=(signals, end), name="ending", daemon=True).start()
+
+
+def _obey(signals: Iterator[int], end: Callable[[Order], None]) -> None:
+    stops, hurry = 0, threading.Event()
+    for place, number in enumerate(signals):
         stops += number in STOP
         if stops > 1:
             # Whatever is in hand is repaired as after any crash.
             os._exit(1)
-        # Nothing that takes a lock: what the signal interrupts may hold it.
-        os.write(told, bytes([number]))
+        if place:
+            hurry.set()
+        else:
+            threading.Thread(target=end, args=(Order(number, hurry),), daemon=True).start()
 
-    def obey() -> None:
-        (number,) = os.read(waiting, 1)
-        stop(Order(number, waiting))
-        time.sleep(grace)
-        os._exit(0 if at_last() else 1)
 
-    threading.Thread(target=obey, name="ending", daemon=True).start()
-    for number in (*STOP, *([RETIRE] if retires else [])):
-        signal.signal(number, note)
+def _signals(heeded: Collection[int]) -> Iterator[int]:
+    """Have these signals noted from now on; each as it comes, for a thread that waits for them.
+
+    Their handlers do nothing. Python runs those in the main thread, once that is back from what it
+    waits for: but the system may wake another one instead, and some wait for ever.
+    """
+    waiting, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    for number in heeded:
+        signal.signal(number, lambda *_: None)
+    return (number for number in _read(waiting) if number in heeded)
+
+
+def _read(pipe: int) -> Iterator[int]:
+    while True:
+        yield from os.read(pipe, 64)

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import flower
 from celery import Celery
@@ -32,14 +33,14 @@ from flower.views.monitor import Healthcheck
 from kombu import Queue
 from kombu.exceptions import OperationalError
 from redis import RedisError
-from tornado.httputil import HTTPHeaders
+from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.ioloop import IOLoop
 from tornado.template import filter_whitespace
 from tornado.web import HTTPError, OutputTransform, RedirectHandler
 
 from claudemem import settings
 from claudemem.flower import Door, FlowerRefused, password
-from claudemem.headers import POLICY, SECURITY, digest, policy
+from claudemem.headers import A_REQUEST_ID, POLICY, REQUEST_ID, SECURITY, digest, policy
 from queueing import clients
 
 # Tasks that it remembers, and so the memory that it grows by: 8 kB each.
@@ -57,15 +58,21 @@ log = logging.getLogger(__name__)
 
 
 class Guard(OutputTransform):
-    """Tells browsers with every answer what they may do with it."""
+    """Tells browsers with every answer what they may do with it, and what its request is called."""
 
     policy = ""
+
+    def __init__(self, request: HTTPServerRequest) -> None:
+        super().__init__(request)
+        given = request.headers.get(REQUEST_ID, "")
+        self._request_id = given if A_REQUEST_ID.fullmatch(given) else str(uuid4())
 
     def transform_first_chunk(
         self, status_code: int, headers: HTTPHeaders, chunk: bytes, finishing: bool
     ) -> tuple[int, HTTPHeaders, bytes]:
         """The answer as it was, with these headers."""
-        for name, value in {**SECURITY, POLICY: self.policy}.items():
+        ours = {**SECURITY, POLICY: self.policy, REQUEST_ID: self._request_id}
+        for name, value in ours.items():
             headers[name] = value
         return super().transform_first_chunk(status_code, headers, chunk, finishing)
 
@@ -194,7 +201,8 @@ def _celery() -> Celery:
 
 
 def _depths(names: tuple[str, ...]) -> list[dict[str, Any]]:
-    with clients.client(settings.QUEUE_STORE_URL, timeout=_PATIENCE_SECONDS) as client:
+    url, owner = settings.QUEUE_STORE_URL, settings.QUEUE_STORE_OWNER
+    with clients.client(url, timeout=_PATIENCE_SECONDS, owner=owner) as client:
         pipe = client.pipeline(transaction=False)
         for name in names:
             pipe.llen(f"{settings.QUEUE_PREFIX}:{name}")

@@ -1,5 +1,6 @@
 """What browsers are told with every answer, so that no page can misuse another. Pure."""
 
+import re
 from base64 import b64encode
 from hashlib import sha256
 from typing import Final
@@ -15,6 +16,9 @@ SECURITY: Final = {
     "Origin-Agent-Cluster": "?1",
 }
 POLICY: Final = "Content-Security-Policy"
+REQUEST_ID: Final = "X-Request-Id"
+# What a caller may call its request.
+A_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9\-_]{0,63}", re.ASCII)
 
 
 def digest(text: str) -> str:

@@ -15,7 +15,7 @@ from claudemem.interrupts import Interrupts
 from claudemem.restarts import Restarts
 from queueing import pids
 from queueing.pids import Mark
-from queueing.store import Store, StoreFailed
+from queueing.store import Store, StoreFailed, StoreOutOfReach
 
 # Beyond the grace that a child gives itself: so long it may take to give back what it has in hand.
 MARGIN_SECONDS = 5.0
@@ -260,6 +260,8 @@ class StoreMember(Member):
         self._day = leash.today()
         self._process: Mark | None = None
         self._next_look = 0.0
+        # Also after a start that failed half-way.
+        self._may_run = False
 
     def tend(self) -> str:
         if self._day != leash.today():
@@ -269,12 +271,18 @@ class StoreMember(Member):
 
     def stop(self, interrupts: Interrupts) -> None:  # noqa: ARG002 - it must write its data
         self._state = STOPPED
-        self._store.stop()
+        if self._may_run:
+            self._store.stop()
         self._process = None
 
     def _launch(self, *, again: bool) -> None:
         # Once the others know its address, it must come back to that.
-        server = self._store.start(may_move=not again)
+        ran, self._may_run = self._may_run, True
+        try:
+            server = self._store.start(may_move=not again)
+        except StoreOutOfReach:
+            self._may_run = ran
+            raise
         adopted = ", found running" if server.adopted else ""
         self.detail = f"{server.address}, {server.product} {server.version}{adopted}"
         self.warnings = server.warnings

@@ -6,6 +6,7 @@ a second, and once a second at most however many want to know.
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 from typing import Any
@@ -19,11 +20,13 @@ from claudemem.verdicts import Check, Limits, Readings, Store
 from observations.errors import StorageAway
 from queueing import broker, depths
 from queueing.depths import Counts, Table
-from queueing.errors import QueueStoreAway
+from queueing.errors import QueueingError, QueueStoreAway
 
 ANSWER_SECONDS = condition.PATIENCE
 # What is long in the counting is told as it was so long ago at most.
 WORTH_SECONDS = 30.0
+# Whether the queue store may be used is looked at so often, while somebody wants to know.
+FITNESS_SECONDS = 30.0
 _IN_GROUPS = ("canaries", "queues")
 STARTED = time.monotonic()
 
@@ -45,12 +48,13 @@ def look() -> Readings:
     """See how everything is, within about a second whatever does not answer."""
     condition.begin()
     _table.begin()
+    _fitness.begin()
     answered, known = store(), condition.known()
     return Readings(
         table=_table.answer() if known.initialized else None,
         database="" if known.initialized else known.reason,
         database_seconds=known.seconds,
-        store=answered,
+        store=replace(answered, faults=_fitness.answer() or ()) if answered else None,
         provider=provider_fault(),
         idle=settings.GENERATION_DISABLED,
         up=time.monotonic() - STARTED,
@@ -78,19 +82,23 @@ def open_jobs() -> Counts:
     return counted
 
 
-def here(table: Table | None, reason: str, up: float) -> Readings:
+def here(
+    table: Table | None, reason: str, up: float, *, faults: Sequence[str], stopped: bool
+) -> Readings:
     """The readings, with what the caller read from the database; `reason` why that is nothing.
 
-    `up` is for how many seconds the server runs, infinite where nobody knows.
+    `up` is for how many seconds the server runs, infinite where nobody knows; `faults` are those of
+    the queue store; `stopped` says that whoever could work has ended.
     """
     return Readings(
         table=table,
         database="" if table else reason,
         database_seconds=0.0,
-        store=_asked(str) if _uses_store() else None,
+        store=replace(_asked(str), faults=faults) if _uses_store() else None,
         provider="",
         idle=settings.GENERATION_DISABLED,
         up=up,
+        stopped=stopped,
     )
 
 
@@ -107,7 +115,7 @@ def report() -> dict[str, Any]:
 
 def forget() -> None:
     """Have everything asked anew."""
-    for question in (_store, _table, _open, _jobs):
+    for question in (_store, _fitness, _table, _open, _jobs):
         question.forget()
 
 
@@ -134,6 +142,13 @@ def _asked(say: Callable[[QueueStoreAway], str]) -> Store:
     except QueueStoreAway as away:
         return Store(time.perf_counter() - started, away=say(away))
     return Store(time.perf_counter() - started, messages)
+
+
+def _unfit() -> Sequence[str]:
+    try:
+        return broker.faults() if _uses_store() else ()
+    except QueueingError:
+        return ()  # That it is away is told by who asks each second.
 
 
 def _read() -> Table | None:
@@ -186,6 +201,8 @@ def _shown(check: Check) -> dict[str, Any]:
 
 # Anybody may read this one's answer: it names no host and no path.
 _store = Question(partial(_asked, attrgetter("plainly")), patience=ANSWER_SECONDS)
+# What an operator changes there shows within a minute, and costs no capture anything.
+_fitness = Question(_unfit, patience=ANSWER_SECONDS, keep=FITNESS_SECONDS, worth=FITNESS_SECONDS)
 # A million jobs that wait take a while to be looked at, and are no fault of the database.
 _table = Question(_read, patience=ANSWER_SECONDS, worth=WORTH_SECONDS)
 # An answer to this one is good for whoever waited for it, and for nobody else.

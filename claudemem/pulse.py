@@ -8,9 +8,7 @@ from typing import Any
 from celery import beat, bootsteps
 
 from claudemem import alive, settings
-
-# Where so many wait to be taken nobody takes them: more would be kept for nothing.
-MOST_WAITING = 60
+from claudemem.schedule import MOST_WAITING
 
 
 def steady(began: datetime, at: float) -> Callable[[], datetime]:

@@ -1,6 +1,9 @@
 """What is due by the clock, as Celery's beat reads it. Pure."""
 
-from typing import Any
+from typing import Any, Final
+
+# Where so many wait to be taken nobody takes them: more would be kept for nothing.
+MOST_WAITING: Final = 60
 
 
 def of_beat(*, reconcile: float, idle: float, only_team: bool) -> dict[str, dict[str, Any]]:
@@ -18,6 +21,8 @@ def of_beat(*, reconcile: float, idle: float, only_team: bool) -> dict[str, dict
         # A quota that is spent holds its team at once; this lets it go on, with a new month or cap.
         "review-quotas": _each(60.0, "observations.review_quotas"),
         "prune": _each(60.0, "observations.prune"),
+        # What whoever asked did not wait for, or a process that died has left.
+        "empty-projects": _each(30.0, "observations.empty_projects"),
     }
 
 

@@ -187,6 +187,7 @@ STORE = (
 )
 # Empty too until one was started in this data directory.
 QUEUE_STORE_URL = STORE.url if STORE else ""
+QUEUE_STORE_OWNER = STORE.owner if STORE else None
 
 # --- delivery (docs/architecture.md, "Delivery") ------------------------------------------------
 LEASE_SECONDS = env.number("CLAUDE_MEM_LEASE_SECONDS", 8.0)
@@ -226,6 +227,8 @@ RETAIN_FAILED_JOBS_DAYS = env.whole("CLAUDE_MEM_RETAIN_FAILED_JOBS_DAYS", 90, le
 RETAIN_AUDIT_DAYS = env.whole("CLAUDE_MEM_RETAIN_AUDIT_DAYS", 365, least=0, most=_AN_AGE)
 # What was used in the current month is kept whatever this says: caps are held against it.
 RETAIN_USAGE_DAYS = env.whole("CLAUDE_MEM_RETAIN_USAGE_DAYS", 400, least=0, most=_AN_AGE)
+# What a session was told, so that it is not told again: none goes on after so long.
+RETAIN_TELLINGS_DAYS = env.whole("CLAUDE_MEM_RETAIN_TELLINGS_DAYS", 30, least=0, most=_AN_AGE)
 RETAIN_LOGS_DAYS = env.whole("CLAUDE_MEM_RETAIN_LOGS_DAYS", 30, least=0, most=_AN_AGE)
 # What a queue store could not read and set aside, for whoever wants to know why.
 RETAIN_SET_ASIDE_DAYS = env.whole("CLAUDE_MEM_RETAIN_SET_ASIDE_DAYS", 30, least=0, most=_AN_AGE)
@@ -250,6 +253,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     # One key a queue in BRPOP instead of four: no priorities are used.
     "priority_steps": [0],
     "global_keyprefix": f"{QUEUE_PREFIX}:",
+    "owner": QUEUE_STORE_OWNER,
     **(_STORE.broker_options if _STORE else {}),
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -356,6 +360,7 @@ HOOK_ANSWER_SECONDS = env.number("CLAUDE_MEM_HOOK_ANSWER_SECONDS", 1.0)
 HOOK_POLICIES = hook_policies.Policies(
     projects=globs.Globs(tuple(env.words("CLAUDE_MEM_EXCLUDED_PROJECTS", []))),
     paths=globs.Globs(tuple(env.words("CLAUDE_MEM_EXCLUDED_PATHS", []))),
+    tools=frozenset(env.words("CLAUDE_MEM_SKIP_TOOLS", [])),
     headless=env.choice("CLAUDE_MEM_HEADLESS", "on", *hook_policies.HEADLESS),
     subagents=env.choice("CLAUDE_MEM_SUBAGENTS", "start", *hook_policies.SUBAGENTS),
 )

@@ -132,7 +132,9 @@ def gather() -> Report:
     web = server.port is not None and peek.healthy(settings.HOST, server.port)
     store, database = _store(), condition.database(in_full=True)
     table = depths.table() if database.initialized else None
-    seen = monitor.here(table, database.reason, _up(server))
+    seen = monitor.here(
+        table, database.reason, _up(server), faults=store.faults, stopped=_is_over(server, table)
+    )
     checks = verdicts.checks(seen, monitor.limits())
     provider = health.provider_in(table)
     problems = _problems(server, processes, web) + _faults(store, state) + _unwell(checks, server)
@@ -208,13 +210,23 @@ def _up(server: Server) -> float:
         return 0.0  # It has not said so yet.
 
 
+def _is_over(server: Server, table: Table | None) -> bool:
+    """Whether nothing runs, and whoever took something from the queues last has ended."""
+    if server.running or settings.DEPLOYED or table is None:
+        return False
+    takers = (identity.read(each.seen_by) for each in table.canaries if each.seen_by)
+    return all(taker is not None and taker.is_gone() for taker in takers)
+
+
 def _processes(state: State) -> list[Process]:
     me = state.supervisor.pid
     found = [Process("supervisor", RUNNING, me, 0, pids.memory(me))]
     for member in state.members:
         mark = member.process if member.process and member.process.alive else None
         memory = pids.memory(mark.pid) if mark else 0
-        shown = member.state if mark or member.state != RUNNING else "gone"
+        # A container is no process of this machine: of it is known what its supervisor says.
+        has_died = member.process is not None and mark is None
+        shown = "gone" if has_died and member.state == RUNNING else member.state
         pid = mark.pid if mark else None
         found.append(Process(member.name, shown, pid, member.restarts, memory, member.detail))
     return found
@@ -228,7 +240,10 @@ def _store() -> QueueStore:
         nothing = f"none was started in {settings.DATA_DIR.root}: run `claudemem start`"
         return QueueStore(settings.STORE_MODE, reason=nothing)
     try:
-        found = probes.look(url, settings.QUEUE_PREFIX, timeout=1.0, tries_message=False)
+        found = probes.look(
+            url, settings.QUEUE_PREFIX, timeout=1.0, tries_message=False,
+            owner=settings.QUEUE_STORE_OWNER,
+        )  # fmt: skip
     except QueueingError as error:
         return QueueStore(settings.STORE_MODE, address=addresses.shown(url), reason=str(error))
     return QueueStore(

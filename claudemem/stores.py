@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from claudemem import storechoice
 from claudemem.datadir import DataDir
 from queueing.docker import DockerStore
+from queueing.errors import QueueStoreAway
 from queueing.external import ExternalStore
 from queueing.managed import ManagedStore
 from queueing.store import MEGABYTES, Store
@@ -29,6 +30,19 @@ def make(
     if mode == storechoice.DOCKER:
         return DockerStore(data.redis, megabytes)
     return ManagedStore(data.redis, data.logs, binary, megabytes)
+
+
+def warnings(store: Store | None) -> tuple[str, ...]:
+    """What is to be said of a store of the user's before it is used; nothing of one of ours.
+
+    One that is away may come back. Raises StoreUnfit where it must not be used.
+    """
+    if store is None or store.ours:
+        return ()
+    try:
+        return store.start().warnings
+    except QueueStoreAway as away:
+        return (str(away),)
 
 
 def ours(data: DataDir) -> Iterator[Store]:

@@ -89,7 +89,7 @@ def up(plan: Plan, board: Board) -> None:
         started: list[Member] = []
         try:
             statefile.write(plan.data.root, _beginning(plan))
-            for member in _starting(plan, interrupts):
+            for member in _starting(plan, interrupts, board):
                 started.append(member)
                 member.start()
                 for line in (_introduced(member), *member.warnings):
@@ -101,9 +101,11 @@ def up(plan: Plan, board: Board) -> None:
             _stop(plan, started, interrupts, board)
 
 
-def _starting(plan: Plan, interrupts: Interrupts) -> Iterator[Member]:
+def _starting(plan: Plan, interrupts: Interrupts, board: Board) -> Iterator[Member]:
     """The members in the order of their start; the database is prepared after the store."""
     if plan.store and plan.store.ours:
+        if what := plan.store.fetches():
+            _announce(plan.detached, board, f"Docker fetches {what}, which may take some minutes")
         yield StoreMember(plan.store)
     if plan.prepare and not interrupts.count:
         _run(plan.prepare, interrupts, sys.stderr if plan.detached else None)
@@ -112,6 +114,13 @@ def _starting(plan: Plan, interrupts: Interrupts) -> Iterator[Member]:
     for program in plan.children:
         if not interrupts.count:
             yield Child(program, plan.data.logs, _HERE)
+
+
+def _announce(detached: bool, board: Board, sentence: str) -> None:
+    board.say(sentence)
+    if detached:
+        # Until it runs, somebody waits for it at a terminal.
+        print(sentence, file=sys.stderr, flush=True)
 
 
 def _beginning(plan: Plan) -> State:
@@ -227,6 +236,8 @@ def _stop(plan: Plan, members: Sequence[Member], interrupts: Interrupts, board: 
     board.close()
     with suppress(OSError):  # a full disk: then a start that comes now is told that all runs
         statefile.write(plan.data.root, replace(_state(plan, members), stopping=True))
+    if interrupts.count == 1 and (working := _grace_of_work(plan)):
+        board.say(f"stopping: calls in hand have {working:g} s to end; a second Ctrl-C ends them")
     for member in reversed(members):
         member.stop(interrupts)
         board.say(f"{member.name} stopped")
@@ -234,9 +245,14 @@ def _stop(plan: Plan, members: Sequence[Member], interrupts: Interrupts, board: 
     statefile.remove(plan.data.root)
 
 
+def _grace_of_work(plan: Plan) -> float:
+    """How long (s) calls may go on; 0 where none are made here."""
+    return max((each.grace for each in plan.children if each.name == "worker"), default=0.0)
+
+
 def _introduced(member: Member) -> str:
     status = member.status()
-    pid = f"process {status.process.pid}" if status.process else "no process"
+    pid = f"process {status.process.pid}" if status.process else ""
     return f"{member.name} started ({', '.join(filter(None, (status.detail, pid)))})"
 
 

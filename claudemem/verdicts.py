@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from claudemem.schedule import MOST_WAITING
+
 if TYPE_CHECKING:
     from queueing.canaries import Canary
     from queueing.depths import Table
@@ -22,6 +24,7 @@ OFF: Final = "off"
 # The overall verdict is the first of these that any part has.
 _WORST: Final[tuple[Verdict, ...]] = (FAILED, LATE, UNKNOWN)
 _STARTS: Final = "it was started a moment ago"
+_STOPPED: Final = "nothing runs here: run `claudemem start`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,14 @@ class Limits:
 class Store:
     """What the queue store answered: within how many seconds, and the messages by queue.
 
-    `away` says why there is no answer; it is empty where there is one.
+    `away` says why there is no answer; it is empty where there is one. `faults` say why it must not
+    be used though it answers.
     """
 
     seconds: float = 0.0
     messages: Mapping[str, int] = field(default_factory=dict)
     away: str = ""
+    faults: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,8 @@ class Readings:
 
     `table` is None where the database did not tell, for which `database` has the reason, empty
     where it is well. `store` is None under an engine without one. `idle` says that nothing is to be
-    worked here. `up` is for how many seconds the server runs, as far as that is known.
+    worked here, `stopped` that whoever could work has ended. `up` is for how many seconds the
+    server runs, as far as that is known.
     """
 
     table: "Table | None"
@@ -69,6 +75,7 @@ class Readings:
     provider: str
     idle: bool
     up: float = inf
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +121,12 @@ def database(seen: Readings, limits: Limits) -> Check:
 
 
 def queue_store(seen: Readings, limits: Limits) -> Check:
-    """Whether the store of messages answers."""
+    """Whether the store of messages answers, and keeps what it is given."""
     if seen.store is None:
         return Check("queueStore", OFF, "the database engine uses none")
-    verdict: Verdict = FAILED if seen.store.away else OK
-    reason = seen.store.away or "answers"
+    wrong = seen.store.away or "; ".join(seen.store.faults)
+    verdict: Verdict = FAILED if wrong else OK
+    reason = wrong or "answers"
     return Check("queueStore", verdict, reason, seen.store.seconds, limits.answer)
 
 
@@ -163,13 +171,18 @@ def beat(seen: Readings, limits: Limits) -> Check:
     if seen.table is None:
         return _untold("beat")
     age = _sent_age(seen.table.canaries)
+    if seen.stopped:
+        return Check("beat", FAILED, _STOPPED, age, limits.canary)
     if age is not None and age <= limits.canary:
         return Check("beat", OK, "upkeep is done", age, limits.canary)
     if seen.store.away:
         return Check("beat", UNKNOWN, "the queue store is away", age, limits.canary)
     waiting = seen.store.messages.get("upkeep", 0)
-    unserved = (age or 0.0) - limits.canary_every
-    if waiting > 1 and waiting >= 0.5 * unserved / limits.upkeep_every:
+    # No longer than the server runs: nothing was sent while it was stopped.
+    unserved = min((age or 0.0) - limits.canary_every, seen.up)
+    # Where nobody takes them it sends no more at last.
+    enough = min(0.5 * unserved / limits.upkeep_every, 0.9 * MOST_WAITING)
+    if waiting > 1 and waiting >= enough:
         return Check("beat", OK, f"{waiting} of its messages wait", age, limits.canary)
     if _starts(seen, limits):
         return Check("beat", UNKNOWN, _STARTS, age, limits.canary)
@@ -184,6 +197,8 @@ def workers(seen: Readings, limits: Limits) -> Check:
     fresh = min((each.seen_age for each in seen.table.canaries if each.seen_age is not None),
                 default=None)  # fmt: skip
     in_hand = sum(each.jobs for each in seen.table.held)
+    if seen.stopped and not seen.idle:
+        return Check("workers", FAILED, _STOPPED, fresh, limits.canary)
     if fresh is not None and fresh <= limits.canary:
         reason = _worked(in_hand) if in_hand else "a worker answered"
         return Check("workers", OK, reason, fresh, limits.canary)
@@ -258,6 +273,8 @@ def _canary(canary: "Canary", seen: Readings, limits: Limits) -> Check:
 
 
 def _seen(canary: "Canary", seen: Readings, limits: Limits) -> tuple[Verdict, str]:
+    if seen.stopped and not seen.idle:
+        return UNKNOWN, _STOPPED
     if canary.seen_age is not None and canary.seen_age <= limits.canary:
         return OK, "came through"
     assert seen.table is not None

@@ -24,6 +24,7 @@ TAKEN: Final = (
 SHOWN: Final = (
     "X-Request-Id",
     "Retry-After",
+    "Location",
     "WWW-Authenticate",
     "X-RateLimit-Limit",
     "X-RateLimit-Remaining",

@@ -4,7 +4,6 @@ API calls have no cookies, sessions or CSRF tokens: they go straight to their vi
 takes the long way through the browser's middlewares.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
@@ -26,7 +25,6 @@ from observations.privacy import scrub_text
 API: Final = ("/v1/", "/api/", "/healthz", "/readyz")
 HEADERS: Final = headers.SECURITY
 _LONGEST: Final = max(map(len, API))
-_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9\-_]{0,63}", re.ASCII)
 
 
 class Door:
@@ -47,7 +45,7 @@ class Door:
         for name, value in HEADERS.items():
             if name not in response.headers or isinstance(response, Answer):
                 response.headers[name] = value
-        response.headers["X-Request-Id"] = call.request_id
+        response.headers[headers.REQUEST_ID] = call.request_id
         if leaving.begun.is_set():
             response.headers["Connection"] = "close"
         return response
@@ -55,7 +53,7 @@ class Door:
 
 def request_id(given: str) -> str:
     """What a request is called: as its caller says, or by a name of its own if that is unfit."""
-    usable = _REQUEST_ID.fullmatch(given) and scrub_text(given) == given
+    usable = headers.A_REQUEST_ID.fullmatch(given) and scrub_text(given) == given
     return given if usable else str(uuid4())
 
 

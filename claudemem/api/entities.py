@@ -256,13 +256,16 @@ def job_entry_with_payload(row: GenerationJob) -> wire.jobs.JobEntry:
 _OF_WORKERS = ("worker", "task")
 
 
-def job_event(row: GenerationJobEvent, in_full: bool) -> wire.jobs.JobEvent:
-    """A line of a job's history; which worker it was is told `in_full` alone."""
+def job_event(row: GenerationJobEvent, place: int, in_full: bool) -> wire.jobs.JobEvent:
+    """A line of a job's history; which worker it was is told `in_full` alone.
+
+    Its id is its `place` in the history: the row's own number counts those of other teams too.
+    """
     details = row.details if in_full else {
         name: value for name, value in row.details.items() if name not in _OF_WORKERS
     }  # fmt: skip
     return {
-        "id": str(row.pk),
+        "id": str(place),
         "generationJobId": row.job_id,
         "eventType": row.event,
         "statusAfter": row.state_after,

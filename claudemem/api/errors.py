@@ -27,6 +27,7 @@ from observations.errors import (
     RateLimited,
     StorageAway,
 )
+from queueing import faults
 from queueing.errors import JobConflict, JobNotFound, QueueStoreAway
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,10 @@ log = logging.getLogger(__name__)
 # Clients give up on a body's first problems; the rest of them would only be long.
 MOST_ISSUES = 50
 RETRY_AFTER = {"Retry-After": "1"}
+READ_ONLY = (
+    "The database takes no writes: it is a standby, or set to be read alone; nothing was stored, "
+    "try again"
+)
 STORAGE_AWAY = "The database is locked or cannot be reached; nothing was stored, try again"
 
 
@@ -147,6 +152,8 @@ def told(error: Exception) -> Answer:
 
 def explained(error: Exception) -> tuple[Kind, str]:
     """How `error` is told, by the nearest class in the table, and in which words."""
+    if isinstance(error, OperationalError) and faults.is_read_only(error):
+        error = StorageAway(READ_ONLY).with_traceback(error.__traceback__)
     kind = next(TABLE[each] for each in type(error).__mro__ if each in TABLE)
     if kind.status >= 500:
         log.log(

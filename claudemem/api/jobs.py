@@ -85,9 +85,10 @@ def history(request: Call, job_id: str) -> Answer[wire.jobs.JobHistory]:
     rows = reach.job(request.auth, job_id).history.order_by("id")
     in_full = scopes.allows(request.auth.scopes, scopes.READ_PAYLOADS)
     limit, offset = _window(request)
+    lines = enumerate(rows[offset : offset + limit], offset + 1)
     return Answer(
         {
-            "events": [entities.job_event(row, in_full) for row in rows[offset : offset + limit]],
+            "events": [entities.job_event(row, place, in_full) for place, row in lines],
             "total": rows.count(),
             "limit": limit,
             "offset": offset,

@@ -1,10 +1,12 @@
 """Projects: list, make, look at, and forget all that one remembers."""
 
+from typing import TypeAlias
+
 from ninja import Router
 from pydantic import Field, TypeAdapter
 
 from claudemem.api import asking, bodies, entities, pages, reach, wire
-from claudemem.api.answers import Answer
+from claudemem.api.answers import Answer, epoch
 from claudemem.api.asking import Filter
 from claudemem.api.calls import Call, Needs, origin, team
 from claudemem.api.documents import says
@@ -13,7 +15,19 @@ from claudemem.api.shapes import Body, Metadata, Name
 from observations import emptying, listings, projects, scopes
 from observations.errors import Conflict, Forbidden, NotFound
 from observations.listings import PROJECTS
+from observations.portions import Counts
 from observations.projects import NewProject
+from queueing import retention
+
+# So long an emptying is waited for: clients and proxies give up later.
+_PATIENCE_SECONDS = 15.0
+# So often it is worth looking how far one is.
+_LOOK_SECONDS = 5
+_GOES_ON = (
+    "Deletion goes on without you: GET this address to see how far it is, and when it is done; "
+    "what came after askedAtEpoch stays"
+)
+_Emptied: TypeAlias = wire.projects.ProjectEmptied | wire.projects.ProjectBeingEmptied
 
 router = Router(tags=["projects"])
 
@@ -85,28 +99,77 @@ def show(request: Call, project_id: str) -> Answer[wire.projects.OneProject]:
     return Answer({"project": entities.project(project)})
 
 
+@router.get(
+    "/projects/{project_id}/memory",
+    auth=Needs(scopes.READ_MEMORY),
+    openapi_extra=says(
+        answers={200: wire.projects.Emptying},
+        headers={"Retry-After": "While one is under way, in how many seconds to look again"},
+    ),
+)
+def show_emptying(request: Call, project_id: str) -> Answer[wire.projects.Emptying]:
+    """Whether all that a project remembers is just being deleted, and how far that is."""
+    project = reach.with_merged(request.auth).filter(pk=project_id).first()
+    if project is None:
+        raise NotFound("Project not found")
+    now = emptying.under_way(project.merged_into_id or project.pk)
+    if now is None:
+        return Answer({"projectId": project_id, "emptying": None})
+    left: wire.projects.UnderWay = {
+        "askedAtEpoch": epoch(now.asked_at), "counts": _gone(now.counts)
+    }  # fmt: skip
+    return Answer({"projectId": project_id, "emptying": left}, headers=_again())
+
+
 @router.delete(
     "/projects/{project_id}/memory",
     auth=Needs(scopes.WRITE_MEMORY),
     openapi_extra=says(
-        answers={200: wire.projects.ProjectEmptied, 404: wire.problems.NotThere},
+        answers={
+            200: wire.projects.ProjectEmptied,
+            202: wire.projects.ProjectBeingEmptied,
+            404: wire.problems.NotThere,
+        },
         refusals=(Conflict,),
+        headers={
+            "Location": "With a 202: where to see how far it is",
+            "Retry-After": "With a 202: in how many seconds to look there",
+        },
     ),
 )
-def empty(
-    request: Call, project_id: str
-) -> Answer[wire.projects.ProjectEmptied | wire.problems.NotThere]:
-    """Delete all events, sessions, observations and jobs of a project; the project stays."""
+def empty(request: Call, project_id: str) -> Answer[_Emptied | wire.problems.NotThere]:
+    """Delete all events, sessions, observations and jobs of a project; the project stays.
+
+    What takes longer than some seconds is answered with 202, and goes on without the caller.
+    Whoever asks meanwhile is told of the same deletion, and deletes nothing that came since.
+    """
     reach.check_project(request.auth, project_id)
     asked = origin(request, "http_delete_v1_projects_memory")
+    patience = retention.budget(_PATIENCE_SECONDS)
     try:
-        counts = emptying.empty(team(request), project_id, origin=asked)
+        now = emptying.empty(team(request), project_id, origin=asked, allowed=patience)
     except NotFound:
         return Answer({"error": "not_found"}, status=404)
-    told: wire.projects.Gone = {
+    at, counts = epoch(now.asked_at), _gone(now.counts)
+    if now.done:
+        return Answer(
+            {"purged": True, "projectId": project_id, "counts": counts, "askedAtEpoch": at}
+        )
+    left: _Emptied = {
+        "purged": False, "projectId": project_id, "counts": counts, "askedAtEpoch": at,
+        "message": _GOES_ON,
+    }  # fmt: skip
+    return Answer(left, status=202, headers={"Location": request.path, **_again()})
+
+
+def _gone(counts: Counts) -> wire.projects.Gone:
+    return {
         "observations": counts.observations,
         "agentEvents": counts.events,
         "sessions": counts.sessions,
         "jobs": counts.jobs,
     }
-    return Answer({"purged": True, "projectId": project_id, "counts": told})
+
+
+def _again() -> dict[str, str]:
+    return {"Retry-After": str(_LOOK_SECONDS)}

@@ -6,10 +6,10 @@ from typing import TypeVar
 
 from django.db.models import Count, Q, QuerySet
 
-from observations.errors import Forbidden, InvalidInput, NotFound
+from observations.errors import InvalidInput, NotFound
 from observations.keys import Principal
 from observations.models import ApiKey, Event, Observation, Project, Session
-from observations.sessions import require_project
+from observations.sessions import foreign, require_project
 from queueing import states
 from queueing.errors import JobNotFound
 from queueing.models import GenerationJob
@@ -31,7 +31,7 @@ def check_project(principal: Principal, project_id: str) -> None:
     bound = principal.project_id
     if bound in (None, project_id) or with_merged(principal).filter(pk=project_id).exists():
         return
-    raise Forbidden(OTHER_PROJECT)
+    raise foreign(project_id, OTHER_PROJECT)
 
 
 def project(principal: Principal, project_id: str) -> str:

@@ -48,10 +48,13 @@ def createadmin(username: str, password_stdin: bool) -> None:
 def first_run(flower: bool) -> None:
     """Bring the database up to date, and make the admin, team, project and key of a new one."""
     load_django()
-    from claudemem import upgrade
+    from django.conf import settings
+
+    from claudemem import stores, upgrade
     from queueing import clock
 
-    _examine_store()
+    for warning in stores.warnings(settings.STORE):
+        click.echo(f"Warning: {warning}", err=True)
     with upgrade.alone(click.echo):
         upgrade.bring_up_to_date()
         if apart := clock.set_right():
@@ -62,22 +65,6 @@ def first_run(flower: bool) -> None:
         click.echo(_welcome(made))
     if flower:
         show_new_password()
-
-
-def _examine_store() -> None:
-    """Refuse a queue store of the user's that must not be used; one that is away may come back."""
-    from django.conf import settings
-
-    from queueing.errors import QueueStoreAway
-
-    store = settings.STORE
-    if store and not store.ours:
-        try:
-            warnings = store.start().warnings
-        except QueueStoreAway as away:
-            warnings = (str(away),)
-        for warning in warnings:
-            click.echo(f"Warning: {warning}", err=True)
 
 
 def prepare() -> Secrets:

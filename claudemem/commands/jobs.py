@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from claudemem.commands import BY_OPERATOR, jobs_inspect, jobs_pause, jobs_status
-from claudemem.commands.scoping import jobs_of, scoped, told
+from claudemem.commands.plain import plain
+from claudemem.commands.scoping import always_json, jobs_of, scoped, told
 from queueing import states
 
 if TYPE_CHECKING:
     from observations.tenants import Tenant
     from queueing.models import GenerationJob
+
+# Databases count no farther than some nineteen digits; no table has so many rows.
+FARTHEST = 10**12
 
 
 @click.group
@@ -28,7 +32,7 @@ jobs.add_command(jobs_status.status)
 @scoped
 @click.option("--status", type=click.Choice(states.ALL), help="Only jobs in this state.")
 @click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
-@click.option("--offset", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--offset", type=click.IntRange(0, FARTHEST), default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def list_jobs(tenant: "Tenant", status: str | None, limit: int, offset: int, as_json: bool) -> None:
     """List jobs, newest first."""
@@ -58,7 +62,7 @@ def failed(tenant: "Tenant", limit: int, as_json: bool) -> None:
         _show({**page, "failed": entries})
         return
     for entry in entries:
-        why = entry["lastError"] or "nothing is known of why"
+        why = plain(entry["lastError"] or "nothing is known of why")
         click.echo(f"{entry['failedAt']}  {entry['id']}  attempts {entry['attempts']}  {why}")
     again = ": `claudemem jobs retry ID` tries one again" if entries else ""
     click.echo(f"{len(entries)} failed jobs{again}")
@@ -69,6 +73,7 @@ jobs.add_command(jobs_inspect.inspect)
 
 @jobs.command(short_help="Queue a failed or cancelled job again.")
 @scoped
+@always_json
 @click.argument("job_id", metavar="ID")
 def retry(tenant: "Tenant", job_id: str) -> None:
     """Queue a failed or cancelled job again; show what became of it as JSON."""
@@ -81,6 +86,7 @@ def retry(tenant: "Tenant", job_id: str) -> None:
 
 @jobs.command(short_help="Cancel a job that is not completed.")
 @scoped
+@always_json
 @click.argument("job_id", metavar="ID")
 def cancel(tenant: "Tenant", job_id: str) -> None:
     """Cancel a job that is not completed; show what became of it as JSON."""
@@ -93,6 +99,7 @@ def cancel(tenant: "Tenant", job_id: str) -> None:
 
 @jobs.command(short_help="Cancel all jobs of a session that wait or are worked.")
 @scoped
+@always_json
 @click.option("--session", "session_id", required=True, metavar="ID", help="The session's id.")
 def clear(tenant: "Tenant", session_id: str) -> None:
     """Cancel all jobs of a session that wait or are worked; show how many as JSON."""
@@ -170,7 +177,7 @@ def _failure(row: "GenerationJob") -> dict[str, Any]:
 
 
 def _line(entry: dict[str, Any]) -> str:
-    error = f"  {entry['lastError']}" if entry["lastError"] else ""
+    error = f"  {plain(entry['lastError'])}" if entry["lastError"] else ""
     return (
         f"{entry['createdAt']}  {entry['id']}  {entry['kind']:<11}  {entry['status']:<10}"
         f"  attempts {entry['attempts']}{error}"

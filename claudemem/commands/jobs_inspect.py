@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from claudemem.commands.plain import plain
 from claudemem.commands.scoping import jobs_of, scoped
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _text(report: dict[str, Any]) -> str:
         "created": report["createdAt"],
         "due": report["dueAt"],
     }  # fmt: skip
-    lines = [f"{name:<{_NAME}} {value}" for name, value in known.items() if value]
+    lines = [f"{name:<{_NAME}} {plain(value)}" for name, value in known.items() if value]
     lines += [f"{'paused':<{_NAME}} {_paused(hold)}" for hold in report["pauses"]]
     return "\n".join([*lines, "", *(_line(line) for line in report["history"])])
 
@@ -133,8 +134,8 @@ def _place(report: dict[str, Any]) -> str:
 
 
 def _paused(hold: dict[str, Any]) -> str:
-    why = f": {hold['reason']}" if hold["reason"] else ""
-    return f"{hold['name']}, since {hold['since']} by {hold['by']}{why}"
+    why = f": {plain(hold['reason'])}" if hold["reason"] else ""
+    return f"{plain(hold['name'])}, since {hold['since']} by {hold['by']}{why}"
 
 
 def _note(name: str, value: object) -> object:
@@ -148,7 +149,9 @@ def _line(line: dict[str, Any]) -> str:
     what = line["event"]
     if what != line["status"]:
         what = f"{what} → {line['status']}"
-    notes = ", ".join(f"{name} {_note(name, value)}" for name, value in line["details"].items())
+    notes = ", ".join(
+        f"{name} {plain(_note(name, value))}" for name, value in line["details"].items()
+    )
     return f"{line['at']}  {what:<26}  attempt {line['attempt']}  {notes}".rstrip()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from claudemem.commands import BY_OPERATOR, load_django
-from claudemem.commands.scoping import allow
+from claudemem.commands.scoping import allow, always_json
 
 if TYPE_CHECKING:
     from queueing.draining import Left
@@ -20,6 +20,7 @@ _NAMED = ("a team's id or name", "team:{}")
 
 
 @click.command(short_help="Let nothing of a team, a queue or the provider begin.")
+@always_json
 @click.argument("subject", metavar="SUBJECT")
 @click.option("--reason", help="Told to whoever asks why.")
 def pause(subject: str, reason: str | None) -> None:
@@ -36,6 +37,7 @@ def pause(subject: str, reason: str | None) -> None:
 
 
 @click.command(short_help="Let what was paused go on at once.")
+@always_json
 @click.argument("subject", metavar="SUBJECT")
 def resume(subject: str) -> None:
     """Resume SUBJECT: team:ID|NAME, queue:NAME or provider. What waits goes on at once."""
@@ -50,6 +52,7 @@ def resume(subject: str) -> None:
 
 
 @click.command(short_help="Pause, and wait until nothing is in hand.")
+@always_json
 @click.option("--team", metavar="ID|NAME", help="Only this team's work. [default: all work]")
 @click.option(
     "--until-empty", is_flag=True, help="Before that, wait until all that waits is worked."

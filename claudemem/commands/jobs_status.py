@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from claudemem.commands.plain import plain
 from claudemem.commands.scoping import concerning, jobs_of, scoped, told
 
 if TYPE_CHECKING:
@@ -170,5 +171,5 @@ def _lanes(name: str, queue: Mapping[str, Any]) -> str:
 
 
 def _paused(hold: Mapping[str, str]) -> str:
-    why = f": {hold['reason']}" if hold["reason"] else ""
-    return f"paused       {hold['name']}, since {hold['since']} by {hold['by']}{why}"
+    why = f": {plain(hold['reason'])}" if hold["reason"] else ""
+    return f"paused       {plain(hold['name'])}, since {hold['since']} by {hold['by']}{why}"

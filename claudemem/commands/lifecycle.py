@@ -13,6 +13,7 @@ from claudemem.serverfiles import RUNTIME
 if TYPE_CHECKING:
     from claudemem.daemon import Options
     from claudemem.datadir import DataDir
+    from claudemem.members import StartFailed
 
 _port = click.option("--port", type=click.IntRange(1, 65535), help="Where the web listens.")
 
@@ -61,8 +62,8 @@ def restart(port: int | None, flower: bool | None, rolling: bool) -> None:
     options = replace(options, port=port, flower=options.flower if flower is None else flower)
     try:
         daemon.check(data, options)
-    except StartFailed:
-        raise SystemExit(1) from None  # why was said
+    except StartFailed as failed:
+        raise _ended(failed) from failed
     daemon.stop(data)
     _start(options)
 
@@ -76,9 +77,7 @@ def _roll(data: "DataDir", *, changed: bool) -> None:
     try:
         daemon.roll(data)
     except StartFailed as failed:
-        if not str(failed):
-            raise SystemExit(1) from None
-        raise click.ClickException(str(failed)) from failed
+        raise _ended(failed) from failed
     click.echo("Server replaced")
 
 
@@ -89,9 +88,7 @@ def _start(options: "Options") -> None:
     try:
         running = daemon.start(own_directory(), options)
     except StartFailed as failed:
-        if not str(failed):
-            raise SystemExit(1) from None  # it was said by the supervisor
-        raise click.ClickException(str(failed)) from failed
+        raise _ended(failed) from failed
     told = "runs already" if running.found else "runs"
     click.echo(
         f"claudemem {told} at {running.url} (process {running.process.pid})\n"
@@ -101,3 +98,8 @@ def _start(options: "Options") -> None:
     if not sys.stdout.isatty():
         wire = {"status": "ready", "runtime": RUNTIME, "pid": running.process.pid}
         click.echo(json.dumps({**wire, "port": running.port}))
+
+
+def _ended(failed: "StartFailed") -> BaseException:
+    """How a command ends that failed: with its message, or quietly where it was said before."""
+    return click.ClickException(str(failed)) if str(failed) else SystemExit(1)

@@ -1,6 +1,8 @@
 """`claudemem mcp`: memory for agents that start a program and speak MCP with it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -8,7 +10,10 @@ import click
 from claudemem.commands import data_directory
 
 if TYPE_CHECKING:
+    from claudemem.datadir import DataDir
+    from claudemem.install.clientfile import Target
     from claudemem.kept import Said
+    from claudemem.mcp.remote import Place
 
 # The second of each is what older installers wrote.
 _URL = ["CLAUDE_MEM_SERVER_URL", "CLAUDE_MEM_SERVER_BETA_URL"]
@@ -37,20 +42,48 @@ def mcp(url: str | None, key: str | None, project: str | None) -> None:
 
     Its tools are those of a server, which is asked at each call and may be started later.
     """
-    from claudemem import settingsfile
     from claudemem.mcp import remote, stdio
 
-    file = data_directory().settings
+    given = Given(url or "", key or "", project or "")
+    stdio.serve(remote.Remote(lambda: whom(data_directory(), given)))
 
-    def place() -> remote.Place:
-        said = settingsfile.read(file).said
-        return remote.Place(
-            url or _first(said, _URL) or _local(),
-            key or _first(said, _KEY),
-            project or _first(said, _PROJECT),
-        )
 
-    stdio.serve(remote.Remote(place))
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What was said on the command line or in the environment; "" where nothing was."""
+
+    url: str = ""
+    key: str = ""
+    project: str = ""
+
+
+def whom(data: "DataDir", given: Given) -> "Place":
+    """Which server is asked, with which key: as given, as the settings say, as it was installed.
+
+    Raises Unplaced.
+    """
+    from claudemem import settingsfile
+    from claudemem.mcp.remote import Place
+
+    said = settingsfile.read(data.settings).said
+    url, key = given.url or _first(said, _URL), given.key or _first(said, _KEY)
+    if not key and (installed := _installed(data.client)):
+        url = url or installed.url
+        # No other server is to see the key.
+        key = installed.key if url.rstrip("/") == installed.url.rstrip("/") else ""
+    return Place(url or _local(), key, given.project or _first(said, _PROJECT))
+
+
+def _installed(client: Path) -> "Target | None":
+    """Whom the hooks of this machine send to, if any were installed. Raises Unplaced."""
+    from claudemem.install import applying, clientfile
+    from claudemem.install.plan import Refused
+    from claudemem.mcp.remote import Unplaced
+
+    try:
+        return clientfile.read(applying.read(clientfile.path(client)))
+    except (Refused, OSError) as error:
+        raise Unplaced(str(error)) from error
 
 
 def _first(said: "Mapping[str, Said]", names: Sequence[str]) -> str:

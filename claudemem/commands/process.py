@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 QUEUES = "event,summary,event-batch,upkeep"
 
 _LOOK_SECONDS = 1.0
+# So long beat waits for a store that has fallen silent. What it did not send it sends soon again.
+_BEAT_SECONDS = 2.0
+_TIMEOUTS = ("socket_timeout", "socket_connect_timeout")
 _NO_FLOWER = ("Flower has nothing to show", "the admin shows its jobs and lanes")
 
 supervised = click.option(
@@ -48,15 +51,18 @@ def up(port: int | None, with_flower: bool, detached: bool, check: bool, rolling
         os.environ["CLAUDE_MEM_SERVER_PORT"] = str(port)
     # Two arenas instead of eight a core: a third less memory in processes with many threads.
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")
-    from claudemem import board, statefile, supervise
+    from claudemem import board, statefile, stores, supervise
     from claudemem.members import StartFailed
 
     try:
         plan = _plan(with_flower, detached)
+        if cramped := plan.data.cramped():
+            raise click.ClickException(cramped)
         if rolling:
             _check_likeness(plan)
+            _check_generation()
         if check:
-            _check_store(plan)
+            stores.warnings(plan.store)
             return
         shown = board.LogBoard(plan.data.logs) if detached else board.choose()
         for line in (*_warnings(), _observing()):
@@ -82,13 +88,21 @@ def _check_likeness(plan: "Plan") -> None:
         )
 
 
-def _check_store(plan: "Plan") -> None:
-    """Refuse a queue store of the user's that must not be used; one that is away may come back."""
-    from queueing.errors import QueueStoreAway
+def _check_generation() -> None:
+    """Raise ClickException where a worker would start with these settings, and could do no job."""
+    from claudemem import settings
+    from observations import modes
+    from observations.providers import Options, UnknownProvider, provider_named
 
-    if plan.store and not plan.store.ours:
-        with suppress(QueueStoreAway):
-            plan.store.start()
+    if settings.GENERATION_DISABLED:
+        return
+    try:
+        provider_named(settings.PROVIDER, Options(**settings.PROVIDER_OPTIONS))
+        modes.load(settings.MODE, [*settings.MODE_DIRECTORIES, modes.PACKAGED])
+    except (UnknownProvider, modes.ModeError) as error:
+        raise click.ClickException(
+            f"no job could be worked with these settings, so nothing is replaced: {error}"
+        ) from error
 
 
 @click.command()
@@ -169,6 +183,8 @@ def beat(supervised: bool) -> None:
     os.environ.pop("DJANGO_SETTINGS_MODULE", None)
     app = Celery("claudemem", set_as_current=True, amqp="queueing.transport:AMQP")
     app.config_from_object("claudemem.settings", namespace="CELERY")
+    # It waits for no message, as workers do: only for a word that what it sent has come.
+    app.conf.broker_transport_options |= dict.fromkeys(_TIMEOUTS, _BEAT_SECONDS)
     app.Beat(loglevel="WARNING", quiet=True, redirect_stdouts=False).run()
 
 

@@ -1,22 +1,28 @@
-"""`claudemem projects …`: what projects are known by, and two of them made one."""
+"""`claudemem projects …`: what they are known by, two of them made one, and one forgotten."""
 
 import json
+import os
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from claudemem.commands import BY_OPERATOR, load_django
+from claudemem.commands.plain import plain
 
 if TYPE_CHECKING:
     from observations.models import Project
+    from observations.places import Place
+    from observations.portions import Counts
 
+_TELL_SECONDS = 5.0
 _TEAM = click.option("--team", help="Its id or its name, where several have such a project.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 
 @click.group
 def projects() -> None:
-    """See what projects are known by, and merge two that are one."""
+    """See what projects are known by, merge two, empty one."""
 
 
 @projects.command("list")
@@ -75,6 +81,103 @@ def undo_merge(project: str, team: str | None) -> None:
     click.echo(f"{source} is a project of its own again")
 
 
+@projects.command("empty", short_help="Forget all that a project remembers.")
+@click.argument("project")
+@_TEAM
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_JSON
+def empty_project(project: str, team: str | None, yes: bool, as_json: bool) -> None:
+    """Delete a project's sessions, events, observations and jobs for good; it stays with its keys.
+
+    In small portions, so that captures go on meanwhile. What is interrupted with Ctrl-C stays as it
+    is; run it again to go on. Where one that was asked for before is under way, what came since
+    goes with it.
+    """
+    load_django(existing=True)
+    from observations import emptying, merging
+
+    meant = _named(project, team)
+    has = merging.contents(meant.pk)
+    if now := emptying.under_way(meant.pk):
+        since = f"{now.asked_at:%Y-%m-%d %H:%M:%S} UTC"
+        click.echo(f"since {since} {meant} is being emptied: {_gone(now.counts)}", err=True)
+    if not yes:
+        what = f"{has.sessions} sessions, {has.events} events, {has.observations} observations"
+        click.confirm(f"Delete all that {meant} remembers ({what}) for good?", abort=True)
+    telling = _Telling()
+    try:
+        counts = emptying.empty(
+            meant.team_id, meant.pk, origin=BY_OPERATOR, tell=telling, anew=True
+        ).counts
+    except KeyboardInterrupt:
+        emptying.give_up(meant.pk)
+        raise click.ClickException(f"stopped: {telling.told}; run it again to go on") from None
+    told = {"projectId": meant.pk, "action": "empty", "counts": counts.told}
+    click.echo(json.dumps(told, indent=2) if as_json else f"{meant} is empty: {_gone(counts)}")
+
+
+class _Telling:
+    """Tells every few seconds how much went."""
+
+    def __init__(self) -> None:
+        self.told = "nothing is gone"
+        self._next = time.monotonic() + _TELL_SECONDS
+
+    def __call__(self, counts: "Counts") -> None:
+        self.told = _gone(counts)
+        if time.monotonic() >= self._next:
+            click.echo(self.told, err=True)
+            self._next = time.monotonic() + _TELL_SECONDS
+
+
+def _gone(counts: "Counts") -> str:
+    return (
+        f"{counts.jobs} jobs, {counts.observations} observations, {counts.events} events and "
+        f"{counts.sessions} sessions are gone"
+    )
+
+
+@projects.command("allow")
+@click.argument("place", default=".")
+@click.option("--project", help="Its id or its name; else the one that the place's file names.")
+@_TEAM
+def allow_place(place: str, project: str | None, team: str | None) -> None:
+    """Let the file .claude-mem.toml of a directory, or of a repository's clones, name a project."""
+    load_django(existing=True)
+    from observations import projects
+
+    named = _named(project, team) if project else None
+    facts = _facts(place)
+    allowed = projects.allow(named.team_id if named else _team(team), facts, named)
+    where = facts.remote or facts.common or facts.root
+    click.echo(f"{where} may name the project {allowed} in its .claude-mem.toml")
+
+
+def _team(which: str | None) -> str:
+    """The id of that team, or of the one team that there is."""
+    from observations import tenants
+    from observations.models import Team
+
+    if which:
+        return str(tenants.team(which).pk)
+    found = list(Team.objects.values_list("pk", flat=True)[:2])
+    if len(found) != 1:
+        raise click.UsageError("There is not one team alone: name it with --team.")
+    return str(found[0])
+
+
+def _facts(place: str) -> "Place":
+    """What is known of a directory here, or of an address of a repository."""
+    from claudemem.hook.place import place as look
+    from observations import places
+
+    if os.path.isdir(place):
+        return places.of(look(os.path.abspath(place)))
+    if not places.normalised(place):
+        raise click.UsageError(f"{place} is no directory here, and no address of a repository")
+    return places.of({"remote": place})
+
+
 def _named(which: str, team: str | None) -> "Project":
     """The project of that id or name itself, merged or not."""
     from observations import tenants
@@ -94,6 +197,7 @@ def _entry(row: "Project") -> dict[str, Any]:
 
 
 def _line(entry: dict[str, Any]) -> str:
-    known = ", ".join(each["key"].partition("#")[0] for each in entry["aliases"]) or "its name"
+    known = [each["key"].partition("#")[0] for each in entry["aliases"] if each["sort"] != "says"]
     merged = f", merged into {entry['into']}" if entry["into"] else ""
-    return f"{entry['team']} / {entry['name']}: known by {known}{merged}"
+    names = ", ".join(known) or "its name"
+    return plain(f"{entry['team']} / {entry['name']}: known by {names}{merged}")

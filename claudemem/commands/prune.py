@@ -31,7 +31,7 @@ class _Outcome:
 @click.option("--compact", is_flag=True, help="Give the room in SQLite's file back to the disk.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def prune(dry_run: bool, compact: bool, as_json: bool) -> None:
-    """Delete what is kept no longer: jobs that ended, audit entries, use, broker keys, logs.
+    """Delete what is kept no longer: jobs that ended, audit, use, tellings, broker keys, logs.
 
     Workers do so every hour by themselves. How long things are kept is said by settings, whose
     names begin with CLAUDE_MEM_RETAIN_. Observations and events are never deleted.
@@ -95,6 +95,7 @@ def _wire(done: _Outcome, dry_run: bool) -> dict[str, Any]:
         "jobs": done.rows.jobs,
         "auditEntries": done.rows.audit,
         "usageRows": done.rows.usage,
+        "tellings": done.rows.tellings,
         "brokerKeys": list(done.rows.keys),
         "files": [str(path) for path in done.files],
         "queueStore": done.rows.store or None,
@@ -108,6 +109,7 @@ def _text(done: _Outcome, dry_run: bool) -> str:
         f"  jobs          {done.rows.jobs}",
         f"  audit entries {done.rows.audit}",
         f"  rows of use   {done.rows.usage}",
+        f"  tellings      {done.rows.tellings}",
         f"  broker keys   {len(done.rows.keys)}",
         f"  files         {len(done.files)}",
     ]

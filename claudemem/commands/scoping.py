@@ -34,6 +34,13 @@ def scoped(command: Command) -> Command:
     return asked  # type: ignore[return-value]
 
 
+def always_json(command: Command) -> Command:
+    """Let a command that answers programs and people alike be asked for JSON as others are."""
+    return click.option(
+        "--json", is_flag=True, expose_value=False, help="For programs; the answer is JSON anyway."
+    )(command)
+
+
 def allow(what: str, options: str, example: str) -> None:
     """Let nobody on but an operator of the whole server; `what` says what concerns all teams.
 

@@ -14,9 +14,11 @@ from claudemem.datadir import DataDir
 from claudemem.kept import URL, Broken
 from claudemem.servers import Program
 from claudemem.storechoice import CELERY, DATABASE, DOCKER, EXTERNAL, MANAGED
-from queueing import addresses, docker
+from queueing import addresses
+from queueing.dockercli import Docker
 from queueing.errors import QueueingError
 from queueing.external import ExternalStore
+from queueing.store import Server
 
 _PREFIX = "CLAUDE_MEM_QUEUE_REDIS_PREFIX"
 _ONE_STORE = (
@@ -155,16 +157,27 @@ def _named(program: Program, here: _Here) -> str:
 
 def _probed(url: str, prefix: str) -> str:
     """Product, version and place of the server at a URL, after a look whether it is fit."""
-    if wrong := addresses.wrong(url):
-        raise click.ClickException(f"the URL of the queue store {wrong}")
-    server = ExternalStore(url, prefix).start()
+    server = _examined(url, prefix)
     for warning in server.warnings:
         click.echo(f"Warning: {warning}", err=True)
     return f"{EXTERNAL}  {server.product} {server.version} ({server.address})"
 
 
+def _examined(url: str, prefix: str) -> Server:
+    """The server at a URL. Raises QueueingError or ClickException where it cannot be used."""
+    if wrong := addresses.wrong(url):
+        raise click.ClickException(f"the URL of the queue store {wrong}")
+    return ExternalStore(url, prefix).start()
+
+
 def _docker() -> str:
+    docker = Docker()
     if version := docker.version():
+        if address := docker.elsewhere():
+            raise click.ClickException(
+                f"`docker` leads to {address}, and the queue store must run on this machine: unset "
+                "DOCKER_HOST or choose another context, or choose --managed or --redis-url"
+            )
         return f"{DOCKER}  a Valkey that Docker {version} runs from the next start on"
     raise click.ClickException(
         "Docker does not answer: install and start it, or choose --managed, for a server that "
@@ -179,7 +192,8 @@ def _asked(wish: Wish, here: _Here) -> tuple[Wish, Step]:
         Step.USE_URL: "use a server of yours, by its URL",
         Step.USE_DATABASE: "use the database as the queue, which needs no server",
     }
-    if docker.version():
+    docker = Docker()
+    if docker.version() and not docker.elsewhere():
         ways[Step.USE_DOCKER] = "let Docker run a Valkey"
     click.echo("There is no Valkey or Redis server on this machine.\n")
     for number, what in enumerate(ways.values(), 1):
@@ -193,7 +207,7 @@ def _asked_for_url(wish: Wish, here: _Here) -> tuple[Wish, Step]:
     """A URL that was typed and fits; one that does not is told, and all is asked again."""
     url = click.prompt("Its URL, as redis://:password@host:6379/0 (not shown)", hide_input=True)
     try:
-        _probed(url.strip(), here.prefix)
+        _examined(url.strip(), here.prefix)  # what it warns of is told of the one that is taken
     except (QueueingError, click.ClickException) as error:
         click.echo(f"{error}\n")
         return wish, Step.ASK

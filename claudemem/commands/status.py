@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from claudemem.commands import load_django
+from claudemem.commands.plain import plain
 
 if TYPE_CHECKING:
     from claudemem.standing import Held, Process, Queue, QueueStore, Report, Server
@@ -59,7 +60,7 @@ def text(report: "Report") -> str:
 
 def _line(name: str, value: str) -> str:
     # What belongs to the line above it is told two columns further in.
-    return f"{name:<{_NAME + 1}} {value}".rstrip()
+    return f"{name:<{_NAME + 1}} {plain(value)}".rstrip()
 
 
 def _server(server: "Server") -> list[str]:
@@ -163,7 +164,7 @@ def _processes(processes: "list[Process]") -> list[str]:
 
 
 def _process(process: "Process") -> str:
-    memory = f"{process.memory / 1e6:.0f} MB"
+    memory = f"{process.memory / 1e6:.0f} MB" if process.pid else "-"
     line = (
         f"{process.name:<{_NAME}}{process.state:<10}{process.pid or '-':>8}{memory:>9}"
         f"{process.restarts:>10}  {process.detail}"

@@ -29,15 +29,15 @@ def conduct(
     with Traffic(url) as traffic, _ended_by_signals():
         traffic.knock()
         clean(say)
-        mine: Scratch | None = None
         try:
             mine = scratch.make()
             say(f"a scratch team was made: {mine.label}")
             return _taken(mine, traffic, chosen, tell, gentle)
         finally:
             _deaf()
-            if mine is not None:
-                _remove(mine)
+            # Not what was returned to us: a signal may come when it is made and not told yet.
+            for each in scratch.own():
+                _remove(each)
                 say("the scratch team was removed, and all that was its own")
 
 

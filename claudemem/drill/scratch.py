@@ -45,11 +45,20 @@ class Scratch:
 
 def make() -> Scratch:
     """Make a scratch team that the installation's own workers leave alone."""
-    me = pids.mark(os.getpid())
-    where = f"process {me.pid} ({me.token}) on {socket.gethostname()}"
-    team = Team.objects.create(name=f"drill-{secrets.token_hex(6)} of {where}")
+    team = Team.objects.create(name=f"drill-{secrets.token_hex(6)} of {_maker()}")
     pauses.hold(Subject("team", team.id), "a drill works this team's jobs itself", by=BY_DRILL)
     return Scratch(team.id, team.name)
+
+
+def own() -> list[Scratch]:
+    """Those that this process made, also one whose making was interrupted."""
+    made = Team.objects.filter(name__startswith="drill-", name__endswith=f" of {_maker()}")
+    return [Scratch(team.id, team.name) for team in made]
+
+
+def _maker() -> str:
+    me = pids.mark(os.getpid())
+    return f"process {me.pid} ({me.token}) on {socket.gethostname()}"
 
 
 def found() -> list[Scratch]:

@@ -23,7 +23,8 @@ from claudemem.hook.target import NoTarget, Target
 _ON = ("1", "true", "yes", "on")
 # A server that let one payload wait in vain is not asked again for so long.
 _PAUSE = 10.0
-# Who had less time than this is not called slow: the machine is.
+# Who had less time than this since the last answer is not called slow: the machine is, or so much
+# waits that time ran out in the midst of it.
 _FAIR = 0.3
 _SLOW = "the server does not answer in time"
 # Characters of an event's name that are told: it may be anything.
@@ -87,7 +88,8 @@ class Handling:
         # Whether the call is in hands that will not lose it, and whether an attempt is over.
         self._safe = call is None
         self._tried = self._over = False
-        self._began = 0.0
+        # When the server was asked first, or heard of last.
+        self._heard_at = 0.0
         self._why = why
 
     def run(self, found: Target, deadline: Deadline) -> bytes:
@@ -95,8 +97,8 @@ class Handling:
         goes_first = self._call is not None and self._may_go_first(self._call)
         if not goes_first:
             self._put()
-        self._began = time.monotonic()
-        if self._began < deadline.network and not (self._safe and self._is_paused()):
+        self._heard()
+        if self._heard_at < deadline.network and not (self._safe and self._is_paused()):
             _thread.start_new_thread(self._work, (Link(found), goes_first, deadline))
             while not self._tried and time.monotonic() < deadline.network:
                 deadline.wait(deadline.network)
@@ -187,7 +189,10 @@ class Handling:
     def _flush(self, link: Link, until: float) -> None:
         from claudemem.hook.flush import Flush  # most calls have no need of it
 
-        Flush(self._spool, link, self._log, until, self._call).run()
+        Flush(self._spool, link, self._log, until, self._call, self._heard).run()
+
+    def _heard(self) -> None:
+        self._heard_at = time.monotonic()
 
     def _is_paused(self) -> bool:
         """Whether the server let somebody wait in vain just now. A session's end is tried still."""
@@ -200,7 +205,7 @@ class Handling:
 
     def _pause(self) -> None:
         """Have the server left alone for a while, if it had time enough to answer."""
-        if time.monotonic() - self._began < _FAIR:
+        if time.monotonic() - self._heard_at < _FAIR:
             return
         try:
             os.close(os.open(self._slow, os.O_WRONLY | os.O_CREAT, 0o600))

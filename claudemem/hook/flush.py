@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from claudemem.hook import told, verdict
 from claudemem.hook.call import OCCURRED, Call
@@ -17,17 +18,19 @@ class Flush:
     """Sends what is in `spool` over `link`, until a moment of the monotonic clock.
 
     `call` is what this process was started for, which may be in there as well: its agent still
-    waits, and it is given its answer.
+    waits, and it is given its answer. `heard` is called with each answer.
     """
 
     def __init__(
-        self, spool: Spool, link: Link, log: Log, until: float, call: Call | None = None
-    ) -> None:
+        self, spool: Spool, link: Link, log: Log, until: float, call: Call | None = None,
+        heard: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
         self._spool = spool
         self._link = link
         self._log = log
         self._until = until
         self._call = call
+        self._heard = heard
         self._garbage: list[bytes] = []
         self._sent = 0
         self._heavy = Heavy(spool.path)
@@ -75,11 +78,13 @@ class Flush:
         """What is sent of it: all, or what the line to the server carries; b"" for nothing."""
         if not self._heavy.is_given_up(record.delivery):
             return record.raw
+        light = lighter(record.raw)
+        done = "its longest texts are left out" if light else "it has no long texts to leave out"
+        size = len(record.raw)
         self._log.say(
-            f"a payload of {len(record.raw)} bytes found no time to be sent in {TRIES} tries: "
-            "its longest texts are left out"
+            f"a payload of {size} bytes found no time to be sent in {TRIES} tries: {done}"
         )
-        return lighter(record.raw)
+        return light
 
     def _deliver(self, record: Record, raw: bytes) -> bool:
         own = self._call if self._call and record.delivery == self._call.delivery else None
@@ -89,6 +94,8 @@ class Flush:
             headers = {name: said for name, said in headers.items() if name != OCCURRED}
         answer = self._answer(record, headers, raw)
         found = verdict.of(answer.status, answer.is_object, record.age)
+        if found in (verdict.TAKEN, verdict.REFUSED):
+            self._heavy.answered(record.raw)
         if found == verdict.TAKEN:
             self._sent += 1
             if own:
@@ -107,9 +114,10 @@ class Flush:
             answer = self._link.post(record.agent, headers, raw, self._until)
         except Away as error:
             if not error.slow:
-                self._heavy.answered(record.raw)
+                self._heavy.answered(raw)
             raise
-        self._heavy.answered(record.raw)
+        self._heavy.answered(raw)
+        self._heard()
         return answer
 
     def _tell_end(self) -> None:
@@ -122,4 +130,4 @@ class Flush:
             return
         kept = self._spool.set_aside(text)
         where = f"put aside in {self._spool.aside}" if kept else "left out: no room to keep it"
-        self._log.say(f"{len(text)} bytes of the spool are no payloads: {where}")
+        self._log.say(f"{len(text)} bytes of the spool cannot be sent: {where}")

@@ -6,7 +6,8 @@ where others changed other parts of the text meanwhile, and with nothing but the
 the text has to say which containers were made for an entry and go with it, and which were there,
 empty: after the bracket of one of those a blank ends the line, behind the white space that was in
 it. In a text on one line it is those that were made that have a blank after their bracket. A text
-that was there with nothing in it ends with a blank.
+that was there with nothing in it ends with a blank. Where somebody wrote the text anew, in another
+layout, those signs are gone: what holds our entry alone then goes with it.
 """
 
 import json
@@ -146,13 +147,14 @@ def take(document: Document, path: Sequence[Step]) -> Document:
     text, (found, rest) = _text(document), _reach(document, path)
     if rest:
         return document
+    as_put = _is_as_put(text, found[-1])
     for depth in range(len(found) - 1, -1, -1):
         opening = found[depth - 1].value if depth else _start(text)
         slots = list(_slots(text, opening))
         if len(slots) > 1:
             return replace(document, text=_without(text, slots, found[depth]))
         closing = _past_space(text, slots[0].end)
-        was = _was_in(text, opening, slots[0], closing)
+        was = _was_in(text, opening, slots[0], closing, as_put)
         if was is not None:
             return replace(document, text=text[: opening + 1] + was + text[closing:])
     return replace(document, text=_ended(text))
@@ -288,11 +290,21 @@ def _insert(
     return replace(document, text=text[:where] + entry + text[where:])
 
 
-def _was_in(text: str, opening: int, slot: _Slot, closing: int) -> str | None:
-    """The white space that was in a container before its only entry; None if it was made for it."""
+def _is_as_put(text: str, slot: _Slot) -> bool:
+    """Whether an entry is as we write it, blanks and all: one that others wrote has no signs."""
+    name = f"{json.dumps(slot.name)}: " if isinstance(slot.name, str) else ""
+    value = _DECODER.decode(text[slot.value : slot.end])
+    return text[slot.begin : slot.end] == name + json.dumps(value)
+
+
+def _was_in(text: str, opening: int, slot: _Slot, closing: int, as_put: bool) -> str | None:
+    """The white space that was in a container before its only entry; None if it was made for it.
+
+    On one line nothing tells that of an entry which is not `as_put`.
+    """
     before = text[opening + 1 : slot.begin]
     if not before:
-        return text[slot.end : closing]
+        return text[slot.end : closing] if as_put else None
     signed = _SIGNED.fullmatch(before)
     return signed[1] if signed else None
 

@@ -50,11 +50,6 @@ class Target:
                     f"the target {self.place} is PostgreSQL {version // 10_000}: {OLDEST} or newer "
                     "is needed"
                 )
-            if (encoding := self._value("SHOW server_encoding")) != "UTF8":
-                raise MoveFailed(
-                    f"the target {self.place} has the encoding {encoding}: make a database with "
-                    "ENCODING 'UTF8' TEMPLATE template0"
-                )
             self._refuse_rows()
 
     def migrate(self) -> set[tuple[str, str]]:

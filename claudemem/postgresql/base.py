@@ -6,15 +6,39 @@ from typing import Any, ClassVar
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base
 from django.db.backends.signals import connection_created
+from django.db.utils import DatabaseErrorWrapper, OperationalError
+from django.utils.functional import cached_property
 from psycopg import IsolationLevel
+from psycopg.errors import ReadOnlySqlTransaction
 
 from claudemem.postgresql.connections import Patient, Pool
+
+
+class Errors(DatabaseErrorWrapper):
+    """Tells that a server takes no writes as it is told that it is away.
+
+    psycopg's class for it is the one of defects inside the database, and Django has its classes of
+    psycopg. But it is a standby, or one that fails over, and no fault of the statement's.
+    """
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if kind is None:
+            return
+        if issubclass(kind, ReadOnlySqlTransaction):
+            self.wrapper.errors_occurred = True  # type: ignore[attr-defined]
+            raise OperationalError(*error.args).with_traceback(traceback) from error
+        super().__exit__(kind, error, traceback)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """A connection of the process's pool, or one of its own where the settings name no pool."""
 
     _connection_pools: ClassVar[dict[str, Pool]] = {}
+
+    @cached_property
+    def wrap_database_errors(self) -> Errors:
+        """Within this, psycopg's errors are Django's."""
+        return Errors(self)
 
     @property
     def pool(self) -> Pool | None:

@@ -25,6 +25,8 @@ PULSE: Final = 3.0
 RESTART: Final = 0.8
 # While the server was away when last seen, nobody waits longer than this for a connection.
 IMPATIENT: Final = 0.5
+# How a sentence begins that refuses a database which is not UTF8.
+ENCODED: Final = "it has the encoding"
 
 
 class Patient(Connection[TupleRow]):
@@ -53,10 +55,13 @@ class Patient(Connection[TupleRow]):
         except OperationalError as error:
             Patient.trouble = str(error).partition("\n")[0]
             raise
-        Patient.trouble = ""
         made.patience, made.known, made.glance = patience, {}, select.poll()
         made.glance.register(made.pgconn.socket, select.POLLIN)
         made.address = Address(made.info.hostaddr or made.info.host, made.info.port)
+        Patient.trouble = _unfit(made)
+        if Patient.trouble:
+            made.close()
+            raise OperationalError(Patient.trouble)
         return made
 
     def close(self) -> None:
@@ -149,6 +154,14 @@ class Pool(ConnectionPool[Patient]):
             f"all {self.max_size} connections were in use for {self.timeout:g} s: raise "
             "CLAUDE_MEM_POSTGRES_POOL_MAX"
         )
+
+
+def _unfit(connection: Patient) -> str:
+    """Why the database cannot keep every text; "" where it can."""
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding in (None, "UTF8"):  # some poolers do not tell
+        return ""
+    return f"{ENCODED} {encoding}: make one with ENCODING 'UTF8' TEMPLATE template0"
 
 
 def _hung_up(connection: Patient) -> bool:

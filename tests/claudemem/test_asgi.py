@@ -127,4 +127,4 @@ def test_what_would_last_for_ever_ends_cleanly_when_the_web_does(web: Web) -> No
         assert next(told) == b": begun\n\n"
         web.process.send_signal(signal.SIGTERM)
         assert b"".join(told) == b": ended\n\n"
-    assert web.process.wait(30) == 0
+    assert web.process.wait(60) == 0

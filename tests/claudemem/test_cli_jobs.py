@@ -492,3 +492,28 @@ def test_a_drain_until_empty_does_not_wait_for_what_is_paused(project: Project) 
     pauses.hold(Subject("team", project.team_id), "another day")
     assert told_of(run("drain", "--until-empty", "--timeout", "30"))["waiting"] == 1
     assert Lane.objects.get().head == 1
+
+
+def test_what_answers_in_json_may_be_asked_for_it(project: Project, team: Team) -> None:
+    (job,) = enqueue(project)
+    scope = ("--team", team.id, "--json")
+    assert told("cancel", job, *scope)["outcome"] == "cancelled"
+    assert told("retry", job, *scope)["outcome"] == "requeued"
+    assert told("pause", f"team:{team.id}", "--json")["action"] == "pause"
+    assert told("resume", f"team:{team.id}", "--json")["action"] == "resume"
+    assert told("drain", *scope)["outcome"] == "drained"
+
+
+def test_an_offset_beyond_all_rows_is_a_wrong_call(team: Team) -> None:
+    result = run("list", "--team", team.id, "--offset", "9" * 20)
+    assert (result.exit_code, "is not in the range" in result.stderr) == (2, True)
+
+
+def test_what_a_provider_said_stays_on_its_line(project: Project, team: Team) -> None:
+    (job,) = enqueue(project)
+    error = {"reason": "400\n\x1b[2J gone"}
+    GenerationJob.objects.filter(pk=job).update(
+        state="failed", last_error=error, failed_at=timezone.now(), attempts=1, token=1
+    )
+    for command in (("list",), ("failed",), ("inspect", job)):
+        assert "400  [2J gone\n" in run(*command, "--team", team.id).stdout

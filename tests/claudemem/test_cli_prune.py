@@ -43,8 +43,8 @@ def told(*arguments: str) -> dict[str, Any]:
 
 def test_what_would_go_is_told_and_stays(old: None) -> None:
     file = str(settings.DATA_DIR.logs / OLD)
-    expected = {"dryRun": True, "jobs": 0, "auditEntries": 1, "usageRows": 0, "brokerKeys": [],
-                "files": [file], "queueStore": None}  # fmt: skip
+    expected = {"dryRun": True, "jobs": 0, "auditEntries": 1, "usageRows": 0, "tellings": 0,
+                "brokerKeys": [], "files": [file], "queueStore": None}  # fmt: skip
     assert told("--dry-run") == expected == told("--dry-run")
     assert told() == {**expected, "dryRun": False}
     assert told("--dry-run") == {**expected, "auditEntries": 0, "files": []}

@@ -1,5 +1,7 @@
 """The data directory and the key that is kept in it."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,8 @@ from click.testing import CliRunner
 
 from claudemem import cli
 from claudemem.datadir import DataDir, NoHome, django_secret, locate
+from tests.stack import environment
+from tests.stores import mounted
 
 pytestmark = pytest.mark.once
 
@@ -35,3 +39,22 @@ def test_where_there_is_no_home_it_says_what_to_name() -> None:
     told = CliRunner().invoke(cli.cli, ["--data-dir", "~no-such-user/memory", "stop"])
     assert (told.exit_code, told.exception.__class__) == (1, SystemExit)
     assert "set HOME, or name a directory" in told.output
+
+
+def test_without_room_on_the_disk_nothing_is_started_nor_stopped_to_be_started(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "disk"
+    with mounted(folder) as disk:
+        data = DataDir(folder)
+        assert not data.cramped()
+        django_secret(data)
+        disk.fill(leaving=8192)
+        assert data.cramped().startswith(f"there is no room on the disk of {folder} (No space left")
+        # What `start` begins with, and `restart` before it stops anything.
+        told = subprocess.run(
+            [sys.executable, "-m", "claudemem", "--data-dir", str(folder), "up", "--check"],
+            env=environment({"HOME": str(tmp_path)}), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (told.returncode, told.stderr) == (1, f"Error: {data.cramped()}\n")
+        assert not [path for path in folder.iterdir() if path.name == ".room"]

@@ -2,11 +2,16 @@
 
 import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg import OperationalError
@@ -17,6 +22,7 @@ from claudemem.postgresql.connections import Patient, Pool
 from claudemem.postgresql.pulse import Address
 from queueing import direct
 from tests.postgres import on_postgresql
+from tests.prepared import environment
 from tests.waiting import until
 
 NOWHERE = {"host": "/nowhere", "dbname": "x"}
@@ -75,6 +81,35 @@ def test_connections_to_where_nobody_answers_are_replaced(silent: Address) -> No
         assert taken.closed
         assert replaced.execute("SELECT 1").fetchone() == (1,)
         pool.putconn(replaced)
+
+
+@pytest.fixture
+def ascii_url() -> Iterator[str]:
+    """A database that keeps bytes, and does not know which letters they are."""
+    url = os.environ["CLAUDE_MEM_SERVER_DATABASE_URL"]
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute("CREATE DATABASE in_ascii ENCODING 'SQL_ASCII' TEMPLATE template0")
+        yield urlsplit(url)._replace(path="/in_ascii").geturl()
+        server.execute("DROP DATABASE in_ascii")
+
+
+@pytest.mark.skipif(not on_postgresql(), reason="needs a PostgreSQL")
+def test_a_database_that_is_not_utf8_is_refused_and_nobody_is_told_to_migrate_it(
+    ascii_url: str, tmp_path: Path
+) -> None:
+    with pytest.raises(OperationalError, match="it has the encoding SQL_ASCII: make one with"):
+        Patient.connect(ascii_url)
+    Patient.trouble = ""
+    of_it = {"CLAUDE_MEM_SERVER_DATABASE_URL": ascii_url, "CLAUDE_MEM_DATA_DIR": str(tmp_path)}
+    told = subprocess.run(
+        [sys.executable, "-m", "claudemem", "projects", "list"],
+        env=environment(of_it), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (told.returncode, told.stderr) == (
+        1,
+        "Error: the database cannot be used: it has the encoding SQL_ASCII: make one with "
+        "ENCODING 'UTF8' TEMPLATE template0, and name that in CLAUDE_MEM_SERVER_DATABASE_URL\n",
+    )
 
 
 @pytest.fixture

@@ -9,7 +9,10 @@ from celery import Celery
 from django.conf import settings
 
 from claudemem import pulse
+from claudemem.schedule import MOST_WAITING
 from tests.stores import kept
+
+pytestmark = pytest.mark.once
 
 QUEUE = "upkeep"
 
@@ -36,9 +39,9 @@ def test_nothing_that_is_due_ends_by_the_clock_of_beat() -> None:
 def test_what_nobody_takes_does_not_pile_up(app: Celery) -> None:
     scheduler = pulse.Scheduler(app=app)
     with redis.Redis.from_url(app.conf.broker_url) as client:
-        for _ in range(pulse.MOST_WAITING + 20):
+        for _ in range(MOST_WAITING + 20):
             scheduler.tick()
-        assert client.llen(QUEUE) == pulse.MOST_WAITING
+        assert client.llen(QUEUE) == MOST_WAITING
         client.ltrim(QUEUE, 0, 9)
         scheduler.tick()
         assert client.llen(QUEUE) == 11

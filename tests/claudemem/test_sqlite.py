@@ -62,7 +62,7 @@ def test_a_lock_held_by_another_program_is_waited_for(stranger: sqlite3.Connecti
     result = waited.submit(write)
     assert not result.done()
     stranger.execute("COMMIT")
-    result.result(timeout=5)
+    result.result(timeout=60)
     assert Team.objects.get().name == "at last"
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests.stack import ROOT
 
+pytestmark = pytest.mark.once
+
 # Foreign code that keeps the interpreter to itself, as long as it likes.
 _KEEPS = "import ctypes; ctypes.PyDLL(None).sleep(60)"
 _GIVES_WAY = "import time; time.sleep(1.5)"

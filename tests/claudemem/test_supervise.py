@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from claudemem import statefile
+from claudemem import statefile, supervise
+from claudemem.board import PlainBoard
 from claudemem.members import Child, Program
 from claudemem.restarts import Restarts, backoff
 from claudemem.statefile import Rolled
@@ -74,6 +75,15 @@ class Crew:
         return "".join(path.read_text() for path in self.root.glob(f"logs/{name}-*.log"))
 
 
+@pytest.mark.parametrize("detached", [False, True])
+def test_what_takes_long_is_told_to_who_waits_at_a_terminal(
+    detached: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    supervise._announce(detached, PlainBoard(), "it takes long")
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("it takes long\n", "it takes long\n" if detached else "")
+
+
 @pytest.fixture
 def crew(tmp_path: Path) -> Iterator[Crew]:
     crew = Crew(tmp_path)
@@ -89,9 +99,10 @@ def test_all_start_in_order_and_stop_in_reverse_and_nothing_is_left(crew: Crew) 
     marks = crew.marks()
     assert len(marks) == 4
     supervisor.send_signal(signal.SIGINT)
-    assert supervisor.wait(10) == 0
+    assert supervisor.wait(60) == 0
     assert [re.split(r" \(", line)[0] for line in crew.said().splitlines()] == [
         "store started", "preparing", "web started", "worker started", "beat started",
+        "stopping: calls in hand have 5 s to end; a second Ctrl-C ends them",
         "beat stopped", "worker stopped", "web stopped", "store stopped",
     ]  # fmt: skip
     assert not any(mark.alive for mark in marks)
@@ -101,7 +112,7 @@ def test_all_start_in_order_and_stop_in_reverse_and_nothing_is_left(crew: Crew) 
 def test_the_terminals_ctrl_c_reaches_the_supervisor_alone(crew: Crew) -> None:
     supervisor = crew.started(THREE)
     os.killpg(supervisor.pid, signal.SIGINT)
-    assert supervisor.wait(10) == 0
+    assert supervisor.wait(60) == 0
     assert "KeyboardInterrupt" not in crew.log("web") + crew.log("worker") + crew.log("beat")
     assert "Received SIGINT" not in crew.log("redis")
 
@@ -112,7 +123,7 @@ def test_it_also_stops_when_it_is_told_to_and_when_its_terminal_closes(
 ) -> None:
     supervisor = crew.started({"web": ""})
     supervisor.send_signal(number)
-    assert supervisor.wait(10) == 0
+    assert supervisor.wait(60) == 0
     assert "store stopped" in crew.said()
 
 
@@ -135,7 +146,7 @@ def test_a_rolling_restart_replaces_each_child_and_leaves_the_store(crew: Crew) 
     said = [line for line in crew.said().splitlines() if "replaced" in line]
     assert said == ["web was replaced", "worker was replaced", "beat was replaced"]
     supervisor.send_signal(signal.SIGINT)
-    assert supervisor.wait(10) == 0
+    assert supervisor.wait(60) == 0
 
 
 def test_a_successor_that_does_not_live_leaves_everything_as_it_was(crew: Crew) -> None:
@@ -211,14 +222,14 @@ def test_a_killed_supervisor_takes_its_children_along_and_its_successor_adopts_t
     assert kept(crew.root).process() == left
     until(lambda: crew.mark("beat") not in children)
     second.send_signal(signal.SIGINT)
-    assert second.wait(10) == 0
+    assert second.wait(60) == 0
     assert not left.alive
 
 
 def test_data_that_the_store_cannot_read_are_mentioned(crew: Crew) -> None:
     supervisor = crew.started({"web": ""})
     supervisor.send_signal(signal.SIGINT)
-    assert supervisor.wait(10) == 0
+    assert supervisor.wait(60) == 0
     (damaged,) = crew.root.glob("redis/data/appendonlydir/*.manifest")
     damaged.write_text("garbage")
     crew.started({"web": ""})
@@ -228,7 +239,7 @@ def test_data_that_the_store_cannot_read_are_mentioned(crew: Crew) -> None:
 
 def test_without_a_server_to_run_nothing_is_started_and_a_sentence_says_why(crew: Crew) -> None:
     supervisor = crew.start({"store": "/dev/null", **THREE})
-    assert supervisor.wait(10) == 1
+    assert supervisor.wait(60) == 1
     assert "CLAUDE_MEM_REDIS_BINARY names /dev/null, which is no file" in crew.said()
     assert "started" not in crew.said()
 
@@ -236,7 +247,7 @@ def test_without_a_server_to_run_nothing_is_started_and_a_sentence_says_why(crew
 def test_a_store_that_is_not_ours_is_neither_started_nor_stopped(crew: Crew) -> None:
     supervisor = crew.started({"store": "external", "web": ""})
     supervisor.send_signal(signal.SIGINT)
-    assert supervisor.wait(10) == 0
+    assert supervisor.wait(60) == 0
     assert crew.said().splitlines()[1:] == ["web stopped"]
     assert not (crew.root / "redis").exists()
 
@@ -247,7 +258,7 @@ def test_a_taken_port_is_a_sentence_and_nothing_is_started(crew: Crew) -> None:
         other = Crew(crew.root.parent / "other")
         other.root.parent.mkdir()
         other.port = taken.getsockname()[1]
-        assert other.start(THREE).wait(10) == 1
+        assert other.start(THREE).wait(60) == 1
     assert other.said() == (
         f"port {other.port} is taken by another program: choose another one with --port, or stop "
         "that program\n"
@@ -259,7 +270,7 @@ def test_a_taken_port_is_a_sentence_and_nothing_is_started(crew: Crew) -> None:
 
 def test_a_second_start_in_one_directory_is_a_sentence(crew: Crew) -> None:
     first = crew.started({"web": ""})
-    assert crew.start({"web": ""}).wait(10) == 1
+    assert crew.start({"web": ""}).wait(60) == 1
     assert f"already runs in {crew.root} at http://127.0.0.1:{crew.port}" in crew.said()
     assert first.poll() is None
     assert all(mark.alive for mark in crew.marks())
@@ -267,7 +278,7 @@ def test_a_second_start_in_one_directory_is_a_sentence(crew: Crew) -> None:
 
 def test_if_the_database_cannot_be_prepared_nothing_is_left_running(crew: Crew) -> None:
     supervisor = crew.start({"prepare": "raise SystemExit('no room')", **THREE})
-    assert supervisor.wait(10) == 1
+    assert supervisor.wait(60) == 1
     assert "no room" in crew.said()
     assert "could not be prepared" in crew.said()
     assert "web" not in crew.said()
@@ -299,7 +310,7 @@ def test_on_a_terminal_it_draws_a_board_and_survives_the_terminals_end(crew: Cre
     marks[2].signal(signal.SIGKILL)
     until(lambda: crew.mark("worker") not in {None, marks[2]})
     supervisor.send_signal(signal.SIGHUP)
-    supervisor.wait(10)
+    supervisor.wait(60)
     assert not any(mark.alive for mark in marks)
 
 

@@ -71,6 +71,21 @@ def test_where_all_is_well_it_is_said_of_every_part() -> None:
     ]  # fmt: skip
 
 
+def test_a_store_that_may_drop_messages_has_failed_though_it_answers() -> None:
+    faults = ("its maxmemory-policy is allkeys-lru", "it is a replica")
+    seen = readings(store=Store(0.01, NO_MESSAGES, faults=faults))
+    assert bad(seen) == {"queueStore": "failed"}
+    assert verdicts.queue_store(seen, LIMITS).reason == "; ".join(faults)
+
+
+def test_where_who_worked_has_ended_nothing_works_whatever_came_through_a_moment_ago() -> None:
+    over = readings(stopped=True)
+    untold = {f"canaries {queue}": "unknown" for queue in QUEUES}
+    assert bad(over) == {"beat": "failed", "workers": "failed", **untold}
+    held = table(held=[Held("event", "host:1", 3)])
+    assert told(readings(held, stopped=True))["workers"] == "failed"
+
+
 def test_a_server_that_was_started_a_moment_ago_has_not_failed() -> None:
     """Whatever the one before it left: nothing yet, or the canaries and jobs of another day."""
     day = 86_400.0
@@ -120,6 +135,13 @@ def test_beat_and_workers_are_told_apart() -> None:
     # What it sent before it died is no sign of life.
     few = told(readings(silent, store=Store(0.01, NO_MESSAGES | {"upkeep": 3})))
     assert few["beat"] == "failed"
+    # It sends no more than anybody may take.
+    full = Store(0.01, NO_MESSAGES | {"upkeep": 60})
+    for_long = replace(readings(table(canaries=canaries(3600)), store=full), up=7200)
+    assert told(for_long)["beat"] == "ok"
+    # While the server was stopped nothing could be sent.
+    back = replace(readings(silent, store=Store(0.01, NO_MESSAGES | {"upkeep": 30})), up=50)
+    assert told(replace(back, table=table(canaries=canaries(3600))))["beat"] == "ok"
 
 
 def test_one_queue_that_nobody_serves_shows_alone() -> None:

@@ -12,8 +12,11 @@ import pytest
 from claudemem import listening
 from queueing import access
 from tests.nodes import RUNNING, Fleet
+from tests.postgres import shown_on_sqlite
 from tests.stack import DATABASE
 from tests.waiting import until
+
+about_processes = shown_on_sqlite("processes")
 
 
 @pytest.fixture
@@ -40,6 +43,7 @@ class Waiting(threading.Thread):
         self.answer = self._fleet.post("/v1/events?wait=true", event)
 
 
+@about_processes
 @pytest.mark.stack
 def test_who_is_told_to_stop_says_so_while_it_drains_and_answers_what_waits(web: Fleet) -> None:
     (process,) = web.upkeep
@@ -57,6 +61,7 @@ def test_who_is_told_to_stop_says_so_while_it_drains_and_answers_what_waits(web:
     assert process.wait_ended() == 1
 
 
+@about_processes
 @pytest.mark.stack
 def test_without_a_time_to_drain_it_answers_what_waits_and_ends_well(web: Fleet) -> None:
     (process,) = web.upkeep

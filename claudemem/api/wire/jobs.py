@@ -144,7 +144,7 @@ class RequestedJobsPage(JobsPage):
 class JobEvent(TypedDict):
     """A line of a job's history."""
 
-    id: str
+    id: Annotated[str, Field(description="Its place in the history of its job, from 1 on")]
     generationJobId: Id
     eventType: str
     statusAfter: str

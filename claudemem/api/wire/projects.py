@@ -15,7 +15,7 @@ class Alias(TypedDict):
         str,
         Field(
             description="`explicit`, a name in `.claude-mem.toml`; `remote`, an address; `clone`; "
-            "`disk`, a directory"
+            "`disk`, a directory; `says`, a place that may name it in such a file"
         ),
     ]
     key: str
@@ -58,9 +58,39 @@ class Gone(TypedDict):
     jobs: Annotated[int, Field(ge=0)]
 
 
+AskedAt = Annotated[
+    Epoch, Field(description="When it was asked for: what came later than that stays")
+]
+
+
 class ProjectEmptied(TypedDict):
-    """A project that remembers nothing any more."""
+    """A project that remembers nothing any more of what it did."""
 
     purged: Literal[True]
     projectId: str
     counts: Gone
+    askedAtEpoch: AskedAt
+
+
+class ProjectBeingEmptied(TypedDict):
+    """A project that remembers less and less: what is left of what was asked for goes soon."""
+
+    purged: Literal[False]
+    projectId: str
+    counts: Gone
+    askedAtEpoch: AskedAt
+    message: str
+
+
+class UnderWay(TypedDict):
+    """How far an emptying is."""
+
+    askedAtEpoch: AskedAt
+    counts: Gone
+
+
+class Emptying(TypedDict):
+    """Whether a project is just being emptied."""
+
+    projectId: str
+    emptying: Annotated[UnderWay | None, Field(description="null where none is under way")]

@@ -21,8 +21,7 @@ from observations import keys
 from observations.models import Project, Team
 from tests import conformance, prepared
 from tests.postgres import database_of
-
-START_SECONDS = 30.0
+from tests.waiting import until
 
 RawKey = Callable[..., str]
 
@@ -95,7 +94,9 @@ def asked_anew(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Health is asked anew each time, with patience for a busy machine, and answers are awaited."""
     monitor.forget()
     condition.forget()
-    asked = (monitor._store, monitor._table, monitor._open, monitor._jobs)
+    asked = (
+        monitor._store, monitor._fitness, monitor._table, monitor._open, monitor._jobs
+    )  # fmt: skip
     monkeypatch.setattr(monitor, "STARTED", time.monotonic() - 10_000)
     for question in (*asked, condition._known, condition._accepting):
         monkeypatch.setattr(question, "_keep", -1.0)
@@ -157,11 +158,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             [sys.executable, "-m", "claudemem", "web"], env=environment, stdout=log, stderr=log
         )
     try:
-        _await_health(url, process)
+        until(lambda: _is_healthy(url, process))
         yield Server(url, port, made["key"], made["projectId"], data_dir)
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def _free_port() -> int:
@@ -177,12 +178,9 @@ def _run(environment: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-def _await_health(url: str, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            httpx.get(f"{url}/healthz", trust_env=False).raise_for_status()
-            return
-        except httpx.HTTPError:
-            time.sleep(0.02)
-    raise AssertionError("the server did not start")
+def _is_healthy(url: str, process: subprocess.Popen[bytes]) -> bool:
+    assert process.poll() is None, "the server did not start"
+    try:
+        return httpx.get(f"{url}/healthz", trust_env=False).is_success
+    except httpx.TransportError:
+        return False

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.conf import LazySettings
@@ -423,8 +424,19 @@ def test_another_team_s_projects_and_events_are_not_there(
         assert refused(stranger.get(path), 404, "NotFound") == "Event not found"
     message = "project_id must belong to team_id"
     assert refused(stranger.post("/v1/events", event), 403, "Forbidden") == message
-    unknown = event | {"projectId": "nowhere"}
+    unknown = event | {"projectId": str(uuid4())}
     assert refused(api.post("/v1/events", unknown), 403, "Forbidden") == message
+
+
+def test_whoever_names_a_project_in_the_place_of_its_id_is_told_where_ids_are(
+    raw_key: RawKey, api: Api, project: Project, event: Body
+) -> None:
+    bound = Api(raw_key(project=project))
+    for caller in (api, bound, Api(raw_key(owner=Team.objects.create(name="strangers")))):
+        answer = caller.post("/v1/events", event | {"projectId": "shop"})
+        assert refused(answer, 403, "Forbidden").endswith(
+            ": 'shop' is no id of a project; GET /v1/projects tells the ids"
+        )
 
 
 def test_what_was_made_of_an_event_comes_with_its_source(

@@ -2,9 +2,11 @@
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from django.conf import LazySettings
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 
@@ -16,6 +18,7 @@ from queueing.models import GenerationJob
 from queueing.pauses import Subject
 from tests.claudemem.api.conftest import Api, RawKey, refused, told
 from tests.postgres import on_postgresql
+from tests.servers import serving
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("asked_anew")]
 
@@ -96,6 +99,33 @@ def test_why_a_store_is_away_names_no_place(
     assert checks("failed")["queueStore"]["reason"] == "cannot be reached"
     for path in ("/v1/health", "/v1/info", "/api/health"):
         assert b"10.1.2.3" not in Api().get(path).content
+
+
+def test_a_policy_that_somebody_changed_while_it_runs_is_told_and_names_no_place(
+    tmp_path: Path, messages: dict[str, int], settings: LazySettings
+) -> None:
+    with serving(tmp_path, "--appendonly", "yes") as url, redis.Redis.from_url(url) as client:
+        settings.QUEUE_ENGINE, settings.QUEUE_STORE_URL = "celery", url
+        assert checks()["queueStore"]["verdict"] == "ok"
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        part = checks("failed")["queueStore"]
+        assert (part["verdict"], "maxmemory-policy is allkeys-lru" in part["reason"]) == (
+            "failed", True,
+        )  # fmt: skip
+        assert "127.0.0.1" not in part["reason"]
+        client.config_set("maxmemory-policy", "noeviction")
+        assert checks()["queueStore"]["verdict"] == "ok"
+
+
+def test_whether_a_store_may_be_used_is_not_asked_by_everybody(
+    messages: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(broker, "faults", lambda: tuple(asked.append(1) or ()))
+    monkeypatch.setattr(monitor._fitness, "_keep", monitor.FITNESS_SECONDS)
+    for _ in range(5):
+        checks()
+    assert len(asked) == 1
 
 
 def test_a_paused_provider_is_late_and_events_are_accepted_all_the_same(

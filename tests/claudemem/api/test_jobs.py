@@ -239,6 +239,8 @@ def test_a_jobs_history_is_told_oldest_first_and_by_pages(api: Api, job_ids: lis
     assert list(cancelled) == [
         "id", "generationJobId", "eventType", "statusAfter", "attempt", "details", "createdAtEpoch",
     ]  # fmt: skip
+    # Of its own, from 1 on, whatever became of other jobs meanwhile.
+    assert [event["id"] for event in page["events"]] == ["1", "2", "3"]
     assert cancelled["generationJobId"] == job_ids[0]
     assert cancelled["details"]["source"] == "operator_cancel"
     assert cancelled["details"]["request_id"] == "r-5"

@@ -22,6 +22,7 @@ from mcp_types.version import LATEST_MODERN_VERSION
 from claudemem.mcp import catalogue, tools
 from tests.claude_code import added
 from tests.claudemem.api.conftest import Server
+from tests.postgres import shown_on_sqlite
 
 Talk = Callable[[ClientSession], Awaitable[None]]
 
@@ -54,6 +55,7 @@ async def over_stdio(server: Server) -> AsyncIterator[ClientSession]:
 
 Transport = Callable[[Server], AbstractAsyncContextManager[ClientSession]]
 TRANSPORTS = [over_http, over_stdio]
+about_the_protocol = shown_on_sqlite("the protocol")
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("search", {}, '"query" is required'),
     ("recent", {"projectId": "nowhere"}, "scoped to a different project"),
@@ -125,6 +127,7 @@ def test_the_official_client_lists_and_calls_every_tool_and_hears_what_goes_wron
     assert called == set(tools.DEEDS)
 
 
+@about_the_protocol
 def test_a_client_of_the_newest_protocol_is_served_as_well(server: Server) -> None:
     async def talked() -> None:
         headers = {"Authorization": f"Bearer {server.key}"}
@@ -139,6 +142,7 @@ def test_a_client_of_the_newest_protocol_is_served_as_well(server: Server) -> No
     anyio.run(talked)
 
 
+@about_the_protocol
 def test_the_command_that_the_server_prints_connects(server: Server) -> None:
     with server.client(Authorization=f"Bearer {server.key}") as client:
         printed = [
@@ -163,6 +167,7 @@ def test_the_command_that_the_server_prints_connects(server: Server) -> None:
     assert listed == [len(catalogue.listed(writes=False)), len(catalogue.TOOLS)]
 
 
+@about_the_protocol
 def test_nobody_connects_without_a_key(server: Server) -> None:
     async def connected() -> None:
         async with over_http(replace(server, key="")) as session:
@@ -172,6 +177,7 @@ def test_nobody_connects_without_a_key(server: Server) -> None:
         anyio.run(connected)
 
 
+@about_the_protocol
 def test_an_answer_carries_what_every_answer_does(server: Server) -> None:
     with server.client(Accept="application/json, text/event-stream") as client:
         answer = client.post("/v1/mcp", json={}, headers={"X-Request-Id": "mine"})
@@ -181,6 +187,7 @@ def test_an_answer_carries_what_every_answer_does(server: Server) -> None:
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
+@about_the_protocol
 @pytest.mark.parametrize("method", ["DELETE", "PUT"])
 def test_other_methods_find_nothing_there(server: Server, method: str) -> None:
     with server.client(Authorization=f"Bearer {server.key}") as client:
@@ -190,6 +197,7 @@ def test_other_methods_find_nothing_there(server: Server, method: str) -> None:
     assert answer.json()["message"] == f"Cannot {method} /v1/mcp"
 
 
+@about_the_protocol
 @pytest.mark.parametrize(("key", "status"), [("good", 413), ("wrong", 403), ("", 401)])
 def test_a_body_that_is_too_long_is_answered_and_the_answer_arrives(
     server: Server, key: str, status: int
@@ -208,6 +216,7 @@ def test_a_stream_stays_open_until_its_reader_goes(server: Server) -> None:
         assert next(answer.iter_bytes()) == b": \n\n"
 
 
+@about_the_protocol
 def test_standard_output_has_the_protocol_and_nothing_else(server: Server) -> None:
     lines = ['{"jsonrpc":"2.0","id":1,"method":"ping"}', "no json", "\x00", "[]", ""]
     program = [sys.executable, "-m", "claudemem", "mcp"]

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from observations import merging
+from claudemem.api import projects as routes
+from observations import emptying, merging
 from observations.models import (
     AuditEntry,
     Event,
@@ -14,6 +15,7 @@ from observations.models import (
     Session,
     Team,
 )
+from queueing import retention
 from queueing.models import GenerationJob, Lane
 from tests.claudemem.api.conftest import Api, RawKey, refused, told
 from tests.claudemem.api.test_pages import walked
@@ -132,6 +134,7 @@ def test_emptying_a_project_leaves_nothing_of_it_and_all_of_others(
     other = Project.objects.create(team=team, name="other")
     told(api.post("/v1/events", event | {"projectId": other.id}), 201)
     gone = told(api.call("DELETE", f"/v1/projects/{lived_in.id}/memory", b""), 200)
+    assert gone.pop("askedAtEpoch") > 0
     assert gone == {
         "purged": True,
         "projectId": lived_in.id,
@@ -149,6 +152,54 @@ def test_emptying_a_project_leaves_nothing_of_it_and_all_of_others(
     told(api.get(f"/v1/projects/{lived_in.id}"), 200)
     again = told(api.call("DELETE", f"/v1/projects/{lived_in.id}/memory", b""), 200)
     assert set(again["counts"].values()) == {0}
+
+
+def test_much_is_deleted_without_the_caller_who_may_look_how_far_it_is(
+    api: Api, lived_in: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "_PATIENCE_SECONDS", 0.0)
+    address = f"/v1/projects/{lived_in.id}/memory"
+    answer = api.call("DELETE", address, b"")
+    asked = told(answer, 202)
+    assert (asked["purged"], asked["counts"]["agentEvents"]) == (False, 0)
+    assert "goes on" in asked["message"]
+    assert (answer.headers["Location"], answer.headers["Retry-After"]) == (address, "5")
+    looked = api.get(answer.headers["Location"])
+    now = {"askedAtEpoch": asked["askedAtEpoch"], "counts": asked["counts"]}
+    assert told(looked, 200) == {"projectId": lived_in.id, "emptying": now}
+    assert looked.headers["Retry-After"] == "5"
+    assert emptying.go_on(retention.budget()) == 1
+    assert not Event.objects.filter(project=lived_in).exists()
+    done = api.get(address)
+    assert told(done, 200) == {"projectId": lived_in.id, "emptying": None}
+    assert "Retry-After" not in done.headers
+
+
+def test_what_came_since_stays_when_a_deletion_that_is_under_way_is_asked_for_again(
+    api: Api, lived_in: Project, event: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"/v1/projects/{lived_in.id}/memory"
+    with monkeypatch.context() as patience:
+        patience.setattr(routes, "_PATIENCE_SECONDS", 0.0)
+        first = told(api.call("DELETE", address, b""), 202)
+    told(api.post("/v1/events", event | {"payload": "since"}), 201)
+    second = told(api.call("DELETE", address, b""), 200)
+    assert (second["askedAtEpoch"], second["counts"]["agentEvents"]) == (first["askedAtEpoch"], 4)
+    assert [each.payload for each in Event.objects.filter(project=lived_in)] == ["since"]
+    assert told(api.call("DELETE", address, b""), 200)["counts"]["agentEvents"] == 1
+
+
+def test_how_far_a_deletion_is_is_told_of_what_was_merged_into_it_and_to_no_other_project(
+    api: Api, raw_key: RawKey, team: Team, project: Project, merged: Project,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(routes, "_PATIENCE_SECONDS", 0.0)
+    told(api.call("DELETE", f"/v1/projects/{project.id}/memory", b""), 202)
+    now = told(api.get(f"/v1/projects/{merged.id}/memory"), 200)
+    assert now["projectId"] == merged.id
+    assert now["emptying"]["counts"]["sessions"] == 0
+    sibling = Api(raw_key(project=Project.objects.create(team=team, name="other")))
+    refused(sibling.get(f"/v1/projects/{project.id}/memory"), 404, "NotFound")
 
 
 def test_an_emptied_project_is_lived_in_again(

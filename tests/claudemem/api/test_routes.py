@@ -83,6 +83,7 @@ def test_the_routes_are_those_of_the_contract() -> None:
         "GET /v1/projects",
         "POST /v1/projects",
         "GET /v1/projects/some-id",
+        "GET /v1/projects/some-id/memory",
         "DELETE /v1/projects/some-id/memory",
         "GET /v1/audit",
         "GET /v1/jobs",

@@ -41,7 +41,6 @@ def counted_anew(asked_anew: None, monkeypatch: pytest.MonkeyPatch) -> None:
 def messages(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """A queue store that answers: the messages in its queues."""
     waiting = dict(NO_MESSAGES)
-    monkeypatch.setattr(broker, "ping", lambda: 0.001)
     monkeypatch.setattr(broker, "depths", lambda: waiting)
     return waiting
 
@@ -65,7 +64,6 @@ def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     def away() -> None:
         raise QueueStoreAway("the queue store did not answer")
 
-    monkeypatch.setattr(broker, "ping", away)
     monkeypatch.setattr(broker, "depths", away)
 
 
@@ -317,8 +315,7 @@ def test_under_the_database_engine_no_store_is_told_of(
     db: None, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.QUEUE_ENGINE = "database"
-    for name in ("ping", "depths"):
-        monkeypatch.delattr(broker, name)
+    monkeypatch.delattr(broker, "depths")
     canaries_seen(0.5)
     answer = told(Api().get("/api/health"), 200)
     assert (answer["queue"]["engine"], answer["queue"]["transport"]) == ("database", "database")

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from claudemem.drill import conduct, scratch
 from claudemem.drill.errors import CannotRun
+from claudemem.drill.traffic import Traffic
 from observations.models import Project, Team
 from queueing import pauses
 from queueing.pauses import Subject
@@ -85,4 +86,17 @@ def test_where_no_server_answers_nothing_is_begun() -> None:
             f"http://127.0.0.1:{free_port()}", ["hooks"], print, said.append, gentle=True
         )
     assert said == []
+    assert not Team.objects.exists()
+
+
+def test_one_whose_making_was_interrupted_is_removed_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Traffic, "knock", lambda _: None)
+    monkeypatch.setattr(pauses, "hold", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        conduct.conduct("http://127.0.0.1:1", ["hooks"], print, print, gentle=True)
     assert not Team.objects.exists()

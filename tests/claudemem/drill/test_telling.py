@@ -9,6 +9,8 @@ from claudemem.commands import drill
 from claudemem.drill.steps import Outcome
 from claudemem.drill.verdict import Counts
 
+pytestmark = pytest.mark.once
+
 SKIPPED = Outcome("store stopped", "there is no queue store", "skipped")
 KEPT = Outcome("worker killed", "process 1 was killed", accepted=18, seconds=1.25)
 BROKEN = Outcome("hooks twice", "16 came twice", "broken", counts=Counts(lost=("event 1",)))

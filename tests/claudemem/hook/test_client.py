@@ -308,6 +308,30 @@ def test_one_that_is_silent_is_waited_for_once_and_no_longer_than_allowed(
     assert "does not answer in time" in hooks.log
 
 
+def test_one_that_answers_is_not_called_slow_because_much_waits(tmp_path: Path) -> None:
+    """Else all that waits would go at the pace of one short attempt in ten seconds."""
+    answered = threading.Event()
+
+    def steady(_: Request) -> Reply:
+        # Some 30 answers in a hook's time, and the last one is not in time.
+        answered.wait(0.02)
+        return 200, b"{}"
+
+    with answering(steady) as server:
+        hooks = Hooks(tmp_path / "client", server.url)
+        kept = Spool(str(hooks.spool), time.monotonic() + 20)
+        for number in range(120):
+            call = understood("claude-code", json.dumps(tool_call(number)).encode())
+            call.date()
+            kept.add(call)
+        while hooks.waiting():
+            hooks.run(b"")
+            assert not hooks.spool.with_name("spool.slow").exists()
+    # What was answered too late was sent again, and would be known again.
+    told = {request.headers["X-Claude-Mem-Delivery"]: request.body for request in server.requests}
+    assert list(told.values()) == [tool_call(number) for number in range(120)]
+
+
 def test_what_the_line_never_carries_in_time_is_sent_without_its_longest_texts(
     tmp_path: Path,
 ) -> None:
@@ -333,6 +357,44 @@ def test_what_the_line_never_carries_in_time_is_sent_without_its_longest_texts(
     light = tool_call(1, tool_response={"stdout": left_out, "code": 0})
     assert server.bodies[-2:] == [light, tool_call(2)]
     assert f"found no time to be sent in {TRIES} tries" in hooks.log
+
+
+def test_what_was_made_lighter_stays_so_while_somebody_has_to_mend_the_key(
+    tmp_path: Path,
+) -> None:
+    over, mended = threading.Event(), threading.Event()
+
+    def carried(request: Request) -> Reply:
+        if len(json.dumps(request.body)) > LIGHT:
+            over.wait(10)
+        return (200, b"{}") if mended.is_set() else (401, b'{"error": "x"}')
+
+    large = tool_call(1, tool_response={"stdout": "x" * 2 * LIGHT, "code": 0})
+    with answering(carried) as server:
+        hooks = Hooks(tmp_path / "client", server.url)
+        hooks.run(large)
+        hooks.give_up_first()
+        for _ in range(2):
+            hooks.forget_pause()
+            hooks.run(b"")
+        mended.set()
+        hooks.send_rest()
+        over.set()
+    assert [len(json.dumps(body)) > LIGHT for body in server.bodies] == [True, False, False, False]
+    assert hooks.waiting() == []
+
+
+def test_what_cannot_be_made_lighter_is_put_aside_with_a_word_of_why(
+    tmp_path: Path, server: Answering
+) -> None:
+    hooks = Hooks(tmp_path / "client", AWAY)
+    hooks.run(tool_call(1, tool_response={"parts": [{"x": "x" * 100}] * 1000}))
+    hooks.give_up_first()
+    hooks = Hooks(tmp_path / "client", server.url)
+    hooks.send_rest()
+    assert hooks.waiting() == server.bodies == []
+    assert "it has no long texts to leave out" in hooks.log
+    assert "bytes of the spool cannot be sent: put aside in" in hooks.log
 
 
 def connected(listener: socket.socket) -> list[socket.socket]:

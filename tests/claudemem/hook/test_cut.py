@@ -24,7 +24,15 @@ def test_the_longest_texts_are_left_out_whole_and_the_rest_stays() -> None:
 
 
 def test_what_is_large_by_its_many_small_parts_cannot_be_cut() -> None:
-    assert cut.fitted({"parts": ["x" * 100] * 1000}, 5000) == b""
+    assert cut.fitted({"parts": [{"x": "x" * 100}] * 1000}, 5000) == b""
+
+
+def test_lines_are_left_out_together_since_a_span_may_reach_over_them() -> None:
+    said = {"patch": {"lines": ["<private>" + "a" * 5000, "hidden", "</private>"]}, "b": "b" * 900}
+    left = json.loads(cut.fitted(said, 2000))
+
+    assert left["patch"]["lines"] == ["[5025 characters left out: too large to be sent]"]
+    assert left["b"] == "b" * 900
 
 
 @pytest.mark.parametrize(

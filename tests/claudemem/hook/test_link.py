@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -155,7 +156,7 @@ def test_over_tls_who_shows_no_certificate_of_a_known_authority_is_told_nothing(
     tmp_path: Path, linked: Linked
 ) -> None:
     ours, another = issued(tmp_path, "ours"), issued(tmp_path, "another")
-    with saying(OK, OK, OK, shown=ours) as (port, heard):
+    with saying(OK, OK, OK, OK, shown=ours) as (port, heard):
         url = f"https://127.0.0.1:{port}"
         assert linked(url, str(ours.authority)).post("a", {}, b"{}", soon()).status == 200
         for ca, why in ((str(another.authority), "verify"), ("", "verify")):
@@ -164,6 +165,38 @@ def test_over_tls_who_shows_no_certificate_of_a_known_authority_is_told_nothing(
         with pytest.raises(Away, match="No such file"):
             linked(url, str(tmp_path / "missing")).post("a", {}, b"{}", soon())
     assert [each for each in heard if each] == heard[:1]
+
+
+def test_the_system_s_authorities_are_found_by_their_hashes_without_reading_all(
+    tmp_path: Path, linked: Linked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = issued(tmp_path, "ours")
+    folder = tmp_path / "authorities"
+    folder.mkdir()
+    monkeypatch.setenv("SSL_CERT_DIR", str(folder))
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    with saying(OK, OK, OK, shown=ours) as (port, heard):
+        (folder / "00000000.0").symlink_to(ours.authority)
+        with pytest.raises(Away, match="verify"):
+            linked(f"https://127.0.0.1:{port}").post("a", {}, b"{}", soon())
+        (folder / f"{_hash(ours.authority)}.0").symlink_to(ours.authority)
+        assert linked(f"https://127.0.0.1:{port}").post("a", {}, b"{}", soon()).status == 200
+    assert len([each for each in heard if each]) == 1
+
+
+def test_authorities_in_a_file_that_somebody_chose_are_read(
+    tmp_path: Path, linked: Linked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = issued(tmp_path, "ours")
+    monkeypatch.setenv("SSL_CERT_FILE", str(ours.authority))
+    with saying(OK, shown=ours) as (port, _):
+        assert linked(f"https://127.0.0.1:{port}").post("a", {}, b"{}", soon()).status == 200
+
+
+def _hash(certificate: Path) -> str:
+    """What OpenSSL looks an authority up by."""
+    said = ["openssl", "x509", "-noout", "-hash", "-in", str(certificate)]
+    return subprocess.run(said, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def test_variables_that_name_a_proxy_are_not_followed(

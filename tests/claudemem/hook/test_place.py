@@ -12,6 +12,8 @@ import pytest
 from claudemem.hook import place as module
 from claudemem.hook.place import place
 
+pytestmark = pytest.mark.once
+
 GIT = shutil.which("git")
 needs_git = pytest.mark.skipif(GIT is None, reason="git is not installed")
 CONFIG = '[core]\n\tbare = false\n[remote "origin"]\n\turl = https://github.com/acme/shop.git\n'

@@ -13,6 +13,8 @@ from claudemem.install.jsonedit import Unreadable
 from claudemem.install.plan import Connection, Found, Plan, Refused, Surroundings
 from observations import agents
 
+pytestmark = pytest.mark.once
+
 OTHERS = ("codex", "cursor", "gemini", "opencode", "windsurf")
 HOME = Path("/home/dev")
 KEY = "cmem_" + "0123456789abcdef" * 2

@@ -13,6 +13,8 @@ from claudemem.install import claude_code, jsonedit
 from claudemem.install.claude_code import AGENT, LOCAL, SERVERS, SETTINGS
 from claudemem.install.plan import Connection, Files, Found, Plan, Refused, Surroundings
 
+pytestmark = pytest.mark.once
+
 HERE = Path(__file__).parent
 KEY = "cmem_" + "5e" * 24
 VARIABLES = ["CLAUDE_MEM_SERVER_API_KEY", "MEM_OFF", "CLAUDE_CODE_ENTRYPOINT"]

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from claudemem.install import jsonedit
 
+pytestmark = pytest.mark.once
+
 PLACE = "settings.json"
 _SPACE = st.sampled_from(["", " ", "\n", "\r\n", "\t", "\n  ", "  \n    ", "\r\n\t", " \n \n "])
 _LEAVES = st.one_of(
@@ -122,6 +124,18 @@ def test_what_an_agent_laid_out_anew_is_never_left_without_any_json(
     document = jsonedit.put(jsonedit.load(before, PLACE), ("env", "ours"), "x")
     anew = jsonedit.load((json.dumps(document.value, indent=2) + end).encode(), PLACE)
     assert jsonedit.dump(jsonedit.take(anew, ("env", "ours"))) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "entry"), [(("env", "ours"), "x"), (("hooks", "PostToolUse", 0), {"type": "http"})]
+)
+def test_of_what_an_agent_squeezed_into_one_line_nothing_empty_is_left(
+    path: tuple[str | int, ...], entry: Any
+) -> None:
+    document = jsonedit.put(jsonedit.load(b'{"theirs":{"a":[]}}', PLACE), path, entry)
+    squeezed = json.dumps(document.value, separators=(",", ":"))
+    taken = jsonedit.take(jsonedit.load(squeezed.encode(), PLACE), path)
+    assert taken.text == '{"theirs":{"a":[]}}'
 
 
 @given(documents(), _VALUES)

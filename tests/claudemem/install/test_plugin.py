@@ -12,6 +12,8 @@ from claudemem.cli import cli
 from claudemem.install import claude_code, plugin
 from claudemem.mcp import catalogue
 
+pytestmark = pytest.mark.once
+
 URL = "https://memory.example.com"
 CLIENT = {"__main__.py": b"print()", "place.py": b""}
 

@@ -364,7 +364,9 @@ MESSAGES = st.fixed_dictionaries(
 
 @given(body=MESSAGES | st.lists(MESSAGES, max_size=3) | VALUES, modern=st.booleans())
 @hypothesis.settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_whatever_is_sent_is_answered_and_is_no_failure_of_the_server(
     door: Door, body: Any, modern: bool

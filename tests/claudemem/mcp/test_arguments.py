@@ -11,6 +11,8 @@ from claudemem.mcp.arguments import Arguments, reference
 from claudemem.mcp.catalogue import Limit
 from observations.errors import InvalidInput
 
+pytestmark = pytest.mark.once
+
 LIMIT = Limit(20, 100)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
@@ -36,6 +36,8 @@ class Store:
     """A data directory with a SQLite store, and an empty database to move it to."""
 
     data: Path
+    # Whose target this one's begins as a copy of; otherwise it is empty.
+    like: Path | None = None
 
     @property
     def file(self) -> Path:
@@ -44,7 +46,7 @@ class Store:
     @property
     def target(self) -> dict[str, str]:
         """The setting that names the target."""
-        return database_of(self.data)
+        return database_of(self.data, like=self.like)
 
     def run(self, *command: str, settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -109,7 +111,6 @@ class Store:
 
     def meddle(self, table: str, body: str) -> None:
         """Let the target do this to each row of the table before it is written."""
-        self.migrate()
         self.ask(f"""CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$
             BEGIN {body} RETURN NEW; END $$""")
         self.ask(f"""CREATE TRIGGER meddle BEFORE INSERT ON {table}
@@ -142,6 +143,20 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
 def store(full: tuple[Path, dict[str, Any]], tmp_path: Path) -> Store:
     """A copy of it, to be moved."""
     return Store(Path(shutil.copytree(full[0], tmp_path / "data")))
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Whose target has all tables, and no rows: to make them costs more than to move all rows."""
+    made = Store(tmp_path_factory.mktemp("tables"))
+    made.migrate()
+    return made.data
+
+
+@pytest.fixture
+def ready(store: Store, tables: Path) -> Store:
+    """The store to be moved, with a target that has all tables."""
+    return replace(store, like=tables)
 
 
 def test_a_moved_store_answers_as_before_and_its_work_goes_on(
@@ -179,28 +194,28 @@ def test_a_dry_run_says_what_would_be_moved_and_writes_nothing(store: Store) -> 
     assert "nothing was written" in store.move("--dry-run").stdout
 
 
-def test_people_are_told_what_was_moved_and_what_to_do_next(store: Store) -> None:
-    with closing(sqlite3.connect(store.file)) as database, database:
+def test_people_are_told_what_was_moved_and_what_to_do_next(ready: Store) -> None:
+    with closing(sqlite3.connect(ready.file)) as database, database:
         database.execute("CREATE TABLE notes (x)")
-    said = store.move().stdout
+    said = ready.move().stdout
 
     assert re.search(r"^observations_event +(\d+) +\1  [0-9a-f]{16}  same$", said, re.MULTILINE)
     assert "rows were moved and verified" in said
     assert "notes is no table of claudemem, and stays behind" in said
     assert URL in said
-    assert str(store.file) in said
+    assert str(ready.file) in said
     assert "postgres://" not in said
 
 
-def test_numbers_that_were_given_are_not_given_again(store: Store) -> None:
+def test_numbers_that_were_given_are_not_given_again(ready: Store) -> None:
     # The highest of them was deleted.
-    store.change("UPDATE sqlite_sequence SET seq = 5000 WHERE name = 'observations_observation'")
-    store.moved()
+    ready.change("UPDATE sqlite_sequence SET seq = 5000 WHERE name = 'observations_observation'")
+    ready.moved()
 
-    ((number,),) = store.ask("SELECT nextval(pg_get_serial_sequence("
+    ((number,),) = ready.ask("SELECT nextval(pg_get_serial_sequence("
                              "'observations_observation', 'number'))")  # fmt: skip
-    ((line,),) = store.ask("SELECT max(id) FROM queueing_generationjobevent")
-    ((next_line,),) = store.ask("SELECT nextval(pg_get_serial_sequence("
+    ((line,),) = ready.ask("SELECT max(id) FROM queueing_generationjobevent")
+    ((next_line,),) = ready.ask("SELECT nextval(pg_get_serial_sequence("
                                 "'queueing_generationjobevent', 'id'))")  # fmt: skip
     assert (number, next_line) == (5001, line + 1)
 
@@ -218,12 +233,12 @@ def test_what_lies_in_the_log_of_a_killed_server_is_moved_too(store: Store, tmp_
     assert crashed.ask("SELECT name FROM observations_team") == [("of the log",)]
 
 
-def test_numbers_keep_their_value(store: Store) -> None:
+def test_numbers_keep_their_value(ready: Store) -> None:
     numbers = "[1e300, 5e-324, 1.10, -0.0, 12345678901234567890123, 1E2, 0.1]"
-    store.change("UPDATE observations_session SET metadata = ?", numbers)
-    store.moved()
+    ready.change("UPDATE observations_session SET metadata = ?", numbers)
+    ready.moved()
 
-    ((text,), *_) = store.ask("SELECT metadata::text FROM observations_session")
+    ((text,), *_) = ready.ask("SELECT metadata::text FROM observations_session")
     exact = {"parse_int": Decimal, "parse_float": Decimal}
     assert json.loads(text, **exact) == json.loads(numbers, **exact)
 
@@ -233,43 +248,43 @@ def test_numbers_keep_their_value(store: Store) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_move_that_is_stopped_leaves_the_target_empty_and_can_be_made_again(
-    store: Store, number: signal.Signals
+    ready: Store, number: signal.Signals
 ) -> None:
-    with store.held_up() as process:
+    with ready.held_up() as process:
         process.send_signal(number)
     process.communicate(timeout=60)
-    until(lambda: not store.ask("SELECT 1 FROM pg_stat_activity WHERE datname = "
+    until(lambda: not ready.ask("SELECT 1 FROM pg_stat_activity WHERE datname = "
                                 "current_database() AND pid <> pg_backend_pid()"))  # fmt: skip
     assert process.returncode != 0
-    assert store.filled() == []
-    store.ask("DROP TRIGGER meddle ON observations_event")
+    assert ready.filled() == []
+    ready.ask("DROP TRIGGER meddle ON observations_event")
 
-    assert store.moved()["moved"]
+    assert ready.moved()["moved"]
 
 
-def test_a_target_that_goes_away_meanwhile_is_told_in_a_sentence(store: Store) -> None:
-    with store.held_up() as process:
-        store.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+def test_a_target_that_goes_away_meanwhile_is_told_in_a_sentence(ready: Store) -> None:
+    with ready.held_up() as process:
+        ready.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                   "WHERE wait_event = 'advisory' AND datname = current_database()")  # fmt: skip
         _, said = process.communicate(timeout=60)
 
     assert process.returncode == 1
     assert re.fullmatch(r"Error: the target refused the rows \(.+\): nothing was moved\n", said)
-    assert store.filled() == []
+    assert ready.filled() == []
 
 
-def test_what_is_written_to_the_source_meanwhile_stops_it(store: Store) -> None:
-    with store.held_up() as process:
-        store.change("UPDATE observations_team SET name = 'changed'")
+def test_what_is_written_to_the_source_meanwhile_stops_it(ready: Store) -> None:
+    with ready.held_up() as process:
+        ready.change("UPDATE observations_team SET name = 'changed'")
     _, said = process.communicate(timeout=60)
 
     assert process.returncode == 1
     assert "something wrote to" in said
-    assert store.filled() == []
+    assert ready.filled() == []
 
 
-def test_nobody_writes_to_the_target_meanwhile(store: Store) -> None:
-    with store.held_up() as process, store.server() as other:
+def test_nobody_writes_to_the_target_meanwhile(ready: Store) -> None:
+    with ready.held_up() as process, ready.server() as other:
         other.execute("SET lock_timeout = '200ms'")
         with pytest.raises(psycopg.errors.LockNotAvailable):
             other.execute("INSERT INTO observations_team VALUES ('1', 'mine', now())")
@@ -278,24 +293,24 @@ def test_nobody_writes_to_the_target_meanwhile(store: Store) -> None:
     assert process.returncode == 0
 
 
-def test_a_row_that_came_to_be_another_is_noticed_and_named(store: Store) -> None:
-    with closing(sqlite3.connect(store.file)) as database:
+def test_a_row_that_came_to_be_another_is_noticed_and_named(ready: Store) -> None:
+    with closing(sqlite3.connect(ready.file)) as database:
         ((row,),) = database.execute("SELECT max(id) FROM observations_event").fetchall()
-    store.meddle("observations_event",
+    ready.meddle("observations_event",
                  f"IF NEW.id = '{row}' THEN NEW.event_type := 'other'; END IF;")  # fmt: skip
-    done = store.move()
+    done = ready.move()
 
     assert done.returncode == 1
     assert f"something else in observations_event, first in the row {row}" in done.stderr
     assert re.search(r"^observations_event .+differs: [0-9a-f]{16}$", done.stderr, re.MULTILINE)
     assert re.search(r"^observations_session .+same$", done.stderr, re.MULTILINE)
-    assert store.filled() == []
+    assert ready.filled() == []
 
 
-def test_a_row_that_is_lost_is_noticed(store: Store) -> None:
-    store.meddle("queueing_generationjobevent", "IF NEW.id = 3 THEN RETURN NULL; END IF;")
+def test_a_row_that_is_lost_is_noticed(ready: Store) -> None:
+    ready.meddle("queueing_generationjobevent", "IF NEW.id = 3 THEN RETURN NULL; END IF;")
 
-    said = store.refused()
+    said = ready.refused()
     assert "queueing_generationjobevent, first in the row 3" in said
 
 
@@ -308,9 +323,9 @@ def test_a_target_with_rows_is_refused(store: Store) -> None:
     assert store.filled() == ["others"]
 
 
-def test_a_second_move_is_refused(store: Store) -> None:
-    store.moved()
-    again = store.move()
+def test_a_second_move_is_refused(ready: Store) -> None:
+    ready.moved()
+    again = ready.move()
 
     assert again.returncode == 1
     assert "is not empty" in again.stderr
@@ -393,40 +408,40 @@ def test_a_process_that_has_the_file_open_is_refused(store: Store) -> None:
 
 
 def test_values_that_postgresql_cannot_store_are_named_and_replaced_only_if_asked(
-    store: Store,
+    ready: Store,
 ) -> None:
-    store.change("UPDATE observations_session SET cwd = 'a' || char(0) || 'b' WHERE id = "
+    ready.change("UPDATE observations_session SET cwd = 'a' || char(0) || 'b' WHERE id = "
                  "(SELECT min(id) FROM observations_session)")  # fmt: skip
-    store.change("UPDATE observations_event SET payload = ? WHERE id = "
+    ready.change("UPDATE observations_event SET payload = ? WHERE id = "
                  "(SELECT min(id) FROM observations_event)", r'{"n": 1e400, "t": "\u0000\ud800"}'
                  )  # fmt: skip
-    said = store.refused()
+    said = ready.refused()
     assert re.search(r"observations_session.cwd of \S+ holds a character that it cannot", said)
     assert "observations_event.payload" in said
     assert "--replace-unstorable" in said
 
-    replaced = store.moved("--replace-unstorable")["replaced"]
+    replaced = ready.moved("--replace-unstorable")["replaced"]
     assert [(each["table"], each["column"]) for each in replaced] == [
         ("observations_session", "cwd"), ("observations_event", "payload")
     ]  # fmt: skip
-    assert store.ask("SELECT cwd FROM observations_session WHERE cwd LIKE 'a_b'") == [("a\ufffdb",)]
-    ((payload,),) = store.ask("SELECT payload->>'t' FROM observations_event ORDER BY id LIMIT 1")
+    assert ready.ask("SELECT cwd FROM observations_session WHERE cwd LIKE 'a_b'") == [("a\ufffdb",)]
+    ((payload,),) = ready.ask("SELECT payload->>'t' FROM observations_event ORDER BY id LIMIT 1")
     assert payload == "\ufffd\ufffd"
 
 
-def test_text_that_is_too_long_for_its_column_is_named(store: Store) -> None:
-    store.change("UPDATE observations_team SET name = ?", "x" * 201)
-    assert "has 201 characters, 200 are allowed" in store.refused("--replace-unstorable")
+def test_text_that_is_too_long_for_its_column_is_named(ready: Store) -> None:
+    ready.change("UPDATE observations_team SET name = ?", "x" * 201)
+    assert "has 201 characters, 200 are allowed" in ready.refused("--replace-unstorable")
 
 
-def test_a_row_that_points_nowhere_is_refused(store: Store) -> None:
-    store.change("DELETE FROM observations_event WHERE id = "
+def test_a_row_that_points_nowhere_is_refused(ready: Store) -> None:
+    ready.change("DELETE FROM observations_event WHERE id = "
                  "(SELECT max(event_id) FROM observations_observationsource)")  # fmt: skip
-    said = store.refused()
+    said = ready.refused()
     assert "the target refused the rows" in said
     assert "observations_observationsource" in said
 
 
-def test_a_value_of_another_sort_is_refused(store: Store) -> None:
-    store.change("UPDATE observations_team SET created_at = 'yesterday'")
-    assert "a row of observations_team holds what is not of its column's sort" in store.refused()
+def test_a_value_of_another_sort_is_refused(ready: Store) -> None:
+    ready.change("UPDATE observations_team SET created_at = 'yesterday'")
+    assert "a row of observations_team holds what is not of its column's sort" in ready.refused()
