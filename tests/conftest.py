@@ -4,9 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 from django.db import connection
+from django.test import TransactionTestCase
+from hypothesis import HealthCheck, settings
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from observations import journal, lastused
 from observations.models import Project, Team
+from tests import emptying, statics
 
 _OLDEST_HERE = """
     SELECT coalesce(min(backend_xid::text::bigint),
@@ -15,6 +19,13 @@ _OLDEST_HERE = """
 
 # A busy machine may need longer than whoever stops a server would wait.
 lastused.LAST_PATIENCE = 60.0
+# And to think of an example: how long that takes says nothing of what is tried.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
+TransactionTestCase._fixture_teardown = emptying.empty  # type: ignore[attr-defined]
+WhiteNoiseMiddleware.add_files_from_finders = statics.add
 
 
 @pytest.hookimpl(tryfirst=True)

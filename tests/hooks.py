@@ -12,7 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from claudemem.hook import command, spool
+from claudemem.hook import command, heavy, spool
+from claudemem.hook.spool import Record
 from tests.stack import environment
 from tests.waiting import until
 
@@ -111,10 +112,18 @@ class Hooks:
 
     def waiting(self) -> list[dict[str, Any]]:
         """The payloads in the spool that were not sent, in order."""
+        return [json.loads(record.raw) for record in self._records()]
+
+    def give_up_first(self) -> None:
+        """Have the first payload in the spool count as too slow for the line."""
+        first = self._records()[0]
+        Path(f"{self.spool}.heavy").write_text(f"{heavy.TRIES} {first.delivery}")
+
+    def _records(self) -> list[Record]:
         whole = self.spool.read_bytes() if self.spool.exists() else b""
         sent = int(whole[19:31]) if whole else 0
         records = [spool.read(line) for line in whole[sent:].splitlines(keepends=True)]
-        return [json.loads(record.raw) for record in records if record]
+        return [record for record in records if record]
 
     def send_rest(self) -> None:
         """Run hooks that bring nothing until nothing waits."""

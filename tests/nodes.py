@@ -265,7 +265,7 @@ class Fleet(Stack):
 
     def stop(self) -> None:
         """Kill web and beat."""
-        self.http.close()
+        self.close()
         for program in self.upkeep:
             program.teardown()
 

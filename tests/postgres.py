@@ -36,8 +36,7 @@ class Server:
     """
 
     def __init__(self, *, durable: bool = False, port: int = 0, address: str = "127.0.0.1") -> None:
-        # Short: a socket's path may have no more than about 100 characters.
-        self.home = Path(tempfile.mkdtemp(prefix="cm-pg-"))
+        self.home = Path(tempfile.mkdtemp(prefix="cm-pg-", dir=short_place()))
         self._owner = _unprivileged()
         if self._owner:
             os.chown(self.home, *self._owner)
@@ -116,6 +115,12 @@ class Server:
         """The process whose children serve its connections."""
         return self._process.pid
 
+    def deadlocks(self) -> list[str]:
+        """What its log says of transactions that waited for each other."""
+        said = (self.home / "log").read_text(errors="replace").splitlines()
+        places = [place for place, line in enumerate(said) if "deadlock detected" in line]
+        return [line for place in places for line in said[place : place + 9]]
+
     def stop(self) -> None:
         """Stop it and remove all that it kept."""
         self._end()
@@ -160,6 +165,15 @@ class Server:
             return binaries
         copy = shutil.copytree(binaries.parent, self.home / "install", symlinks=True)
         return Path(copy) / "bin"
+
+
+def short_place() -> str:
+    """Where temporary files are; where that is far down, the place that every such system has.
+
+    A socket's path may have no more than about 100 characters.
+    """
+    usual = tempfile.gettempdir()
+    return usual if len(usual) <= 60 else "/tmp"
 
 
 def _installed() -> Path:

@@ -48,7 +48,7 @@ def copied_to(data: Path) -> Shown:
 
     `postgres.database_of(data)` is its setting as ever.
     """
-    original = _original()
+    original = _original("postgresql" if postgres.on_postgresql() else "sqlite")
     copytree(original / "data", data)
     if postgres.on_postgresql():
         postgres.database_of(data, like=original / "data")
@@ -64,16 +64,20 @@ def begin() -> None:
 
 def _forget(place: Path) -> None:
     if postgres.on_postgresql():
-        postgres.forget_shared(place / "data")
+        postgres.forget_shared(place / "postgresql" / "data")
     rmtree(place, ignore_errors=True)
 
 
 @cache
-def _original() -> Path:
-    """The one that is copied, made by whichever process of this run comes first."""
+def _original(database: str) -> Path:
+    """The one that is copied, made by whichever process of this run comes first.
+
+    Programs that go through both databases need one of each.
+    """
     if PLACE not in os.environ:
         begin()
-    place = Path(os.environ[PLACE])
+    place = Path(os.environ[PLACE], database)
+    place.mkdir(exist_ok=True)
     with _alone(place / "lock"):
         if not (place / "shown.json").exists():
             shown = json.dumps(asdict(_made(place / "data")))

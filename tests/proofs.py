@@ -18,6 +18,9 @@ _HISTORY = """
 
 _NOT_COMPLETED = "SELECT id, state FROM queueing_generationjob WHERE state <> 'completed'"
 
+_GIVEN_UP = """
+    SELECT id, last_error FROM queueing_generationjob WHERE state = 'failed' ORDER BY id LIMIT 3"""
+
 # What a settlement says that it stored, and what is there; both are of one transaction.
 _COUNTED = """
     SELECT job.id, history.details,
@@ -43,6 +46,13 @@ def lost(database: Any) -> list[str]:
         for job, said, there, moments in counted
         if said not in (None, there) or moments > 1
     ]
+
+
+def none_given_up(database: Any) -> None:
+    """Fail as soon as a job failed for good: nothing is to be measured, or waited for, any more."""
+    failed = database.execute(_GIVEN_UP).fetchall()
+    told = "; ".join(f"job {job}: {details_of(error)['reason']}" for job, error in failed)
+    assert not failed, f"jobs failed for good ({told})"
 
 
 def details_of(value: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Loaded by pytest as a plugin (see `addopts`).
 
 import gc
 import os
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import pytest
 from xdist.remote import Producer
@@ -24,7 +24,20 @@ TOGETHER = {
 }
 WIRE = "test_wire_"
 # Of those that start no server.
-LONGEST = ("test_lane_protocol.py", "test_interleavings.py")
+LONGEST = (
+    "test_lane_protocol.py",
+    "test_interleavings.py",
+    "test_fuzz.py",
+    "test_provider_openai_compatible.py",
+    "test_routes.py",
+    "test_messages_store.py",
+    "test_docker.py",
+    "test_rubbish.py",
+    "test_bounds.py",
+)
+# What a file says of which all tests are run once, and what to run where they are left out.
+ALL_ONCE = "pytestmark = pytest.mark.once"
+NOT_ONCE = "not once"
 # What is imported to collect tests stays, all of it: it is not looked through again and again.
 gc.disable()
 
@@ -54,6 +67,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 def pytest_xdist_auto_num_workers() -> int:
     """Two a processor: whole servers are waited for more than they compute."""
     return 2 * (os.cpu_count() or 1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A file of which nothing would be run is not imported: every process collects all files."""
+    if config.option.markexpr != NOT_ONCE or not collection_path.name.startswith("test_"):
+        return None
+    return ALL_ONCE in collection_path.read_text().splitlines() or None
 
 
 @pytest.hookimpl(trylast=True)

@@ -50,8 +50,11 @@ class Pair:
         self._serve(second, "--replicaof", "127.0.0.1", str(first))
         until(lambda: self._told(second).get("master_link_status") == "up")
         self._watch(first)
-        # Where the machine stood still for two seconds it would do nothing for thirty.
-        self._asked().execute_command("SENTINEL", "DEBUG", "tilt-period", "500")
+        # It asks for replicas every ten seconds, and does nothing for thirty after two in which the
+        # machine stood still.
+        paces = {"info-period": 200, "ping-period": 200, "tilt-period": 500}
+        for name, milliseconds in paces.items():
+            self._asked().execute_command("SENTINEL", "DEBUG", name, str(milliseconds))
         # Until it has heard of the replica, it would have nobody to put in the place of the other.
         until(lambda: len(self._asked().sentinel_slaves(PRIMARY)) == 1)
 

@@ -20,7 +20,7 @@ from celery import Celery
 
 from queueing import access, addresses
 from queueing.pids import Mark
-from tests import conformance, prepared
+from tests import conformance, prepared, proofs
 from tests.postgres import database_of, on_postgresql
 from tests.prepared import PROJECT, SCOPES, environment
 from tests.waiting import until
@@ -97,6 +97,7 @@ class Stack:
         self.http = httpx.Client(base_url=self.url, timeout=30.0, event_hooks=hooks)
         self._up: subprocess.Popen[bytes] | None = None
         self._seen: set[Mark] = set()
+        self._asking: dict[str, Any] = {}
 
     @property
     def engine(self) -> str:
@@ -200,9 +201,15 @@ class Stack:
 
     def stop(self) -> None:
         """Stop it as Ctrl-C does, for good. Fails as `end` does."""
-        self.http.close()
+        self.close()
         if self._up is not None:
             self.end()
+
+    def close(self) -> None:
+        """Let go of what connects this process with it."""
+        self.http.close()
+        for connection in self._asking.values():
+            connection.close()
 
     def end(self) -> None:
         """Stop it as Ctrl-C does. Fails, having killed it, if anything of it is left running."""
@@ -210,7 +217,7 @@ class Stack:
         self._note_processes()
         self._up.send_signal(signal.SIGINT)
         try:
-            self._up.wait(30)
+            self._up.wait(60)
         finally:
             left = self._kill_rest()
         assert self._up.returncode == 0, self.output.read_text()
@@ -297,12 +304,30 @@ class Stack:
 
     def sql(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """The rows of a query, with `?` for values, read beside the running server."""
+        if self.on_postgresql:
+            return self._asked(query.replace("?", "%s"), values)
         with closing(self.connect()) as database:
-            if isinstance(database, sqlite3.Connection):
-                return database.execute(query, values).fetchall()
-            found: list[tuple[Any, ...]]
-            found = database.execute(query.replace("?", "%s"), values or None).fetchall()
+            found: list[tuple[Any, ...]] = database.execute(query, values).fetchall()
             return found
+
+    def _asked(self, query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        """By one connection as long as its server keeps it: a new one costs that a whole process.
+
+        While something is waited for it is asked again and again.
+        """
+        import psycopg
+
+        url = self.settings["CLAUDE_MEM_SERVER_DATABASE_URL"]
+        if self._asking.get(url) is None or self._asking[url].closed:
+            self._asking[url] = self.connect()
+        try:
+            found: list[tuple[Any, ...]]
+            found = self._asking[url].execute(query, values or None).fetchall()
+            return found
+        except psycopg.OperationalError:
+            if not self._asking[url].closed:
+                raise
+        return self._asked(query, values)
 
     def change(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
         """Run a statement once a row, with `?` for values, all in one transaction."""
@@ -332,7 +357,7 @@ class Stack:
         if url := self.settings.get("CLAUDE_MEM_SERVER_DATABASE_URL"):
             import psycopg
 
-            return psycopg.connect(url, autocommit=True)
+            return psycopg.connect(url, autocommit=True, prepare_threshold=None)
         path = self.data / "claude-mem.sqlite3"
         return sqlite3.connect(path, timeout=20, isolation_level=None)
 
@@ -347,6 +372,11 @@ class Stack:
     def wait_settled(self, timeout: float = 60) -> None:
         """Wait until no job is queued or processing."""
         until(lambda: not self.jobs(OPEN), timeout)
+
+    def wait_worked(self, timeout: float = 60) -> None:
+        """The same, of jobs that all must go well: fails as soon as one failed for good."""
+        with closing(self.connect()) as database:
+            until(lambda: proofs.none_given_up(database) or not self.jobs(OPEN), timeout)
 
     def store_access(self) -> access.Access:
         """How to reach its queue store."""

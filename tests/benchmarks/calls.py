@@ -101,7 +101,7 @@ def _measure(
         _enqueue(stack, given.calls)
         used, others = Meter(worker), Others(stack.pids().values(), server)
     with _watching(stack, worker) as most:
-        stack.wait_settled(600)
+        stack.wait_worked(600)
     cpu, busy = used.seconds(), others.cores()
     settled = _settled_at(stack)
     whole, steady = _rates(settled, given)

@@ -57,8 +57,17 @@ class Scene:
     def server(self) -> int | None:
         return self.rows.server.pid if isinstance(self.rows, Postgresql) else None
 
-    def open_jobs(self) -> int:
-        return int(self._value(f"SELECT count(*) FROM queueing_generationjob WHERE {OPEN}"))
+    def wait_settled(self) -> None:
+        """Wait until every job is done. Fails as soon as one failed for good."""
+        self.until(f"SELECT NOT EXISTS (SELECT 1 FROM queueing_generationjob WHERE {OPEN})")
+
+    def until(self, query: str) -> None:
+        """Wait for a query to have a value that is true. Fails as soon as a job failed for good."""
+        with closing(self.rows.connect()) as database:
+            until(
+                lambda: proofs.none_given_up(database) or database.execute(query).fetchone()[0],
+                PATIENCE,
+            )
 
     def begun(self) -> float:
         """How many lines the history has."""
@@ -168,7 +177,7 @@ def _drain(scene: Scene, batch: int) -> None:
     with employed(scene, batch) as worker:
         # Until its threads have their connections.
         _publish(_enqueue(_jobs(scene.lanes, scene.lanes)))
-        until(lambda: not scene.open_jobs(), PATIENCE)
+        scene.wait_settled()
         process = mark(worker)
         process.signal(signal.SIGSTOP)
         _publish(_enqueue_measured(scene))
@@ -176,7 +185,7 @@ def _drain(scene: Scene, batch: int) -> None:
         used, database = Meter(worker), Family(scene.server) if scene.server else None
         others = Others([worker], scene.server)
         process.signal(signal.SIGCONT)
-        until(lambda: not scene.open_jobs(), PATIENCE)
+        scene.wait_settled()
         cpu, server, busy = used.seconds(), database.seconds() if database else 0, others.cores()
     name = f"{batch} to a claim" if batch else "as shipped"
     print(f"  drained, {name:<12}{scene.jobs / scene.took(begun):8.0f} jobs/s"

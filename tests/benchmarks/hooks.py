@@ -51,7 +51,7 @@ def main() -> None:
                 stack.start()
                 stack.make_key("bench")
                 stack.replay()
-                stack.wait_settled()
+                stack.wait_worked()
                 _measure(stack, given.times)
             finally:
                 stack.stop()

@@ -45,7 +45,7 @@ def main() -> int:
 
 def _claude_mem(file: Path, observations: int) -> bool:
     connection = claude_mem.made(file)
-    claude_mem.fill(connection, observations, sessions=max(1, observations // 50))
+    claude_mem.fill(connection, observations, sessions=max(3, observations // 50))
     connection.close()
     wanted = ("taken", "known")
     whole = True

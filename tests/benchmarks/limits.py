@@ -12,7 +12,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,6 +22,7 @@ import httpx
 from tests.benchmarks.run import Family, Meter, Others, database
 from tests.postgres import database_of
 from tests.stack import ROOT, environment, free_port
+from tests.waiting import until
 
 ALL = {
     "CLAUDE_MEM_RATE_LIMIT_PER_MIN": "1000000",
@@ -98,21 +98,17 @@ def _web(home: Path, limits: dict[str, str]) -> Iterator[tuple[int, int]]:
     command = [sys.executable, "-m", "claudemem", "web"]
     with subprocess.Popen(command, env=settings, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
         try:
-            _await(f"http://127.0.0.1:{port}/healthz")
+            until(lambda: _answers(f"http://127.0.0.1:{port}/healthz"))
             yield port, process.pid
         finally:
             process.terminate()
 
 
-def _await(url: str) -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        try:
-            httpx.get(url, trust_env=False).raise_for_status()
-            return
-        except httpx.HTTPError:
-            time.sleep(0.05)
-    raise AssertionError("the web did not start")
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
 
 
 def _load(port: int, key: str, connections: int, requests: int) -> list[float]:

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from django.apps import AppConfig
@@ -16,6 +17,7 @@ from django.apps import AppConfig
 from queueing import kinds
 
 if TYPE_CHECKING:
+    from observations.generate import Made
     from queueing.leases import Details, Job
 
 SETTINGS = "tests.benchmarks.nothing_settings"
@@ -24,18 +26,27 @@ CALL = "DRAIN_CALL_SECONDS"
 
 
 class Nothing:
-    """A handler that does nothing and has nothing to store."""
+    """A handler that does nothing, for nothing, and has nothing to store."""
 
     def prepare(self, jobs: "Sequence[Job]") -> None:
         """Read nothing."""
 
-    def perform(self, work: None, timeout: float) -> None:
-        """Do nothing, for as long as a call takes."""
+    def perform(self, work: None, timeout: float) -> "Made":
+        """Do nothing, for as long as a call takes; what it made is accounted for as any other."""
         time.sleep(float(os.environ.get(CALL, "0")))
+        return _made()
 
-    def store(self, jobs: "Sequence[Job]", result: None) -> "Details":
+    def store(self, jobs: "Sequence[Job]", result: "Made") -> "Details":
         """Write nothing."""
         return {}
+
+
+@cache
+def _made() -> "Made":
+    from observations.drafts import Completion
+    from observations.generate import Made
+
+    return Made(Completion((), "nothing", "nothing", 0, 0), ())
 
 
 class NothingConfig(AppConfig):

@@ -1,7 +1,6 @@
 """What came of the faults: whether the promise was kept, and how soon work went on."""
 
 import statistics
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -28,13 +27,20 @@ ZEROS = {
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """How soon the jobs that a kind of fault touched went on: seconds, most and median."""
+    """How soon the jobs that a kind of fault touched went on: seconds, most and median.
+
+    A job that was struck again before it went on counts for the last that struck it. Of the one
+    that took longest: how many faults struck anything meanwhile, and how long (seconds) no worker
+    began anything.
+    """
 
     kind: str
     times: int
     touched: int
     median: float
     most: float
+    meanwhile: int
+    idle: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,26 +103,38 @@ def print_wrong(wrong: dict[str, list[str]]) -> None:
 
 def print_recoveries(found: Iterable[Recovery]) -> None:
     """A line for each kind of fault."""
-    print("\n  fault               times  jobs touched  until they went on: median s   most s")
+    print("\n  fault               times  jobs touched  until they went on: median s   most s"
+          "  (faults meanwhile, nobody worked for s)")  # fmt: skip
     for each in found:
         took = f"{each.median:>30.1f}{each.most:>9.1f}" if each.touched else f"{'-':>30}{'-':>9}"
-        print(f"  {each.kind:<19}{each.times:>6}{each.touched:>14}{took}")
+        told = f"  ({each.meanwhile}, {each.idle:.1f})" if each.touched else ""
+        print(f"  {each.kind:<19}{each.times:>6}{each.touched:>14}{took}{told}")
 
 
 def _recoveries(deeds: Sequence[Deed], told: Sequence[Line]) -> Iterable[Recovery]:
-    took: dict[str, list[float]] = defaultdict(list)
     struck = [deed for deed in deeds if deed.is_fault]
-    for deed in struck:
-        took[deed.what] += [
-            (end - deed.since).total_seconds()
-            for job in deed.touched
-            if (end := history.went_on(told, job, deed.since))
-        ]
-    for kind in sorted(took):
+    waits = _waits(struck, told)
+    for kind in sorted({deed.what for deed in struck}):
         times = sum(deed.what == kind for deed in struck)
-        values = took[kind] or [0.0]
-        median = statistics.median(values)
-        yield Recovery(kind, times, len(took[kind]), median, max(values))
+        of_kind = [wait for what, wait in waits if what == kind]
+        if not of_kind:
+            yield Recovery(kind, times, 0, 0.0, 0.0, 0, 0.0)
+            continue
+        longest = max(of_kind, key=lambda wait: wait.seconds)
+        meanwhile = sum(longest.since < deed.since <= longest.until for deed in struck)
+        median = statistics.median(wait.seconds for wait in of_kind)
+        idle = history.nobody_worked(told, longest)
+        yield Recovery(kind, times, len(of_kind), median, longest.seconds, meanwhile, idle)
+
+
+def _waits(struck: Sequence[Deed], told: Sequence[Line]) -> list[tuple[str, Stand]]:
+    """How long each job that was touched waited to go on: from the last fault that touched it."""
+    last: dict[tuple[str, datetime], tuple[str, Stand]] = {}
+    for deed in sorted(struck, key=lambda deed: deed.since):
+        for job in deed.touched:
+            if end := history.went_on(told, job, deed.since):
+                last[job, end] = deed.what, Stand(0, job, deed.since, end)
+    return list(last.values())
 
 
 # --- what took long -----------------------------------------------------------------------------

@@ -5,8 +5,10 @@
 A real `claudemem up`, and clients that send recorded hook payloads over HTTP at a steady rate: half
 of them with a connection for each capture, as the hook client does, half over connections that
 they keep as long as the server does. Nothing is sent a second time, whatever comes of it. All the
-while `claudemem restart --rolling` replaces web, worker and beat, again and again. Exits with 1 if
-a capture failed, or was lost, stored twice or out of order.
+while `claudemem restart --rolling` replaces web, worker and beat, again and again. Beside them
+somebody listens to the stream and comes back with its cursor, and somebody calls a tool over MCP.
+Exits with 1 if a capture failed, or was lost, stored twice or out of order, if a call of the tool
+failed, or the listener missed an event or heard of one twice.
 """
 
 import argparse
@@ -18,7 +20,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from itertools import count, cycle
@@ -28,6 +30,7 @@ from typing import Any
 from uuid import uuid4
 
 from tests import proofs
+from tests.benchmarks.audience import Caller, Listener
 from tests.benchmarks.load import tool_calls
 from tests.benchmarks.rows import Postgresql
 from tests.stack import CELERY, ENGINES, HOOK, Stack
@@ -126,6 +129,21 @@ def roll_under_load(stack: Stack, senders: list[Client], rolls: int) -> list[flo
     return took
 
 
+@contextmanager
+def watched(stack: Stack, senders: list[Client]) -> Iterator[list[str]]:
+    """Listen and call a tool within the block; at its end the list has what was wrong."""
+    wrong: list[str] = []
+    listener, caller = Listener(stack), Caller(stack)
+    listener.start()
+    caller.start()
+    yield wrong
+    caller.end()
+    wrong += caller.failures
+    wrong += listener.hear_all([event for each in senders for event in each.accepted])
+    print(f"  a listener came back {listener.turns - 1} times; a tool was called {caller.calls} "
+          f"times; {len(wrong)} faults of these")  # fmt: skip
+
+
 def faults(stack: Stack, senders: list[Client]) -> dict[str, list[str]]:
     """What went wrong, by its kind, once all is settled."""
     stack.wait_settled(120)
@@ -182,7 +200,9 @@ def measure(settings: Mapping[str, str], engine: str, rate: float, rolls: int) -
         stack.start()
         stack.make_key()
         senders = clients(stack, rate)
-        return report(stack, senders, roll_under_load(stack, senders, rolls))
+        with watched(stack, senders) as wrong:
+            took = roll_under_load(stack, senders, rolls)
+        return [*report(stack, senders, took), *wrong]
 
 
 def main() -> int:

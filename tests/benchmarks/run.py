@@ -297,7 +297,7 @@ def _batch(run: Run, stack: Stack) -> None:
 
 def _drain(stack: Stack) -> None:
     left, started = stack.jobs(OPEN), time.perf_counter()
-    stack.wait_settled(600)
+    stack.wait_worked(600)
     seconds = time.perf_counter() - started
     if left > 100:
         print(
@@ -312,9 +312,7 @@ def _jobs(run: Run, stack: Stack, delay: int, jobs: int) -> None:
         worker, others = Meter(stack.pids()["worker"]), Others(stack.pids().values(), run.server)
         server = _database_meter(run)
         started = time.perf_counter()
-    with closing(stack.connect()) as database:
-        query = f"SELECT EXISTS (SELECT 1 FROM queueing_generationjob WHERE {OPEN})"
-        until(lambda: database.execute(query).fetchone() == (0,), 600)
+    stack.wait_worked(600)
     seconds = time.perf_counter() - started
     served = server.seconds() / waiting * 1e6 if server else 0.0
     if delay == 0:
@@ -413,7 +411,7 @@ def _watching(stack: Stack) -> Callable[[], None]:
 def _start(home: Path) -> None:
     taken = []
     for _ in range(3):
-        stack = Stack(home)
+        stack = Stack(Path(tempfile.mkdtemp(dir=home)))
         started = time.perf_counter()
         stack.launch()
         until(stack.healthy, 60)

@@ -183,6 +183,8 @@ def _installed(place: Path) -> Path:
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as packed:
         packed.extractall(place)
+    # As an installer does. Nobody who runs it may write there: each start would compile it again.
+    subprocess.run([sys.executable, "-m", "compileall", "-q", str(place)], check=True)
     return place
 
 

@@ -33,11 +33,18 @@ class DockerHouse(House):
                 subprocess.run([self._program, *words], check=False, capture_output=True)
 
 
+@pytest.fixture(scope="module")
+def engine() -> Iterator[str]:
+    with dockers.real() as command:
+        yield command
+
+
 @pytest.fixture(params=["docker", "stand-in"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
-    if request.param == "docker" and not dockers.real():
-        pytest.skip("Docker does not answer here")
-    program = dockers.real() if request.param == "docker" else dockers.standin(tmp_path / "engine")
+    if request.param == "docker":
+        program = request.getfixturevalue("engine")
+    else:
+        program = dockers.standin(tmp_path / "engine")
     yield from making(lambda name: DockerHouse(tmp_path / name, program))
 
 

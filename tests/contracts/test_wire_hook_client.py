@@ -84,7 +84,7 @@ def test_what_happened_while_the_server_was_stopped_is_stored_once_and_in_order(
     rows = "SELECT count(*) FROM observations_event e JOIN observations_session s "
     rows += "ON s.id = e.session_id WHERE s.content_session_id = ? AND occurred_at < received_at"
     assert stack.sql(rows, own) == [(len(recorded),)]
-    assert f"{len(GARBAGE)} bytes of the spool are no payloads" in hooks.log
+    assert f"{len(GARBAGE)} bytes of the spool cannot be sent" in hooks.log
 
 
 def test_a_server_that_stands_still_is_left_and_stores_it_once_when_it_goes_on(

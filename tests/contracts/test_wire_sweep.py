@@ -5,6 +5,8 @@ answered follows from what a route needs and whose the thing is that it names.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -29,7 +31,7 @@ SIBLINGS, STRANGERS = ("two",), ("far", "away")
 # Of another team nothing is there; of another project of one's team these are told to be there.
 TOLD_TO_SIBLINGS = {"session_id", "event_id"}
 # A key that is bound to a project is told so at once where another's memory is to be emptied.
-PURGE = "/projects/{project_id}/memory"
+PURGE = ("DELETE", "/projects/{project_id}/memory")
 # What goes on by itself, and what is kept of calls that were refused.
 RESTLESS = re.compile(r"queueing_canary|queueing_pruning|queueing_lane|sqlite_.*|.*_idx.*")
 KEEPING = {"last_used_at"}
@@ -41,7 +43,7 @@ KEYED = [pytest.param(each, id=f"{each.method} {each.path}") for each in ROUTES 
 def refusal(route: Route, key: str) -> int:
     """How a key of another project or team is refused; 0 where only its own is meant."""
     stranger = key in STRANGERS
-    if route.path.endswith(PURGE):
+    if route.method == PURGE[0] and route.path.endswith(PURGE[1]):
         return 404 if key == "away" else 403
     if route.names and stranger:
         return 404
@@ -57,6 +59,7 @@ class Ours:
     wire: Wire
     ids: dict[str, str]
     tables: dict[str, str]
+    database: Any
 
     def call(self, route: Route, key: str, **headers: str) -> httpx.Response:
         """A call of this route about what is project one's."""
@@ -71,12 +74,14 @@ class Ours:
 
     def rows(self) -> dict[str, list[str]]:
         """Everything that the database holds, but what changes by itself."""
-        sql = self.wire.stack.sql
-        return {name: sorted(map(str, sql(query))) for name, query in self.tables.items()}
+        ask = self.database.execute
+        return {
+            name: sorted(map(str, ask(query).fetchall())) for name, query in self.tables.items()
+        }
 
 
 @pytest.fixture(scope="module")
-def ours(wire: Wire) -> Ours:
+def ours(wire: Wire) -> Iterator[Ours]:
     session = wire.session(contentSessionId=uuid4().hex)["id"]
     captured = wire.captured(serverSessionId=session)
     still = wire.world.teams["still"]
@@ -88,7 +93,8 @@ def ours(wire: Wire) -> Ours:
         "project_id": wire.project, "team_id": wire.world.teams["home"],
         "key_id": wire.world.key_ids["reader"],
     }  # fmt: skip
-    return Ours(wire, ids, _tables(wire))
+    with closing(wire.stack.connect()) as database:
+        yield Ours(wire, ids, _tables(wire), database)
 
 
 @pytest.mark.parametrize("route", KEYED)

@@ -56,7 +56,7 @@ def test_each_call_of_the_page_works(project: Project) -> None:
         answers.append(_asked(words, known))
         assert answers[-1].status_code == 200, words
         known["ETAG"] = answers[-1].headers.get("ETag", known.get("ETAG", ""))
-    found, listed, one, corrected, bound, forgotten, emptied = map(_told, answers)
+    found, listed, one, corrected, bound, forgotten, emptied, under_way = map(_told, answers)
     assert [each["number"] for each in found["observations"]] == [NUMBER]
     assert listed["observations"] == []
     assert one["observation"]["content"] == content
@@ -64,6 +64,7 @@ def test_each_call_of_the_page_works(project: Project) -> None:
     assert bound["observation"]["kind"] == "decision"
     assert forgotten["deleted"]
     assert emptied["purged"]
+    assert under_way == {"projectId": project.id, "emptying": None}
 
 
 def _told(answer: Any) -> Any:

@@ -10,7 +10,7 @@ import httpx
 import psutil
 import pytest
 
-from claudemem.headers import POLICY, SECURITY
+from claudemem.headers import POLICY, REQUEST_ID, SECURITY
 from tests.postgres import shown_on_sqlite
 from tests.stack import Stack
 from tests.waiting import until
@@ -69,6 +69,15 @@ def test_every_answer_tells_browsers_what_they_may_do_with_it(
         policy = answer.headers[POLICY]
         assert "default-src 'none'" in policy
         assert "unsafe-eval" not in policy
+
+
+def test_every_answer_names_its_request(watched: Stack, flower: httpx.Client) -> None:
+    strangers = httpx.get(watched.flower)
+    answers = [strangers, *map(flower.get, ADDRESSES), flower.get("healthcheck")]
+    assert len({answer.headers[REQUEST_ID] for answer in answers}) == len(answers)
+    for given, taken in (("request-1", True), ("a b", False), ("x" * 65, False)):
+        answer = flower.get("healthcheck", headers={REQUEST_ID: given})
+        assert (answer.headers[REQUEST_ID] == given) is taken
 
 
 def test_a_page_of_another_origin_changes_nothing_with_the_password_of_a_browser(

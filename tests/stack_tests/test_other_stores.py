@@ -1,14 +1,15 @@
 """The whole server at queue stores that are not its own: the oldest ones, and a container."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 import redis
 
-from queueing.docker import DockerStore
+from queueing.docker import IMAGE, DockerStore
 from tests import dockers
-from tests.postgres import on_postgresql
+from tests.postgres import on_postgresql, shown_on_sqlite
 from tests.servers import RELEASES, serving
 from tests.stack import recording, stack
 
@@ -32,6 +33,7 @@ def test_jobs_are_drained_at_an_old_server_of_ones_own_which_stays(tmp_path: Pat
     assert said.count("has no append-only file") == 1
 
 
+@shown_on_sqlite("stores")
 def test_jobs_are_drained_at_a_store_in_a_container_which_is_stopped_last(tmp_path: Path) -> None:
     engine = tmp_path / "engine"
     program = dockers.standin(engine)
@@ -42,5 +44,10 @@ def test_jobs_are_drained_at_a_store_in_a_container_which_is_stopped_last(tmp_pa
         running.replay([RECORDING])
         running.wait_settled()
         assert running.jobs("state = 'completed'") == running.jobs() > 0
+        # It is no process of this machine, and well all the same.
+        shown = json.loads(running.cli("status", "--json"))
+        assert {each["name"]: each["state"] for each in shown["processes"]}["store"] == "running"
+        assert (shown["healthy"], shown["problems"]) == (True, [])
+        assert f"Docker fetches {IMAGE}" in running.output.read_text()
     assert [*engine.glob("claudemem-store-*.json")]
     assert store.running() is None

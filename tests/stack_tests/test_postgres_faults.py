@@ -227,6 +227,29 @@ def _ask_much(running: Stack) -> None:
                        "/api/health": 503, "/v1/info": 200}  # fmt: skip
 
 
+def test_a_server_that_takes_no_writes_costs_no_job_an_attempt_or_a_second_call(
+    server: Server, running: Stack
+) -> None:
+    """As one does that fails over, and for longer than a lease lasts."""
+    before = {row[0] for row in running.sql("SELECT id FROM queueing_generationjob")}
+    with crowd(running) as clients:
+        server.ask("ALTER SYSTEM SET default_transaction_read_only = on")
+        server.ask("SELECT pg_reload_conf()")
+        try:
+            clients.await_status(503)
+            assert until(lambda: running.jobs("lease_until < clock_timestamp()"))
+            clients.await_status(503)
+        finally:
+            server.ask("ALTER SYSTEM RESET default_transaction_read_only")
+            server.ask("SELECT pg_reload_conf()")
+        clients.await_status(200)
+    ended = "SELECT id, state, attempts FROM queueing_generationjob"
+    assert {row[1:] for row in running.sql(ended) if row[0] not in before} == {("completed", 1)}
+    begun = "SELECT job_id FROM queueing_generationjobevent WHERE event = 'processing'"
+    times = Counter(row[0] for row in running.sql(begun) if row[0] not in before)
+    assert set(times.values()) == {1}
+
+
 def test_a_server_without_room_for_all_is_used_by_who_is_in(server: Server, running: Stack) -> None:
     with crowd(running) as clients:
         server.ask("ALTER ROLE worker CONNECTION LIMIT 3")

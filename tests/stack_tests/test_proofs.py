@@ -12,7 +12,7 @@ from tests import proofs
 pytestmark = pytest.mark.once
 
 TABLES = """
-    CREATE TABLE queueing_generationjob (id, lane_id, seq, state);
+    CREATE TABLE queueing_generationjob (id, lane_id, seq, state, last_error);
     CREATE TABLE queueing_generationjobevent (id INTEGER PRIMARY KEY, job_id, event, details);
     CREATE TABLE observations_observation (created_by_job_id, created_at);
 """
@@ -23,7 +23,7 @@ def database() -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(":memory:")) as made:
         made.executescript(TABLES)
         made.executemany(
-            "INSERT INTO queueing_generationjob VALUES (?, 1, ?, 'completed')",
+            "INSERT INTO queueing_generationjob VALUES (?, 1, ?, 'completed', NULL)",
             [("first", 1), ("second", 2)],
         )
         yield made
@@ -85,3 +85,13 @@ def test_a_claim_beside_another_is_seen(database: sqlite3.Connection) -> None:
     tell(database, [("first", "processing"), ("second", "processing"),
                     ("first", "completed"), ("second", "completed")])  # fmt: skip
     assert proofs.overlaps(database) == ["second was claimed while ['first'] were in flight"]
+
+
+def test_a_job_that_failed_for_good_is_told_at_once(database: sqlite3.Connection) -> None:
+    proofs.none_given_up(database)
+    database.execute(
+        "UPDATE queueing_generationjob SET state = 'failed', last_error = ? WHERE id = 'second'",
+        [json.dumps({"reason": "it cannot be done"})],
+    )
+    with pytest.raises(AssertionError, match="job second: it cannot be done"):
+        proofs.none_given_up(database)

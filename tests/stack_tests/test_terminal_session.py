@@ -11,6 +11,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,11 +71,16 @@ class Bare:
             assert terminal.wait(120) == 0, terminal.screen
             return terminal.screen
 
-    def is_well(self) -> bool:
-        """Whether all of it runs, and something came through each queue."""
+    def status(self) -> dict[str, Any]:
+        """What a program is told of it."""
         with self._run("status --json") as terminal:
             terminal.wait()
-            told = json.loads(terminal.screen)
+            told: dict[str, Any] = json.loads(terminal.screen)
+        return told
+
+    def is_well(self) -> bool:
+        """Whether all of it runs, and something came through each queue."""
+        told = self.status()
         return bool(told["healthy"]) and told["verdict"] == "ok"
 
     def _run(self, typed: str) -> Terminal:
@@ -109,7 +115,13 @@ def test_the_page_has_the_whole_session() -> None:
 def _seen(bare: Bare, typed: str) -> str:
     if typed == "status":
         until(bare.is_well, 120)
-    return f"{PROMPT}{typed}\n{_stable(bare, bare.shown(typed))}"
+    shown = bare.shown(typed)
+    if typed == "stop":
+        # Whatever came through the queues a moment ago.
+        parts = bare.status()["checks"]
+        assert {parts["workers"]["verdict"], parts["beat"]["verdict"]} == {"failed"}
+        assert parts["workers"]["reason"].startswith("nothing runs here")
+    return f"{PROMPT}{typed}\n{_stable(bare, shown)}"
 
 
 def _stable(bare: Bare, screen: str) -> str:
