@@ -41,21 +41,22 @@ class Debts:
 
     def pay(self) -> None:
         """Make up for what is owed, until the database fails again. Raises as little."""
-        for _ in range(len(self._owed)):
-            try:
-                debt = self._owed.popleft()
-            except IndexError:
-                return  # another thread was at it as well
+        while debt := self._oldest():
             if not self._try(debt):
                 return
+
+    def _oldest(self) -> _Debt | None:
+        try:
+            return self._owed.popleft()
+        except IndexError:  # not asked beforehand: another thread may be at it as well
+            return None
 
     def _try(self, debt: _Debt) -> bool:
         try:
             debt.write()
         except direct.AWAY as error:
             close_old_connections()
-            later = faults.is_passing(error) or faults.is_doubtful(error)
-            if later and not isinstance(error, Unanswered):
+            if faults.is_passing(error) and not isinstance(error, Unanswered):
                 log.warning("%s is written down later, the database failed: %s", debt.what, error)
                 self._owed.append(debt)
             else:

@@ -7,8 +7,8 @@ import sqlite3
 from typing import Final
 
 # Classes and codes of PostgreSQL: connection exceptions, the server's end, and that of a session
-# that stood still in a transaction.
-_GOODBYES: Final = ("08", "57P", "25P03")
+# that stood still in a transaction, or was in one for too long.
+_GOODBYES: Final = ("08", "57P", "25P03", "25P04")
 _READ_ONLY: Final = "25006"
 # For what others did: a transaction that could not be put in a row with theirs, a deadlock, a lock
 # that did not come in time.
@@ -26,9 +26,8 @@ def was_lost(error: BaseException) -> bool:
     Such an error has no code, being none of the server's, or one of those by which it says goodbye.
     SQLite's have none at all, and a file does not go away.
     """
-    missing = object()
-    code = getattr(error.__cause__, "sqlstate", missing)
-    return code is not missing and (code is None or str(code).startswith(_GOODBYES))
+    code: str | None = getattr(error.__cause__, "sqlstate", "")
+    return code is None or code.startswith(_GOODBYES)
 
 
 def is_read_only(error: BaseException) -> bool:
@@ -49,12 +48,12 @@ def is_closed(error: BaseException) -> bool:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether it was refused for what is no doing of its own and ends by itself."""
-    return _code(error) in _CROSSED or (is_closed(error) and not was_lost(error))
+    """Whether what failed so may go well another time."""
+    return is_closed(error) or _code(error) in (*_CROSSED, *_TIRED)
 
 
 def is_doubtful(error: BaseException) -> bool:
-    """Whether what failed so may go well another time, or may be to blame for it itself."""
+    """Whether what failed so may be to blame for it itself."""
     return was_lost(error) or _code(error) in _TIRED
 
 

@@ -4,7 +4,6 @@ Each process goes by what it saw itself: it is asked by who would take a job ove
 dead. A holder renews its lease with the next heartbeat, and settles sooner than that.
 """
 
-import threading
 import time
 
 from django.conf import settings
@@ -21,7 +20,6 @@ class Lull:
     def __init__(self) -> None:
         self._lasts = False
         self._until = float("-inf")
-        self._lock = threading.Lock()
 
     def seen(self, error: BaseException) -> None:
         """Note that a statement failed so, if it means that nobody's would have gone well."""
@@ -34,9 +32,9 @@ class Lull:
         To be asked where something was written just now: what was noted is over by that.
         """
         if self._lasts:
-            with self._lock:
-                self._lasts = False
-                self._until = time.monotonic() + _BEATS * settings.HEARTBEAT_SECONDS
+            # In this order: whoever asks in between is told the same.
+            self._until = time.monotonic() + _BEATS * settings.HEARTBEAT_SECONDS
+            self._lasts = False
         return time.monotonic() < self._until
 
 

@@ -35,7 +35,7 @@ def outlasted(work: Callable[[], Result]) -> Result:
         try:
             return work()
         except (OperationalError, InterfaceError) as error:
-            if not (faults.is_passing(error) or faults.is_doubtful(error)):
+            if not faults.is_passing(error):
                 raise
             lull.seen(error)
             doubtful += faults.is_doubtful(error) or stopping.begun.is_set()

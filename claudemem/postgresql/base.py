@@ -9,22 +9,31 @@ from django.db.backends.signals import connection_created
 from django.db.utils import DatabaseErrorWrapper, OperationalError
 from django.utils.functional import cached_property
 from psycopg import IsolationLevel
-from psycopg.errors import ReadOnlySqlTransaction
+from psycopg.errors import (
+    IdleInTransactionSessionTimeout,
+    ReadOnlySqlTransaction,
+    TransactionTimeout,
+)
 
 from claudemem.postgresql.connections import Patient, Pool
 
+# It takes no writes: it is a standby, or one that fails over. Or it went away from a transaction in
+# which nothing was asked of it for too long, by a process that was stopped perhaps, or from a long
+# one.
+_AWAY = (ReadOnlySqlTransaction, IdleInTransactionSessionTimeout, TransactionTimeout)
+
 
 class Errors(DatabaseErrorWrapper):
-    """Tells that a server takes no writes as it is told that it is away.
+    """Tells that a server takes no writes, or hung up, as it is told that it is away.
 
-    psycopg's class for it is the one of defects inside the database, and Django has its classes of
-    psycopg. But it is a standby, or one that fails over, and no fault of the statement's.
+    psycopg's class for these is the one of defects inside the database, and Django has its classes
+    of psycopg. But none of them is a fault of the statement's.
     """
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         if kind is None:
             return
-        if issubclass(kind, ReadOnlySqlTransaction):
+        if issubclass(kind, _AWAY):
             self.wrapper.errors_occurred = True  # type: ignore[attr-defined]
             raise OperationalError(*error.args).with_traceback(traceback) from error
         super().__exit__(kind, error, traceback)

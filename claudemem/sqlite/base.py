@@ -22,6 +22,7 @@ Result = TypeVar("Result")
 
 # Seconds between two tries for a lock that another process holds: it is held for about as long.
 PAUSE: Final = 0.0004
+_BUSY: Final = "database is locked by another thread of this process"
 
 _turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
@@ -105,7 +106,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             patience = min(patience, self.patience)
         until = time.monotonic() + patience
         if not self._turn.acquire(timeout=patience):
-            raise OperationalError("database is locked by another thread of this process")
+            raise OperationalError(_BUSY) from _busy()
         self._has_turn = True
         try:
             self._begin(until)
@@ -141,6 +142,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if self._has_turn:
             self._has_turn = False
             self._turn.release()
+
+
+def _busy() -> sqlite3.OperationalError:
+    """What SQLite would say: there are those who go by its code."""
+    error = sqlite3.OperationalError(_BUSY)
+    error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    return error
 
 
 def _begun(raw: sqlite3.Connection, until: float) -> bool:

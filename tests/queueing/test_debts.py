@@ -4,7 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, OperationalError, transaction
+from django.db import (
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    transaction,
+)
 
 from queueing import debts, light, runner, tasks
 from queueing.debts import Debts
@@ -110,7 +116,10 @@ def test_the_oldest_are_forgotten_where_too_much_is_owed(monkeypatch: pytest.Mon
     assert ledgers[0].entries == 2
 
 
-@pytest.mark.parametrize("error", [OperationalError("disk I/O error"), IntegrityError("refused")])
+@pytest.mark.parametrize("error", [
+    OperationalError("disk I/O error"), InterfaceError("misuse"), InternalError("a broken index"),
+    IntegrityError("refused"),
+])  # fmt: skip
 def test_what_the_database_will_never_take_is_not_kept(error: Exception) -> None:
     times = []
 
@@ -125,3 +134,24 @@ def test_what_the_database_will_never_take_is_not_kept(error: Exception) -> None
         owed.settle("a call", enter)
     owed.pay()
     assert len(times) == 1
+
+
+def test_a_database_that_fails_again_is_asked_no_more() -> None:
+    ledgers, owed = [Ledger(times=9), Ledger(times=9)], Debts()
+    for ledger in ledgers:
+        owed.settle("a call", ledger)
+    owed.pay()
+    assert sum(ledger.times for ledger in ledgers) == 7 + 8
+
+
+def test_of_two_who_make_up_for_it_at_once_nobody_stumbles_over_the_other() -> None:
+    owed, paid = Debts(), Ledger(times=1)
+
+    def enter() -> None:
+        paid()
+        owed.pay()
+
+    owed.settle("the one", enter)
+    owed.settle("the other", other := Ledger(times=1))
+    owed.pay()
+    assert paid.entries == other.entries == 2

@@ -1,13 +1,20 @@
 """What was paid for, when the database refuses it for reasons of its own; and who is then late."""
 
+import os
+import select
+import socket
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 from django.conf import LazySettings
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
-from queueing import faults, kinds, leases, outages, runner
+from queueing import faults, kinds, leases, lulls, outages, runner, stopping
 from queueing.direct import fetch, vendor
 from queueing.heartbeat import heartbeat
 from queueing.leases import Details, Job, Settled
@@ -23,9 +30,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # As PostgreSQL names them: of what passes, and of what may be the work's own doing.
 SERIALIZATION, DEADLOCK, NO_LOCK, FULL, NO_CONNECTION = "40001", "40P01", "55P03", "53100", "53300"
 CANCELLED, NO_MEMORY = "57014", "53200"
+# With these it hangs up: the way to it is gone, it is stopped, nothing was asked in a transaction
+# or too much.
+GONE, STOPPED, STOOD_STILL, TOO_LONG = "08006", "57P01", "25P03", "25P04"
 on_postgresql_alone = pytest.mark.skipif(
     not on_postgresql(), reason="about what PostgreSQL refuses"
 )
+on_sqlite_alone = pytest.mark.skipif(on_postgresql(), reason="about what a file refuses")
 
 
 def refuse(code: str) -> None:
@@ -44,6 +55,36 @@ def take_no_writes() -> None:
     finally:
         if vendor() == "sqlite":
             fetch("PRAGMA query_only = OFF")
+
+
+def stand_still() -> None:
+    """Say nothing in a transaction for longer than PostgreSQL waits."""
+    fetch("SET LOCAL idle_in_transaction_session_timeout = '20ms'")
+    assert select.select([connection.connection.pgconn.socket], [], [], 30.0)[0]
+    fetch("SELECT 1")
+
+
+def cut() -> None:
+    """Have the way to PostgreSQL end, of which nobody says anything."""
+    with socket.socket(fileno=os.dup(connection.connection.pgconn.socket)) as end:
+        end.shutdown(socket.SHUT_RDWR)
+    fetch("SELECT 1")
+
+
+def misuse() -> None:
+    """Find that the driver has given up the connection."""
+    raise InterfaceError from psycopg.InterfaceError("the connection is closed")
+
+
+def fill_up() -> None:
+    """Have SQLite find no room."""
+    ((pages,),) = fetch("PRAGMA page_count")
+    ((most,),) = fetch("PRAGMA max_page_count")
+    fetch(f"PRAGMA max_page_count = {pages}")
+    try:
+        fetch("CREATE TABLE large AS SELECT zeroblob(16000000)")
+    finally:
+        fetch(f"PRAGMA max_page_count = {most}")
 
 
 class Refused:
@@ -83,7 +124,7 @@ def test_a_settlement_that_was_refused_for_what_passes_is_made_again_until_it_go
 
 
 @on_postgresql_alone
-@pytest.mark.parametrize("code", [CANCELLED, NO_MEMORY])
+@pytest.mark.parametrize("code", [CANCELLED, NO_MEMORY, GONE, STOPPED, STOOD_STILL, TOO_LONG])
 def test_a_settlement_that_may_be_to_blame_itself_is_made_again_but_once(
     enqueue: Enqueue, code: str
 ) -> None:
@@ -100,6 +141,155 @@ def test_a_settlement_waits_for_a_database_that_takes_no_writes(enqueue: Enqueue
     refused = Refused(take_no_writes, times=2)
     assert runner.run(job.id, refused) == 1
     assert (outcome(job.id), refused.calls, refused.stores) == (("completed", 1), 1, 3)
+
+
+@on_sqlite_alone
+def test_a_settlement_waits_for_room_on_the_disk(enqueue: Enqueue) -> None:
+    (job,) = enqueue()
+    refused = Refused(fill_up, times=2)
+    assert runner.run(job.id, refused) == 1
+    assert (outcome(job.id), refused.calls, refused.stores) == (("completed", 1), 1, 3)
+
+
+@on_sqlite_alone
+@pytest.mark.parametrize("who", ["another program", "another thread"])
+def test_a_settlement_waits_for_a_file_that_others_keep_for_themselves(
+    enqueue: Enqueue, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    """Which is the same for all threads, though only one of them has it from SQLite."""
+    (job,) = enqueue()
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 0.01)
+    turn = connection._turn
+    name = connection.settings_dict["NAME"]
+    with closing(sqlite3.connect(name, isolation_level=None, check_same_thread=False)) as other:
+        keep, leave = {
+            "another program": (lambda: other.execute("BEGIN IMMEDIATE"), other.rollback),
+            "another thread": (turn.acquire, turn.release),
+        }[who]
+        handler = Refused(lambda: None)
+        monkeypatch.setattr(handler, "perform", lambda *_: keep() and None)
+        monkeypatch.setattr(outages, "_takes_writes", lambda: leave() is None)
+        assert runner.run(job.id, handler) == 1
+    assert outcome(job.id) == ("completed", 1)
+
+
+@on_sqlite_alone
+def test_what_sqlite_adds_to_its_codes_changes_nothing() -> None:
+    error, said = OperationalError("the file was moved"), sqlite3.OperationalError()
+    said.sqlite_errorcode = sqlite3.SQLITE_READONLY_DBMOVED
+    error.__cause__ = said
+    assert faults.is_closed(error)
+
+
+@on_postgresql_alone
+@pytest.mark.parametrize("lose", [stand_still, cut, misuse])
+def test_a_settlement_over_which_the_database_was_lost_is_made_again(
+    enqueue: Enqueue, lose: Callable[[], None]
+) -> None:
+    """By whoever's fault: a worker that was stopped for a while finds that the server hung up."""
+    (job,) = enqueue()
+    lost = Refused(lose)
+    assert runner.run(job.id, lost) == 1
+    assert (outcome(job.id), lost.calls, lost.stores) == (("completed", 1), 1, 2)
+
+
+@on_postgresql_alone
+def test_a_job_over_which_the_database_took_no_writes_waits_only_a_little(
+    enqueue: Enqueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outages, "OUTAGE_SECONDS", 0.0)
+    (job,) = enqueue()
+    runner.run(job.id, Refused(take_no_writes, times=9))
+    row = GenerationJob.objects.get(pk=job.id)
+    assert (row.state, row.attempts) == ("queued", 0)
+    assert 0 < (row.due_at - row.updated_at).total_seconds() <= 1.2
+
+
+def test_what_was_refused_for_its_own_fault_is_not_tried_again() -> None:
+    tries = []
+
+    def work() -> None:
+        tries.append(1)
+        raise OperationalError("disk I/O error")
+
+    with pytest.raises(OperationalError):
+        outages.outlasted(work)
+    assert len(tries) == 1
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    """The pauses that were made while the database was waited for, of which none lasts."""
+    pauses: list[float] = []
+    watch = SimpleNamespace(monotonic=lambda: sum(pauses), sleep=pauses.append)
+    monkeypatch.setattr(outages, "time", watch)
+    return pauses
+
+
+def test_what_is_refused_each_time_is_asked_ever_more_rarely(clock: list[float]) -> None:
+    with pytest.raises(OperationalError):
+        outages.outlasted(transaction.atomic(take_no_writes))
+    assert clock[:6] == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+    assert outages.OUTAGE_SECONDS <= sum(clock) < outages.OUTAGE_SECONDS + 1.0
+
+
+def test_a_database_that_does_not_answer_is_asked_until_it_does(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([OperationalError("gone"), InterfaceError("gone"), True])
+
+    def asked() -> bool:
+        if isinstance(answer := next(answers), Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(outages, "_takes_writes", asked)
+    failures = iter([take_no_writes])
+
+    def work() -> str:
+        for fail in failures:
+            transaction.atomic(fail)()
+        return "done"
+
+    assert outages.outlasted(work) == "done"
+    assert len(clock) == 3
+
+
+def test_a_worker_that_is_to_stop_tries_but_once_more(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopping, "begun", SimpleNamespace(is_set=lambda: True))
+    tries = []
+
+    def work() -> None:
+        tries.append(1)
+        transaction.atomic(take_no_writes)()
+
+    with pytest.raises(OperationalError):
+        outages.outlasted(work)
+    assert len(tries) == 2
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_a_worker_that_is_to_stop_asks_but_once_whether_the_database_is_back(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    """What was paid for is not given up where it answers."""
+    monkeypatch.setattr(stopping, "begun", SimpleNamespace(is_set=lambda: True))
+    monkeypatch.setattr(outages, "_takes_writes", lambda: answers)
+    failures = iter([take_no_writes])
+
+    def work() -> str:
+        for fail in failures:
+            transaction.atomic(fail)()
+        return "done"
+
+    if answers:
+        assert outages.outlasted(work) == "done"
+    else:
+        with pytest.raises(OperationalError):
+            outages.outlasted(work)
+    assert len(clock) == 1
 
 
 def test_what_lasts_is_not_waited_for_longer_than_an_outage(
@@ -275,6 +465,69 @@ def test_a_statement_that_was_refused_for_its_own_fault_says_nothing_of_the_data
     assert not lull.is_just_over()
     assert not faults.is_passing(seen.value)
     assert not faults.is_doubtful(seen.value)
+
+
+@on_postgresql_alone
+@pytest.mark.parametrize("lose", [stand_still, cut])
+def test_a_database_that_was_lost_is_one_that_takes_nothing(lose: Callable[[], None]) -> None:
+    with pytest.raises(DatabaseError) as seen, transaction.atomic():
+        lose()
+    lull.seen(seen.value)
+    assert lull.is_just_over()
+
+
+def test_who_outlasts_an_outage_notes_it(long_beats: None) -> None:
+    failures = iter([take_no_writes])
+
+    def work() -> None:
+        for fail in failures:
+            transaction.atomic(fail)()
+
+    outages.outlasted(work)
+    assert lull.is_just_over()
+
+
+@pytest.fixture
+def seconds(monkeypatch: pytest.MonkeyPatch, settings: LazySettings) -> SimpleNamespace:
+    """What lulls go by, where heartbeats are ten seconds apart: `passed`, and `asked` each time."""
+    settings.HEARTBEAT_SECONDS = 10.0
+    watch = SimpleNamespace(passed=0.0, asked=lambda: None)
+    monotonic = lambda: watch.asked() or watch.passed  # noqa: E731
+    monkeypatch.setattr(lulls, "time", SimpleNamespace(monotonic=monotonic))
+    return watch
+
+
+def test_a_holder_has_time_for_a_heartbeat_and_no_second_one(seconds: SimpleNamespace) -> None:
+    see_it_take_nothing()
+    for seconds.passed, is_over in ((0.0, False), (11.0, False), (20.0, True), (30.0, True)):
+        assert lull.is_just_over() is not is_over
+
+
+def test_that_time_begins_with_the_first_claim_whosever_it_is(
+    enqueue: Enqueue, seconds: SimpleNamespace
+) -> None:
+    (held,), (queued,) = enqueue("one"), enqueue("two")
+    claimed(held.id)
+    expire(held.id)
+    see_it_take_nothing()
+    assert leases.claim(queued.id, "another")
+    seconds.passed = 20.0
+    assert leases.claim(held.id, "another")
+
+
+def test_who_asks_while_another_thread_notes_that_it_is_over_is_told_the_same(
+    seconds: SimpleNamespace,
+) -> None:
+    see_it_take_nothing()
+    told: list[bool] = []
+
+    def meanwhile() -> None:
+        seconds.asked = lambda: None
+        told.append(lull.is_just_over())
+
+    seconds.asked = meanwhile
+    assert lull.is_just_over()
+    assert told == [True]
 
 
 @on_postgresql_alone
