@@ -254,9 +254,9 @@ def settled_before(lease: Lease, worker: str) -> Settled | None:
     """
     if direct.vendor() != "postgresql":
         return None  # a file answers whoever lives
-    head, last = lease.head, lease.jobs[-1].seq
+    head = lease.head
     for (settling,) in fetch("completed_in", [head.id, head.token]):
-        claimed = fetch("claimed_in", [head.lane_id, last, worker, settling])
+        claimed = fetch("claimed_in", [head.lane_id, head.seq, worker, settling])
         following = Lease(tuple(Job(*row) for row in claimed))
         is_held = claimed and renew([following]) == set(following.pairs)
         return Settled(lease=following if is_held else None)

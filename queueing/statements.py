@@ -136,8 +136,7 @@ _TEXTS = {
         WHERE id = %s AND token = %s AND state = 'completed'""",
     "claimed_in": """
         SELECT {job} FROM queueing_generationjob
-        WHERE lane_id = %s AND seq > %s AND lease_until IS NOT NULL AND leased_by = %s
-            AND xmin = %s::xid
+        WHERE lane_id = %s AND seq > %s AND leased_by = %s AND xmin = %s::xid
         ORDER BY seq""",
     "followers": """
         SELECT seq, kind, state, size, due_at <= {now} AND attempts = 0 FROM queueing_generationjob

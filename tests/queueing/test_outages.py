@@ -14,7 +14,17 @@ import pytest
 from django.conf import LazySettings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
-from queueing import faults, kinds, leases, lulls, outages, runner, stopping
+from queueing import (
+    faults,
+    kinds,
+    leases,
+    lulls,
+    operations,
+    outages,
+    outbox,
+    runner,
+    stopping,
+)
 from queueing.direct import fetch, vendor
 from queueing.heartbeat import heartbeat
 from queueing.leases import Details, Job, Settled
@@ -344,6 +354,22 @@ def test_who_settled_a_whole_lane_and_was_not_told_is_done(
 
 
 @on_postgresql_alone
+def test_who_was_not_told_asks_again_where_the_database_fails_once_more(
+    enqueue: Enqueue, answer_lost: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = enqueue("lane", 2, kind=kinds.SUMMARY)
+    asked = leases.settled_before
+
+    def failing(*_: object) -> None:
+        monkeypatch.setattr(leases, "settled_before", asked)
+        fetch("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    monkeypatch.setattr(leases, "settled_before", failing)
+    assert runner.run(jobs[0].id, Refused(lambda: None)) == 2
+    assert [outcome(job.id) for job in jobs] == [("completed", 1)] * 2
+
+
+@on_postgresql_alone
 def test_what_another_took_over_meanwhile_is_no_longer_the_next_of_who_was_not_told(
     enqueue: Enqueue,
 ) -> None:
@@ -354,6 +380,45 @@ def test_what_another_took_over_meanwhile_is_no_longer_the_next_of_who_was_not_t
     expire(second.id)
     assert leases.claim(second.id, "worker")
     assert leases.settled_before(lease, "worker") == Settled()
+
+
+@on_postgresql_alone
+def test_a_whole_batch_that_was_claimed_with_the_settlement_is_gone_on_with(
+    enqueue: Enqueue,
+) -> None:
+    jobs = enqueue("lane", kinds.EVENT.batch_jobs + 3)
+    lease = claimed(jobs[0].id)
+    settled = leases.settle(lease, dict, worker="worker", go_on=True)
+    assert settled.lease
+    assert [job.id for job in settled.lease.jobs] == [job.id for job in jobs[-3:]]
+    assert leases.settled_before(lease, "worker") == settled
+
+
+@on_postgresql_alone
+def test_what_another_took_over_is_not_ones_own_though_all_of_the_lane_was_written_since(
+    enqueue: Enqueue,
+) -> None:
+    first, second = enqueue("lane", 2, kind=kinds.SUMMARY)
+    lease = claimed(first.id)
+    leases.settle(lease, dict, worker="worker", go_on=True)
+    expire(second.id)
+    assert leases.claim(second.id, "another")
+    with transaction.atomic():
+        outbox.hand_over(["lane"], "another project")
+    assert leases.settled_before(lease, "worker") == Settled()
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_batch_of_which_a_job_was_cancelled_was_not_settled(
+    enqueue: Enqueue, published: list[str], place: int
+) -> None:
+    jobs = enqueue("lane", 3)
+    cancelled = jobs.pop(place)
+    handler = Refused(lambda: operations.cancel(cancelled.id), times=0)
+    handler.perform = lambda *_: handler.refuse()  # type: ignore[method-assign]
+    runner.run(jobs[0].id if place else cancelled.id, handler)
+    assert outcome(cancelled.id) == ("cancelled", 1)
+    assert [outcome(job.id) for job in jobs] == [("queued", 0)] * 2
 
 
 @on_postgresql_alone

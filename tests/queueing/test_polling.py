@@ -513,3 +513,36 @@ def test_of_those_that_have_a_limit_too_only_what_a_claim_would_take_is_due(
     pauses.resume(team)
     GenerationJob.objects.filter(pk=job.id).update(attempts=3, token=3)
     assert due() == []
+
+
+@pytest.mark.django_db
+def test_of_what_is_left_of_batches_within_limits_heads_alone_are_due_the_longest_silent_first(
+    enqueue: Enqueue, polls: None
+) -> None:
+    """What came along cannot be claimed, and there may be more of it than threads."""
+    Share.objects.create(team_id="team", max_in_flight=2)
+    heads = [enqueue(lane, 3)[0].id for lane in ("one", "two")]
+    for year, head in zip((2021, 2020), heads, strict=True):
+        assert leases.claim(head, "somebody")
+        past = datetime(year, 1, 1, tzinfo=UTC)
+        GenerationJob.objects.filter(lane__jobs=head).update(lease_until=past)
+    assert due() == heads[::-1]
+    assert [head.job_id for head in shares.due(QUEUES, 1, 10)] == heads[1:]
+    # Each once, where there is room for it as for any other.
+    Share.objects.update(max_in_flight=3)
+    assert sorted(due()) == sorted(heads)
+
+
+@pytest.mark.django_db
+def test_what_is_left_within_a_limit_is_due_before_the_backlog_of_others(
+    enqueue: Enqueue, polls: None
+) -> None:
+    """Nothing else of its team may begin until it is taken over."""
+    Share.objects.create(team_id="bound", max_in_flight=1)
+    (left,) = enqueue("left", team="bound")
+    for number in range(3):
+        enqueue(f"{number} of others")
+    assert leases.claim(left.id, "somebody")
+    past = datetime(2020, 1, 1, tzinfo=UTC)
+    GenerationJob.objects.filter(pk=left.id).update(lease_until=past)
+    assert shares.due(QUEUES, 2, 10)[0].job_id == left.id

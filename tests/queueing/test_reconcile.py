@@ -237,6 +237,18 @@ def test_a_head_that_is_not_due_is_not_missed_among_the_messages(
     assert reconcile.reconcile() == 0
 
 
+def test_a_head_that_came_into_an_idle_lane_was_nudged_then_and_not_when_the_last_one_was(
+    enqueue: Enqueue, published: list[str], depths: dict[str, int]
+) -> None:
+    (job,) = enqueue()
+    lease = leases.claim(job.id, "worker")
+    assert lease
+    leases.settle(lease, dict, worker="worker", go_on=False)
+    time_passes()
+    enqueue()
+    assert reconcile.reconcile() == 0
+
+
 def test_a_lost_nudge_is_repeated_whatever_is_enqueued_behind_it(
     enqueue: Enqueue, published: list[str], depths: dict[str, int]
 ) -> None:

@@ -14,15 +14,16 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from queueing import broker, kinds, leases, polling, reconcile, runner, shares
+from queueing import broker, kinds, leases, outbox, polling, reconcile, runner, shares
 from queueing.errors import JobFailed
 from queueing.kinds import EVENT, SUMMARY
 from queueing.leases import Details, Job
 from queueing.models import GenerationJob, Lane, Share
+from queueing.outbox import NewJob
 from tests.queueing.conftest import Enqueue
 from tests.queueing.test_leases import claimed, expire, settled
 from tests.queueing.test_races import at_once
@@ -519,3 +520,11 @@ def test_a_lane_knows_the_kind_of_its_head(enqueue: Enqueue) -> None:
     enqueue("lane", kind=SUMMARY)
     enqueue("lane", kind=EVENT)
     assert kind() == "summary"
+
+
+def test_a_lane_knows_the_kind_of_its_head_though_several_come_at_once(db: None) -> None:
+    new = [NewJob(kind, "lane", kind.job_id("lane"), "source", "team", "project")
+           for kind in (SUMMARY, EVENT, kinds.EVENT_BATCH)]  # fmt: skip
+    with transaction.atomic():
+        outbox.enqueue(new)
+    assert Lane.objects.get().kind == "summary"

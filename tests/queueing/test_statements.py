@@ -3,6 +3,7 @@
 A claim that walked through every queued job would be quick in any test of what it does.
 """
 
+import re
 from collections.abc import Sequence
 from itertools import chain, count
 
@@ -149,3 +150,14 @@ def test_a_statement_that_would_read_the_backlog_is_found() -> None:
     for condition in ("size = 1", "state = 'processing' AND kind = 'event'"):
         rows = direct.fetch(f"{explain} SELECT id FROM {JOBS} WHERE {condition}")
         assert reads_the_backlog([str(row) for row in rows])
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="a file sorts by bytes")
+@pytest.mark.parametrize("name", ["enqueue", "lanes_of", "these_unwoken", "all_unwoken",
+                                  "unwoken_of"])  # fmt: skip
+def test_lanes_are_sorted_alike_whatever_the_language_of_the_database(name: str) -> None:
+    """Two who sort them otherwise would wait for each other."""
+    _, *orders = statements.sql(name, items=1).split(" ORDER BY ")
+    of_keys = [order for order in orders if re.match(r"(lane\.|lane_)?key\b", order)]
+    assert of_keys
+    assert all('COLLATE "C"' in order[:24] for order in of_keys)

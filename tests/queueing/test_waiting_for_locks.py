@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -191,6 +192,19 @@ def test_who_takes_a_job_over_waits_for_nobody_who_has_what_follows(enqueue: Enq
     assert list(rows.values_list("state", flat=True)) == ["processing", "processing", "queued"]
     leases.settle(lease, dict, worker="another", go_on=False)
     assert leases.claim(rows[1].id, "another")
+
+
+@pytest.mark.parametrize("held", [17, 18])
+def test_who_was_not_told_of_a_settlement_leaves_what_another_is_about_to_take(
+    enqueue: Enqueue, held: int
+) -> None:
+    """It was claimed with the settlement; but whoever has its row may end its lease."""
+    jobs = enqueue("lane", kinds.EVENT.batch_jobs + 2)
+    lease = leases.claim(jobs[0].id, "worker")
+    assert lease
+    assert leases.settle(lease, dict, worker="worker", go_on=True).lease
+    asked = partial(leases.settled_before, lease, "worker")
+    assert done_meanwhile(asked, "job", held) == leases.Settled()
 
 
 def test_leases_of_the_dead_end_but_for_those_that_another_has_in_hand(enqueue: Enqueue) -> None:
