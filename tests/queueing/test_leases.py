@@ -1,6 +1,7 @@
 """The lane protocol, statement by statement, on a real database."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from django.db import transaction
@@ -39,7 +40,8 @@ def history(job_id: str) -> list[str]:
 def expire(job_id: str) -> None:
     """Let the job's lease run out, as time would."""
     row = GenerationJob.objects.get(pk=job_id)
-    row.lease_until = row.created_at
+    # Earlier than it was made, which SQLite's clock may tell to be this very moment.
+    row.lease_until = row.created_at - timedelta(seconds=1)
     row.save(update_fields=["lease_until"])
 
 
