@@ -22,6 +22,7 @@ from queueing import (
     operations,
     outages,
     outbox,
+    reconcile,
     runner,
     stopping,
 )
@@ -215,7 +216,16 @@ def test_a_job_over_which_the_database_took_no_writes_waits_only_a_little(
     assert 0 < (row.due_at - row.updated_at).total_seconds() <= 1.2
 
 
-def test_what_was_refused_for_its_own_fault_is_not_tried_again() -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    """The pauses that were made while the database was waited for, of which none lasts."""
+    pauses: list[float] = []
+    watch = SimpleNamespace(monotonic=lambda: sum(pauses), sleep=pauses.append)
+    monkeypatch.setattr(outages, "time", watch)
+    return pauses
+
+
+def test_what_was_refused_for_its_own_fault_is_not_tried_again(clock: list[float]) -> None:
     tries = []
 
     def work() -> None:
@@ -224,16 +234,7 @@ def test_what_was_refused_for_its_own_fault_is_not_tried_again() -> None:
 
     with pytest.raises(OperationalError):
         outages.outlasted(work)
-    assert len(tries) == 1
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
-    """The pauses that were made while the database was waited for, of which none lasts."""
-    pauses: list[float] = []
-    watch = SimpleNamespace(monotonic=lambda: sum(pauses), sleep=pauses.append)
-    monkeypatch.setattr(outages, "time", watch)
-    return pauses
+    assert (len(tries), clock) == (1, [])
 
 
 def test_what_is_refused_each_time_is_asked_ever_more_rarely(clock: list[float]) -> None:
@@ -549,6 +550,24 @@ def test_who_outlasts_an_outage_notes_it(long_beats: None) -> None:
             transaction.atomic(fail)()
 
     outages.outlasted(work)
+    assert lull.is_just_over()
+
+
+def refused_to_all(*_: object, **__: object) -> None:
+    transaction.atomic(take_no_writes)()
+
+
+def test_a_claim_and_a_pass_that_were_refused_as_all_would_be_are_noted(
+    enqueue: Enqueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job,) = enqueue()
+    monkeypatch.setattr(leases, "claim", refused_to_all)
+    with pytest.raises(OperationalError):
+        runner.run(job.id, Refused(lambda: None))
+    assert lull.is_just_over()
+    monkeypatch.setattr(lull, "_until", float("-inf"))
+    monkeypatch.setattr(leases, "end_those_of_the_dead", refused_to_all)
+    assert reconcile.reconcile_quietly() == 0
     assert lull.is_just_over()
 
 

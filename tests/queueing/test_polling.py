@@ -17,12 +17,14 @@ from hypothesis import strategies as st
 from claudemem.datadir import DataDir
 from queueing import broker, direct, kinds, leases, pauses, polling, shares, wakes
 from queueing.kinds import EVENT, EVENT_BATCH, SUMMARY
+from queueing.lulls import lull
 from queueing.models import GenerationJob, Lane, Share
 from queueing.outbox import Head
 from queueing.pauses import Subject
 from queueing.polling import Poller, chosen
 from queueing.statements import fetch
 from tests.queueing.conftest import Enqueue
+from tests.queueing.test_outages import refused_to_all
 from tests.waiting import until
 
 QUEUES = [kind.queue for kind in kinds.ALL]
@@ -224,6 +226,15 @@ def test_a_database_that_fails_is_asked_again(
     assert caplog.text.count("the database failed") == 1
     assert caplog.text.count("the database answers again") == 1
     assert "a defect" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_look_that_was_refused_as_all_would_be_is_noted(
+    hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shares, "due", refused_to_all)
+    with running(hand):
+        until(lull.is_just_over)
 
 
 def wake(_: Poller) -> None:
