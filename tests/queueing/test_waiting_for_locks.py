@@ -28,7 +28,7 @@ from queueing import (
 )
 from queueing.direct import fetch
 from queueing.errors import QueueStoreAway
-from queueing.models import GenerationJob, Lane
+from queueing.models import GenerationJob, Lane, Share
 from queueing.outbox import Head, NewJob
 from queueing.pauses import Subject
 from tests.queueing.conftest import Enqueue
@@ -46,10 +46,12 @@ BLOCKED = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
 FREE = {
     "lane": "SELECT key FROM queueing_lane FOR UPDATE SKIP LOCKED",
     "job": "SELECT seq FROM queueing_generationjob FOR UPDATE SKIP LOCKED",
+    "share": "SELECT project_id FROM queueing_share FOR UPDATE SKIP LOCKED",
 }
 LOCKED = {
     "lane": "SELECT 1 FROM queueing_lane WHERE key = %s FOR UPDATE",
     "job": "SELECT 1 FROM queueing_generationjob WHERE seq = %s FOR UPDATE",
+    "share": "SELECT 1 FROM queueing_share WHERE project_id = %s FOR UPDATE",
 }
 
 
@@ -88,13 +90,15 @@ class Meanwhile:
         return self.result
 
 
-def free_meanwhile(act: Callable[[], object], what: str, first: object) -> set[object]:
-    """What can be had while `act` waits for the first."""
+def free_meanwhile(
+    act: Callable[[], object], what: str, first: object, free_of: str = ""
+) -> set[object]:
+    """What can be had, of that or of something else, while `act` waits for the first."""
     with transaction.atomic():
         fetch(LOCKED[what], [first])
         meanwhile = Meanwhile(act)
         assert meanwhile.waits()
-        free = {row[0] for row in fetch(FREE[what])}
+        free = {row[0] for row in fetch(FREE[free_of or what])}
     meanwhile.end()
     return free
 
@@ -178,6 +182,16 @@ def test_jobs_are_taken_in_the_order_of_their_lane(
         "forget": within(outbox.forget, ["lane"]),
     }[how]
     assert free_meanwhile(act, "job", 1) == {1, 2, 3}
+
+
+@pytest.mark.parametrize(("what", "free"), [("share", {"", "project"}), ("job", {1})])
+def test_who_waits_for_a_teams_limit_has_neither_its_projects_nor_a_job(
+    enqueue: Enqueue, what: str, free: set[object]
+) -> None:
+    (job,) = enqueue()
+    for project in ("project", ""):
+        Share.objects.create(team_id="team", project_id=project, max_in_flight=1)
+    assert free_meanwhile(lambda: leases.claim(job.id, "worker"), "share", "", what) == free
 
 
 def test_who_takes_a_job_over_waits_for_nobody_who_has_what_follows(enqueue: Enqueue) -> None:
