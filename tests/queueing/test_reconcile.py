@@ -20,6 +20,7 @@ from queueing import (
     pauses,
     reconcile,
     states,
+    tasks,
 )
 from queueing.errors import QueueStoreAway
 from queueing.heartbeat import heartbeat
@@ -493,3 +494,13 @@ def test_a_message_that_was_taken_for_another_kind_is_late_made_up_for_and_a_los
     # Of a kind of which no head was nudged.
     (left,) = reconcile._lost(nudged[:1], {"event": 2, "summary": 1})
     assert (left.grace, left.count) == (reconcile.GRACE_STRANDED, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("apart", "passes"), [(600.0, [7, 0, 0]), (0.0, [7, 7, 7])])
+def test_messages_of_an_hour_that_come_all_at_once_are_one_pass(
+    monkeypatch: pytest.MonkeyPatch, apart: float, passes: list[int]
+) -> None:
+    monkeypatch.setattr(tasks, "_again", tasks.Rarely(apart))
+    monkeypatch.setattr(tasks, "reconcile_quietly", lambda: 7)
+    assert [tasks.reconcile() for _ in range(3)] == passes
