@@ -251,6 +251,25 @@ def test_reconcile_waits_for_nobody_who_has_a_lane(
     assert reconcile.reconcile() == 1
 
 
+def test_of_two_passes_at_once_one_nudges_what_wants_it(
+    lanes: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Lane.objects.update(woken_at=None)
+    monkeypatch.setattr(broker, "depths", lambda: dict.fromkeys(kinds.BY_NAME, 0))
+    others: list[object] = []
+    asked = reconcile.fetch
+
+    def noted(name: str, *given: Any, **how: Any) -> Any:
+        if name == "woken" and not others:
+            others.append("under way")
+            others[0] = Meanwhile(reconcile._wanting).end()
+        return asked(name, *given, **how)
+
+    monkeypatch.setattr(reconcile, "fetch", noted)
+    assert len(reconcile._wanting()) == len(lanes)
+    assert others == [[]]
+
+
 def test_what_was_not_sent_is_noted_but_for_lanes_that_another_has(
     lanes: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
