@@ -92,13 +92,13 @@ def test_jobs_that_ended_go_before_their_lane_does(
     lived_in: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    forget = portions.outbox.forget
+    drop = portions.outbox.drop
 
-    def watched(keys: Any) -> int:
-        sizes.append(GenerationJob.objects.filter(lane__key__in=keys).count())
-        return forget(keys)
+    def watched(lanes: Any) -> None:
+        sizes.append(GenerationJob.objects.filter(lane__in=lanes).count())
+        drop(lanes)
 
-    monkeypatch.setattr(portions.outbox, "forget", watched)
+    monkeypatch.setattr(portions.outbox, "drop", watched)
     for job in GenerationJob.objects.order_by("seq"):
         operations.cancel(job.id)
     assert emptying.empty(lived_in.team_id, lived_in.id).counts.jobs == 9
