@@ -216,7 +216,7 @@ def _check(source: Project, target: Project) -> None:
 
 def _check_it_stays(project: Project) -> None:
     # What is moved in would go with what is there, and what is moved out would stay.
-    if Clearance.objects.filter(project=project).exists():
+    if Clearance.objects.filter(project=project, given_up_at__isnull=True).exists():
         raise Conflict(f"What {project} remembers is being deleted: try again when that is done")
 
 
