@@ -41,6 +41,7 @@ class Emptied:
     counts: Counts
     asked_at: datetime
     done: bool
+    given_up_at: datetime | None = None
 
 
 def empty(
@@ -59,13 +60,18 @@ def empty(
     While that is under way whoever asks again joins in, and what came since it was asked for first
     stays; with `anew` that goes as well.
     Raises NotFound where the project is not the team's, Conflict where it is merged into another,
-    or while an undone merge still brings back what was its own or is in it. Must not be called
-    inside a transaction.
+    while an undone merge still brings back what was its own or is in it, or where somebody gives it
+    up. Must not be called inside a transaction.
     """
     now = _asked(team_id, project_id, origin, anew)
     allowed = allowed or retention.budget(math.inf)
     while (wish := _found(project_id)) is not None:
         now = _of(wish)
+        if now.given_up_at:
+            raise Conflict(
+                "An operator has stopped this deletion: what was not deleted yet stays. Ask for it "
+                "again to delete what is there then"
+            )
         if allowed.is_spent:
             return now
         if not _taken(project_id):
@@ -78,18 +84,25 @@ def empty(
     return replace(now, done=True)
 
 
-def under_way(project_id: str) -> Emptied | None:
-    """How far the emptying of the project is; None where there is none, or it is done."""
+def last(project_id: str) -> Emptied | None:
+    """How far the emptying of the project is, or came until it was given up.
+
+    None where there is none, or it is done.
+    """
     wish = _found(project_id)
     return _of(wish) if wish else None
 
 
 def give_up(project_id: str) -> None:
-    """Leave what of the project's memory is not deleted yet where it is."""
+    """Leave what of the project's memory is not deleted yet where it is; the row tells of it."""
     with transaction.atomic():
-        wish = Clearance.objects.select_for_update(no_key=True).filter(pk=project_id).first()
+        wish = _wanted().select_for_update(no_key=True).filter(pk=project_id).first()
         if wish is not None:
-            _concluded(wish, Counts.of(wish.counts))
+            told = {**Counts.of(wish.counts).told, "givenUp": True}
+            about = (wish.project_id, wish.project.team_id, wish.origin, told)
+            audit.write([entries.project(entries.MEMORY_PURGED, *about)])
+            wish.given_up_at, wish.worked_at = direct.now(), None
+            wish.save(update_fields=["given_up_at", "worked_at"])
 
 
 def go_on(allowed: Budget) -> int:
@@ -117,6 +130,7 @@ def _asked(team_id: str, project_id: str, origin: Origin, anew: bool) -> Emptied
         undone = ProjectMerge.objects.filter(either, undone_at__isnull=False)
         if undone.filter(settled_at__isnull=True).exists():
             raise Conflict(f"A merge with {project} is still being undone: try again in a minute")
+        Clearance.objects.filter(pk=project_id, given_up_at__isnull=False).delete()
         asked = {"until": direct.now(), "origin": dict(origin)}
         ask = Clearance.objects.update_or_create if anew else Clearance.objects.get_or_create
         wish, _ = ask(project_id=project_id, defaults=asked)
@@ -128,7 +142,7 @@ def _pursued(project_id: str, allowed: Budget, tell: Callable[[Counts], None]) -
 
     None where somebody was done with it, or gave it up, just now.
     """
-    wish = _found(project_id)
+    wish = _wanted().filter(pk=project_id).first()
     if wish is None:
         return None
     counts = Counts.of(wish.counts)
@@ -156,17 +170,21 @@ def _steps(project_id: str, until: datetime, counts: Counts) -> Iterator[None]:
 
 
 def _of(wish: Clearance) -> Emptied:
-    return Emptied(Counts.of(wish.counts), wish.until, done=False)
+    return Emptied(Counts.of(wish.counts), wish.until, done=False, given_up_at=wish.given_up_at)
 
 
 def _found(project_id: str) -> Clearance | None:
     return Clearance.objects.filter(pk=project_id).first()
 
 
+def _wanted() -> QuerySet[Clearance]:
+    return Clearance.objects.filter(given_up_at__isnull=True)
+
+
 def _free() -> QuerySet[Clearance]:
     """Those that nobody sees to."""
     silent = Q(worked_at__isnull=True) | Q(worked_at__lt=direct.now() - SILENCE)
-    return Clearance.objects.filter(silent)
+    return _wanted().filter(silent)
 
 
 def _taken(project_id: str) -> bool:
@@ -176,7 +194,7 @@ def _taken(project_id: str) -> bool:
 
 def _noted(project_id: str, counts: Counts) -> bool:
     """Note how far it is; whether it is wanted still."""
-    noted = Clearance.objects.filter(pk=project_id)
+    noted = _wanted().filter(pk=project_id)
     return bool(noted.update(counts=counts.told, worked_at=direct.now()))
 
 
@@ -191,7 +209,7 @@ def _turn(project_id: str) -> Iterator[None]:
 def _concluded(wish: Clearance, counts: Counts) -> bool:
     """Enter in the audit what went; False if somebody asked again meanwhile, or gave it up."""
     with transaction.atomic():
-        asked = Clearance.objects.select_related("project").filter(pk=wish.pk, until=wish.until)
+        asked = _wanted().select_related("project").filter(pk=wish.pk, until=wish.until)
         now = asked.select_for_update(of=("self",), no_key=True).first()
         if now is None:
             return False

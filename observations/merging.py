@@ -8,7 +8,7 @@ is known again, and jobs that wait or are worked go on.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -41,6 +41,8 @@ AT_ONCE: Final = 100
 WHOLE: Final = 5
 # A look goes on for so many seconds: it comes every minute, and the next goes on.
 LOOK_SECONDS: Final = 50.0
+# So often at most another project is merged into one that is about to be merged.
+_MOST_COLLISIONS: Final = 5
 # So long after an undoing something may still be written that was under way when it began.
 UNDER_WAY: Final = timedelta(minutes=10)
 
@@ -95,7 +97,7 @@ def merge(
     transaction.
     """
     with transaction.atomic():
-        source, target = _both(team_id, source_id, target_id)
+        source, target = _with_merged(team_id, source_id, target_id)
         _check(source, target)
         made = ProjectMerge.objects.create(
             team_id=team_id, source=source, target=target, origin=dict(origin),
@@ -127,14 +129,15 @@ def undo(
         made = found.select_for_update(no_key=True).first()
         if made is None:
             raise NotFound("There is no such merge")
-        source, target = _both(team_id, made.source_id, made.target_id)
+        came_along = _noted(made, _PROJECT)
+        source, target = _both(team_id, made.source_id, made.target_id, came_along)
         if made.undone_at:
             raise Conflict(f"That {source} was merged into {target} is undone already")
         if target.merged_into_id:
             raise Conflict(f"{target} was merged itself since: undo that first")
         _check_it_stays(target)
         Project.objects.filter(pk=source.pk).update(merged_into=None)
-        ours = Project.objects.filter(pk__in=_noted(made, _PROJECT), merged_into=target)
+        ours = Project.objects.filter(pk__in=came_along, merged_into=target)
         ours.update(merged_into=source)
         bound = ApiKey.objects.filter(pk__in=_noted(made, _KEY), project=target)
         _in_order(bound).update(project=source)
@@ -169,9 +172,31 @@ def gather(allowed: Budget | None = None) -> int:
     return len(merges) + len(those)
 
 
-def _both(team_id: str, source_id: str, target_id: str) -> tuple[Project, Project]:
+def _with_merged(team_id: str, source_id: str, target_id: str) -> tuple[Project, Project]:
+    """As `_both`, with all that is merged into the first."""
+    merged = Project.objects.filter(merged_into=source_id)
+    for _ in range(_MOST_COLLISIONS):
+        known = set(merged.values_list("pk", flat=True))
+        savepoint = transaction.savepoint()
+        both = _both(team_id, source_id, target_id, known)
+        # Now that it is locked nothing more is merged into it; but it may have been before.
+        if known.issuperset(merged.values_list("pk", flat=True)):
+            transaction.savepoint_commit(savepoint)
+            return both
+        transaction.savepoint_rollback(savepoint)
+    raise Conflict("Other projects are just being merged into it: try again in a minute")
+
+
+def _both(
+    team_id: str, source_id: str, target_id: str, more: Iterable[str] = ()
+) -> tuple[Project, Project]:
+    """The two projects, locked with `more` in the order of their keys: others merge as well.
+
+    Of a chain of merges each wants several; whoever took first the two and then the rest, and
+    whoever undoes a merge of those, would wait for each other.
+    """
     rows = Project.objects.select_for_update(no_key=True).filter(team_id=team_id).order_by("pk")
-    found = {row.pk: row for row in rows.filter(pk__in=[source_id, target_id])}
+    found = {row.pk: row for row in rows.filter(pk__in={source_id, target_id, *more})}
     if not {source_id, target_id} <= found.keys():
         raise NotFound("Project not found")
     return found[source_id], found[target_id]
@@ -191,7 +216,7 @@ def _check(source: Project, target: Project) -> None:
 
 def _check_it_stays(project: Project) -> None:
     # What is moved in would go with what is there, and what is moved out would stay.
-    if Clearance.objects.filter(project=project).exists():
+    if Clearance.objects.filter(project=project, given_up_at__isnull=True).exists():
         raise Conflict(f"What {project} remembers is being deleted: try again when that is done")
 
 

@@ -79,5 +79,9 @@ TEXTS = {
         DELETE FROM queueing_generationjobevent WHERE job_id IN
             (SELECT id FROM queueing_generationjob WHERE lane_id IN ({list}))""",
     "forget_jobs": "DELETE FROM queueing_generationjob WHERE lane_id IN ({list})",
+    "drop_history": "DELETE FROM queueing_generationjobevent WHERE job_id IN ({list})",
+    "drop_jobs": "DELETE FROM queueing_generationjob WHERE id IN ({list})",
+    "lock_these": """
+        SELECT id FROM queueing_generationjob WHERE id IN ({list}) ORDER BY seq {for_removal}""",
     "forget_lanes": "DELETE FROM queueing_lane WHERE id IN ({list})",
 }

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -94,16 +93,17 @@ def clear(lane_key: str, session_id: str, by: Origin = OPERATOR) -> int:
     return len(gone)
 
 
-def clear_until(lane_key: str, until: datetime, by: Origin = OPERATOR) -> int:
-    """Cancel the jobs of a lane that were there at `until` and are open still; how many.
+def take_out(lane_id: int, job_ids: Sequence[str]) -> int:
+    """Delete jobs of one lane for good, whatever their state; how many were there still.
 
-    Workers that have one lose their lease. What came since goes on with the next reconcile. Must be
+    Workers that have one lose their lease. What stays goes on with the next reconcile. Must be
     called inside a transaction.
     """
-    gone = _all_cancelled(_open_in(lane_key).filter(created_at__lte=until), by)
+    gone = [row[0] for row in fetch("lock_these", job_ids, items=len(job_ids))]
+    outbox.drop_jobs(gone)
     if gone:
-        leases.advance(gone[0].lane_id)
-        fetch("unwoken", [gone[0].lane_id], items=1)
+        leases.advance(lane_id)
+        fetch("unwoken", [lane_id], items=1)
     return len(gone)
 
 

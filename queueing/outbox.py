@@ -208,10 +208,21 @@ def forget(lane_keys: Sequence[str]) -> int:
 
     Must be called inside a transaction. Raises JobConflict where they cannot be had.
     """
-    lanes = _had(lane_keys)
+    lanes = hold(lane_keys)
+    drop(lanes)
+    return len(lanes)
+
+
+def drop(lanes: Sequence[int]) -> None:
+    """The same for lanes that the caller holds: those of their ids."""
     for name in ("forget_history", "forget_jobs", "forget_lanes") if lanes else ():
         fetch(name, lanes, items=len(lanes))
-    return len(lanes)
+
+
+def drop_jobs(ids: Sequence[str]) -> None:
+    """Delete jobs that the caller has locked, with their history."""
+    for name in ("drop_history", "drop_jobs") if ids else ():
+        fetch(name, ids, items=len(ids))
 
 
 def hand_over(lane_keys: Sequence[str], project_id: str) -> int:
@@ -220,14 +231,18 @@ def hand_over(lane_keys: Sequence[str], project_id: str) -> int:
     Nothing else of them changes: what waits stays in its place, and who has a job keeps it. Must be
     called inside a transaction. Raises JobConflict where they cannot be had.
     """
-    lanes = _had(lane_keys)
+    lanes = hold(lane_keys)
     for name in ("hand_over_jobs", "hand_over_lanes") if lanes else ():
         fetch(name, [project_id, *lanes], items=len(lanes))
     return len(lanes)
 
 
-def _had(lane_keys: Sequence[str]) -> list[int]:
-    """The lanes, locked with all their jobs. Raises JobConflict."""
+def hold(lane_keys: Sequence[str]) -> list[int]:
+    """Lock the lanes with all their jobs; the ids of those that are there.
+
+    Until the transaction ends nothing is added to them, and nobody works them. Raises JobConflict
+    where they cannot be had.
+    """
     keys = sorted(lane_keys)
     # Each try waits for the jobs that are there; only what comes meanwhile and is taken at once can
     # spoil it.

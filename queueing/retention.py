@@ -61,12 +61,6 @@ _EMPTY = (
 _LOCK_LANES = f"SELECT id FROM queueing_lane WHERE id IN ({{list}}) AND {_EMPTY} {{locked}}"  # noqa: S608
 # Asked again, with the lanes locked: a job may have come and been done since.
 _DROP_LANES = f"DELETE FROM queueing_lane WHERE id IN ({{list}}) AND {_EMPTY} RETURNING id"  # noqa: S608
-# Whatever its age: jobs of lanes that are to go, behind their heads.
-_ENDED = f"""
-    SELECT job.id FROM queueing_lane lane
-    JOIN queueing_generationjob job ON job.lane_id = lane.id AND job.seq < lane.head
-    WHERE lane.key IN ({{list}}) AND job.state NOT IN ('{states.QUEUED}', '{states.PROCESSING}')
-    LIMIT {2 * PORTION} {{of_jobs}}"""  # noqa: S608
 _MARK = """
     INSERT INTO queueing_pruning (subject, before, removed) VALUES (%s, %s, 0)
     ON CONFLICT (subject) DO UPDATE SET before = CASE
@@ -160,17 +154,6 @@ def prune(limits: Cutoffs, allowed: Budget) -> int:
     return removed
 
 
-def thin(lane_keys: Sequence[str]) -> int:
-    """Delete some jobs of these lanes that ended, whatever their age; how many, 0 if none is left.
-
-    For lanes that are about to go: one of years is deleted in many small transactions so. What
-    somebody has locked is passed over. Must be called inside a transaction.
-    """
-    gone = [row[0] for row in _run(_ENDED, lane_keys)] if lane_keys else []
-    _delete_jobs(gone)
-    return len(gone)
-
-
 def may_be_pruned(made_at: datetime) -> bool:
     """Whether the job of what was made at that time may be gone because it was done long ago."""
     for (mark,) in direct.fetch(_MARKED, [JOBS]):
@@ -249,7 +232,6 @@ def _text(text: str, items: int) -> str:
     for mark, value in (
         ("{list}", ", ".join(["%s"] * items)),
         ("{locked}", _LOCKED[vendor]),
-        ("{of_jobs}", _LOCKED[vendor].replace("UPDATE", "UPDATE OF job")),
     ):
         text = text.replace(mark, value)
     return text

@@ -1,5 +1,6 @@
 """Projects: list, make, look at, and forget all that one remembers."""
 
+from datetime import datetime
 from typing import TypeAlias
 
 from ninja import Router
@@ -13,6 +14,7 @@ from claudemem.api.documents import says
 from claudemem.api.pages import PageQuery
 from claudemem.api.shapes import Body, Metadata, Name
 from observations import emptying, listings, projects, scopes
+from observations.emptying import Emptied
 from observations.errors import Conflict, Forbidden, NotFound
 from observations.listings import PROJECTS
 from observations.portions import Counts
@@ -26,6 +28,11 @@ _LOOK_SECONDS = 5
 _GOES_ON = (
     "Deletion goes on without you: GET this address to see how far it is, and when it is done; "
     "what came after askedAtEpoch stays"
+)
+_WHO_STOPS = "an operator stopped it at the command line (claudemem projects empty)"
+_STOPPED = (
+    "What was not deleted yet stays, and events whose jobs are gone are not worked any more: "
+    "DELETE this address to delete what is there now"
 )
 _Emptied: TypeAlias = wire.projects.ProjectEmptied | wire.projects.ProjectBeingEmptied
 
@@ -108,17 +115,33 @@ def show(request: Call, project_id: str) -> Answer[wire.projects.OneProject]:
     ),
 )
 def show_emptying(request: Call, project_id: str) -> Answer[wire.projects.Emptying]:
-    """Whether all that a project remembers is just being deleted, and how far that is."""
+    """Whether all that a project remembers is just being deleted, and how far that is.
+
+    That one was given up is told until the next is asked for.
+    """
     project = reach.with_merged(request.auth).filter(pk=project_id).first()
     if project is None:
         raise NotFound("Project not found")
-    now = emptying.under_way(project.merged_into_id or project.pk)
+    now = emptying.last(project.merged_into_id or project.pk)
     if now is None:
         return Answer({"projectId": project_id, "emptying": None})
+    if now.given_up_at:
+        return Answer({"projectId": project_id, "emptying": _stopped(now, now.given_up_at)})
     left: wire.projects.UnderWay = {
-        "askedAtEpoch": epoch(now.asked_at), "counts": _gone(now.counts)
+        "state": "under_way", "askedAtEpoch": epoch(now.asked_at), "counts": _gone(now.counts)
     }  # fmt: skip
     return Answer({"projectId": project_id, "emptying": left}, headers=_again())
+
+
+def _stopped(last: Emptied, at: datetime) -> wire.projects.GivenUp:
+    return {
+        "state": "given_up",
+        "askedAtEpoch": epoch(last.asked_at),
+        "givenUpAtEpoch": epoch(at),
+        "counts": _gone(last.counts),
+        "reason": _WHO_STOPS,
+        "message": _STOPPED,
+    }
 
 
 @router.delete(

@@ -11,6 +11,7 @@ from claudemem.commands import BY_OPERATOR, load_django
 from claudemem.commands.plain import plain
 
 if TYPE_CHECKING:
+    from observations.emptying import Emptied
     from observations.models import Project
     from observations.places import Place
     from observations.portions import Counts
@@ -98,9 +99,8 @@ def empty_project(project: str, team: str | None, yes: bool, as_json: bool) -> N
 
     meant = _named(project, team)
     has = merging.contents(meant.pk)
-    if now := emptying.under_way(meant.pk):
-        since = f"{now.asked_at:%Y-%m-%d %H:%M:%S} UTC"
-        click.echo(f"since {since} {meant} is being emptied: {_gone(now.counts)}", err=True)
+    if last := emptying.last(meant.pk):
+        click.echo(_last(str(meant), last), err=True)
     if not yes:
         what = f"{has.sessions} sessions, {has.events} events, {has.observations} observations"
         click.confirm(f"Delete all that {meant} remembers ({what}) for good?", abort=True)
@@ -111,9 +111,20 @@ def empty_project(project: str, team: str | None, yes: bool, as_json: bool) -> N
         ).counts
     except KeyboardInterrupt:
         emptying.give_up(meant.pk)
-        raise click.ClickException(f"stopped: {telling.told}; run it again to go on") from None
+        raise click.ClickException(
+            f"stopped: {telling.told}, and the rest stays; run it again to go on"
+        ) from None
     told = {"projectId": meant.pk, "action": "empty", "counts": counts.told}
     click.echo(json.dumps(told, indent=2) if as_json else f"{meant} is empty: {_gone(counts)}")
+
+
+def _last(project: str, last: "Emptied") -> str:
+    """How far the emptying is that is under way, or that was stopped last."""
+    since = f"{last.asked_at:%Y-%m-%d %H:%M:%S} UTC"
+    if at := last.given_up_at:
+        stopped = f"at {at:%Y-%m-%d %H:%M:%S} UTC emptying {project} was stopped, begun at {since}"
+        return f"{stopped}: {_gone(last.counts)}, and the rest stayed"
+    return f"since {since} {project} is being emptied: {_gone(last.counts)}"
 
 
 class _Telling:

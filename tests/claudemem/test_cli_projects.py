@@ -121,11 +121,16 @@ def test_an_emptying_that_is_stopped_leaves_the_rest(
     for n in range(3):
         memories.remember(shop.team_id, shop.id, content=f"Weasel {n} lives in the hills")
     monkeypatch.setattr(portions, "AT_ONCE", 1)
-    monkeypatch.setattr(_Telling, "__call__", lambda self, counts: stopped(counts))
-    result = run("empty", "shop", "--yes")
+    with monkeypatch.context() as operator:
+        operator.setattr(_Telling, "__call__", lambda self, counts: stopped(counts))
+        result = run("empty", "shop", "--yes")
     assert (result.exit_code, "run it again to go on" in result.stderr) == (1, True)
     assert Observation.objects.count() == 2
-    assert not Clearance.objects.exists()
+    assert Clearance.objects.get().given_up_at
+    rest = run("empty", "shop", "--yes", "--json")
+    assert "emptying shop was stopped, begun at" in rest.stderr
+    assert "1 observations, 0 events and 0 sessions are gone, and the rest stayed" in rest.stderr
+    assert json.loads(rest.stdout)["counts"]["observations"] == 2
 
 
 def test_a_name_from_an_agent_moves_no_cursor(shop: Project) -> None:

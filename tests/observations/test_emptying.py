@@ -92,13 +92,13 @@ def test_jobs_that_ended_go_before_their_lane_does(
     lived_in: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    forget = portions.outbox.forget
+    drop = portions.outbox.drop
 
-    def watched(keys: Any) -> int:
-        sizes.append(GenerationJob.objects.filter(lane__key__in=keys).count())
-        return forget(keys)
+    def watched(lanes: Any) -> None:
+        sizes.append(GenerationJob.objects.filter(lane__in=lanes).count())
+        drop(lanes)
 
-    monkeypatch.setattr(portions.outbox, "forget", watched)
+    monkeypatch.setattr(portions.outbox, "drop", watched)
     for job in GenerationJob.objects.order_by("seq"):
         operations.cancel(job.id)
     assert emptying.empty(lived_in.team_id, lived_in.id).counts.jobs == 9
@@ -195,7 +195,52 @@ def test_what_is_given_up_stays_and_what_went_is_entered(lived_in: Project) -> N
     emptying.give_up(lived_in.id)
     assert tasks.empty_projects() == 0
     assert left(lived_in) == before != {}
-    assert AuditEntry.objects.get(action="project.memory_purged").details["jobs"] > 0
+    entry = AuditEntry.objects.get(action="project.memory_purged")
+    assert entry.details["jobs"] > 0
+    assert entry.details["givenUp"]
+
+
+def test_that_it_was_given_up_is_told_until_the_next_is_asked_for(lived_in: Project) -> None:
+    begun(lived_in)
+    far = emptying.last(lived_in.id)
+    emptying.give_up(lived_in.id)
+    stopped = emptying.last(lived_in.id)
+    assert far
+    assert stopped
+    assert stopped.given_up_at
+    assert (stopped.counts, stopped.asked_at) == (far.counts, far.asked_at)
+    emptying.give_up(lived_in.id)
+    assert emptying.last(lived_in.id) == stopped
+    gone = emptying.empty(lived_in.team_id, lived_in.id)
+    assert (gone.done, gone.counts.events) == (True, 9)
+    assert emptying.last(lived_in.id) is None
+    assert left(lived_in) == {}
+    assert AuditEntry.objects.filter(action="project.memory_purged").count() == 2
+
+
+def test_who_waits_for_what_is_given_up_is_told_so(
+    lived_in: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun(lived_in)
+    Clearance.objects.update(worked_at=direct.now())
+    monkeypatch.setattr(emptying.time, "sleep", lambda _: emptying.give_up(lived_in.id))
+    with pytest.raises(Conflict, match="has stopped this deletion"):
+        emptying.empty(lived_in.team_id, lived_in.id)
+    assert left(lived_in)
+
+
+def test_who_deletes_what_is_given_up_just_then_is_told_so(lived_in: Project) -> None:
+    with pytest.raises(Conflict, match="has stopped this deletion"):
+        emptying.empty(lived_in.team_id, lived_in.id, tell=lambda _: emptying.give_up(lived_in.id))
+    assert left(lived_in)
+
+
+def test_a_project_whose_emptying_was_given_up_is_merged(lived_in: Project) -> None:
+    whole = Project.objects.create(team_id=lived_in.team_id, name="mustelids")
+    begun(lived_in)
+    emptying.give_up(lived_in.id)
+    merging.merge(whole.team_id, lived_in.id, whole.id)
+    assert left(lived_in) == {}
 
 
 def test_what_came_since_stays_where_others_join_in(
@@ -232,14 +277,14 @@ def asking_meanwhile(project: Project, monkeypatch: pytest.MonkeyPatch, *, anew:
 
 
 def test_how_far_it_is_can_be_seen_until_it_is_done(lived_in: Project) -> None:
-    assert emptying.under_way(lived_in.id) is None
+    assert emptying.last(lived_in.id) is None
     begun(lived_in)
-    seen = emptying.under_way(lived_in.id)
+    seen = emptying.last(lived_in.id)
     assert seen is not None
     assert (seen.done, seen.counts.jobs > 0) == (False, True)
     assert seen.asked_at == Clearance.objects.get().until
     assert tasks.empty_projects() == 1
-    assert emptying.under_way(lived_in.id) is None
+    assert emptying.last(lived_in.id) is None
 
 
 def begun(project: Project) -> None:

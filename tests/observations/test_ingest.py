@@ -147,6 +147,21 @@ def test_a_failed_publish_leaves_the_row_queued_and_says_so(
     assert GenerationJob.objects.get().state == "queued"
 
 
+def test_a_job_behind_a_head_that_waits_for_the_store_is_enqueued_in_its_lane(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def refuse(job_id: str, kind: str) -> None:
+        asked.append(job_id)
+        raise QueueStoreAway("the queue store did not answer")
+
+    monkeypatch.setattr(broker, "publish", refuse)
+    captured = [capture_hook(project, hook(tool_use_id=f"t{n}")) for n in range(2)]
+    assert [each.transport for each in captured] == [outbox.QUEUED_ONLY, outbox.ENQUEUED]
+    assert asked == [captured[0].job_id]
+
+
 def test_what_has_an_id_of_its_own_is_the_same_whenever_it_comes(project: Project) -> None:
     first = capture_hook(project, hook(tool_use_id="t1"))
     again = capture_hook(project, hook(tool_use_id="t1", tool_response={"later": True}))

@@ -124,6 +124,59 @@ def test_events_that_a_merge_moves_are_changed_in_the_order_of_their_ids(
     assert not Event.objects.filter(project=project).exists()
 
 
+@pytest.fixture
+def chain(project: Project) -> list[Project]:
+    """Projects in the order of their ids: the first is merged into the last."""
+    made = [
+        Project.objects.create(pk=project_id, team_id=project.team_id, name=project_id)
+        for project_id in IDS
+    ]
+    merging.merge(project.team_id, IDS[0], IDS[-1])
+    return made
+
+
+def test_who_merges_or_undoes_that_takes_all_projects_of_the_chain_in_the_order_of_their_ids(
+    chain: list[Project], somebody: ThreadPoolExecutor
+) -> None:
+    first, target, source = chain
+
+    def merge() -> None:
+        merging.merge(source.team_id, source.pk, target.pk)
+
+    def undo() -> None:
+        merging.undo(source.team_id, ProjectMerge.objects.get(source=source).pk)
+
+    assert free_meanwhile(merge, Project, IDS, somebody) == IDS
+    assert Project.objects.get(pk=first.pk).merged_into == target
+    assert free_meanwhile(undo, Project, IDS, somebody) == IDS
+    assert Project.objects.get(pk=first.pk).merged_into == source
+
+
+def test_what_is_merged_into_it_while_its_own_merge_waits_is_locked_in_order_as_well(
+    chain: list[Project],
+    project: Project,
+    somebody: ThreadPoolExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, target, source = chain
+    both, wanted = merging._both, list[set[str]]()
+
+    def merge_another() -> None:
+        merging.merge(source.team_id, project.pk, source.pk)
+
+    def crossed(team_id: str, source_id: str, target_id: str, more: Any) -> Any:
+        if source_id == source.pk:
+            wanted.append(set(more))
+        if len(wanted) == 1 and source_id == source.pk:
+            somebody.submit(with_own_connection, merge_another).result(30)
+        return both(team_id, source_id, target_id, more)
+
+    monkeypatch.setattr(merging, "_both", crossed)
+    merging.merge(source.team_id, source.pk, target.pk)
+    assert wanted == [{IDS[0]}, {IDS[0], project.pk}]
+    assert Project.objects.get(pk=project.pk).merged_into == target
+
+
 def test_keys_that_a_merge_binds_are_changed_in_the_order_of_their_ids(
     project: Project, somebody: ThreadPoolExecutor
 ) -> None:

@@ -85,12 +85,27 @@ class ProjectBeingEmptied(TypedDict):
 class UnderWay(TypedDict):
     """How far an emptying is."""
 
+    state: Annotated[Literal["under_way"], Field(description="It goes on by itself")]
     askedAtEpoch: AskedAt
     counts: Gone
+
+
+class GivenUp(TypedDict):
+    """How far an emptying came that was stopped: what was not deleted by then is there still."""
+
+    state: Annotated[Literal["given_up"], Field(description="It was stopped, and nobody goes on")]
+    askedAtEpoch: AskedAt
+    givenUpAtEpoch: Annotated[Epoch, Field(description="When it was stopped")]
+    counts: Gone
+    reason: Annotated[str, Field(description="Who stopped it, and how")]
+    message: Annotated[str, Field(description="What became of the rest, and what to do")]
 
 
 class Emptying(TypedDict):
     """Whether a project is just being emptied."""
 
     projectId: str
-    emptying: Annotated[UnderWay | None, Field(description="null where none is under way")]
+    emptying: Annotated[
+        UnderWay | GivenUp | None,
+        Field(description="null where none is under way: all is gone, or none was asked for"),
+    ]

@@ -165,7 +165,8 @@ def test_much_is_deleted_without_the_caller_who_may_look_how_far_it_is(
     assert "goes on" in asked["message"]
     assert (answer.headers["Location"], answer.headers["Retry-After"]) == (address, "5")
     looked = api.get(answer.headers["Location"])
-    now = {"askedAtEpoch": asked["askedAtEpoch"], "counts": asked["counts"]}
+    told_of = {"askedAtEpoch": asked["askedAtEpoch"], "counts": asked["counts"]}
+    now = {"state": "under_way", **told_of}
     assert told(looked, 200) == {"projectId": lived_in.id, "emptying": now}
     assert looked.headers["Retry-After"] == "5"
     assert emptying.go_on(retention.budget()) == 1
@@ -173,6 +174,26 @@ def test_much_is_deleted_without_the_caller_who_may_look_how_far_it_is(
     done = api.get(address)
     assert told(done, 200) == {"projectId": lived_in.id, "emptying": None}
     assert "Retry-After" not in done.headers
+
+
+def test_a_deletion_that_an_operator_stopped_does_not_look_done(
+    api: Api, lived_in: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"/v1/projects/{lived_in.id}/memory"
+    with monkeypatch.context() as patience:
+        patience.setattr(routes, "_PATIENCE_SECONDS", 0.0)
+        asked = told(api.call("DELETE", address, b""), 202)
+    emptying.give_up(lived_in.id)
+    looked = api.get(address)
+    stopped = told(looked, 200)["emptying"]
+    assert stopped["state"] == "given_up"
+    assert stopped["askedAtEpoch"] == asked["askedAtEpoch"] <= stopped["givenUpAtEpoch"]
+    assert stopped["counts"] == asked["counts"]
+    assert "an operator stopped it" in stopped["reason"]
+    assert "DELETE this address" in stopped["message"]
+    assert "Retry-After" not in looked.headers
+    assert told(api.call("DELETE", address, b""), 200)["counts"]["agentEvents"] == 4
+    assert told(api.get(address), 200)["emptying"] is None
 
 
 def test_what_came_since_stays_when_a_deletion_that_is_under_way_is_asked_for_again(
