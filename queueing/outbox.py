@@ -74,6 +74,8 @@ def enqueue(jobs: Sequence[NewJob]) -> tuple[Enqueued, ...]:
     Lanes are taken in the order of their keys, so that two callers cannot wait for each other.
     The result is in the order of `jobs`.
     """
+    if len(jobs) == 1:
+        return (append(jobs[0]),)
     if direct.vendor() == "postgresql":
         return _enqueued_at_once(jobs) if jobs else ()
     by_lane = sorted(enumerate(jobs), key=lambda pair: pair[1].lane_key)
@@ -95,8 +97,8 @@ def _enqueued_at_once(jobs: Sequence[NewJob]) -> tuple[Enqueued, ...]:
     ]
     rows = fetch("enqueue", [orjson.dumps(asked).decode()])
     return tuple(
-        Enqueued(id, job, seq, is_head, at)
-        for id, job, (_, seq, is_head, at) in zip(ids, jobs, rows, strict=True)
+        Enqueued(id, job, seq, is_head, moment(at))
+        for id, job, (seq, is_head, at) in zip(ids, jobs, rows, strict=True)
     )
 
 
@@ -125,7 +127,9 @@ def placed(job: NewJob, session_id: str | None, covers: int, lane_key: str) -> N
 
 
 def append(job: NewJob) -> Enqueued:
-    """The same for one job, on SQLite."""
+    """The same for one job: on PostgreSQL a statement, which may be its own transaction."""
+    if direct.vendor() == "postgresql":
+        return _appended_at_once(job)
     ((lane_id, head, seq, now),) = fetch(
         "take_numbers", (job.lane_key, job.kind.name, job.team_id, job.project_id, 1)
     )
@@ -134,6 +138,12 @@ def append(job: NewJob) -> Enqueued:
     execute("insert_job", _columns(row, lane_id, now, origin))
     execute("history", (row.id, *_first_history(origin)))
     return row
+
+
+def _appended_at_once(job: NewJob) -> Enqueued:
+    id = new_id()
+    ((seq, is_head, at),) = fetch("append", [orjson.dumps(described(job, id)).decode()])
+    return Enqueued(id, job, seq, is_head, moment(at))
 
 
 def _append(lane_key: str, jobs: list[NewJob]) -> list[Enqueued]:

@@ -15,7 +15,7 @@ from psycopg.abc import Buffer, Transformer
 from psycopg.adapt import PyFormat
 from psycopg.errors import error_from_result
 from psycopg.generators import execute, fetch_many
-from psycopg.pq import ExecStatus, Format, TransactionStatus
+from psycopg.pq import ExecStatus, Format
 
 Rows = list[tuple[Any, ...]]
 # A value as PostgreSQL is sent it.
@@ -46,7 +46,8 @@ def rows(connection: Any, text: str, params: Sequence[Any], prepare: bool | None
     `prepare` is as psycopg's cursors take it. `connection.known` is a dictionary that is ours.
     """
     known: Known | None = connection.known.get(text) if prepare is None else None
-    if known is None or not _is_ready(connection) or len(params) != len(known.formats):
+    # The driver may have names for PostgreSQL to forget, which it says before a statement.
+    if known is None or connection._prepared._to_flush or len(params) != len(known.formats):
         return _by_cursor(connection, text, params, prepare)
     values = known.adapter.dump_sequence(params, known.formats)
     name = _name(connection, known) if known.adapter.types == known.types else None
@@ -58,7 +59,7 @@ def rows(connection: Any, text: str, params: Sequence[Any], prepare: bool | None
 def ask(connection: Any, name: bytes, values: Sequence[Value], adapter: Transformer) -> Rows:
     """Have PostgreSQL run what it knows by that name. Raises psycopg's errors."""
     with connection.lock:
-        results = connection.wait(_exchange(connection.pgconn, name, values, adapter.formats))
+        results = connection.wait(_exchange(connection, name, values, adapter.formats))
     for result in results:
         # Of a statement that was its own transaction, the commit may be what failed.
         if result.status not in _WELL:
@@ -72,22 +73,14 @@ def ask(connection: Any, name: bytes, values: Sequence[Value], adapter: Transfor
 
 
 def _exchange(
-    pgconn: Any, name: bytes, values: Sequence[Value], formats: Sequence[Format] | None
+    connection: Any, name: bytes, values: Sequence[Value], formats: Sequence[Format] | None
 ) -> Generator[Any, Any, Any]:
+    # Begins the transaction, where there is to be one that is not there.
+    yield from connection._start_query()
+    pgconn = connection.pgconn
     pgconn.send_query_prepared(name, values, param_formats=formats, result_format=Format.TEXT)
     # Nearly always the kernel takes all of it at once; else it is to be told when it takes more.
     return (yield from (execute if pgconn.flush() else fetch_many)(pgconn))
-
-
-def _is_ready(connection: Any) -> bool:
-    """Whether there is nothing that the driver would do before the statement.
-
-    It may have names for PostgreSQL to forget, or a transaction to begin.
-    """
-    begun = connection.autocommit or (
-        connection.pgconn.transaction_status != TransactionStatus.IDLE
-    )
-    return begun and not connection._prepared._to_flush
 
 
 def _name(connection: Any, known: Known) -> bytes | None:

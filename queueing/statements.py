@@ -331,8 +331,6 @@ def _template(name: str, vendor: str) -> str:
         ("{open}", _OPEN),
         ("{places}", _PLACES),
         ("{held}", _HELD),
-        ("{asked}", entering.ASKED),
-        ("{enqueue}", entering.ENQUEUE),
         ("{for_update_of_lane}", _LANE_FOR_UPDATE[vendor]),
         ("{for_update}", _FOR_UPDATE[vendor]),
         ("{skip_locked}", _SKIP_LOCKED[vendor]),
