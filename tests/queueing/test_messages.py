@@ -94,6 +94,7 @@ def test_a_canary_is_the_same_whichever_process_sent_it(server: Server) -> None:
     assert ours == theirs
 
 
+@pytest.mark.usefixtures("in_earnest")
 def test_a_black_hole_costs_one_caller_half_a_second_and_the_next_ones_nothing(
     server: Server,
 ) -> None:
@@ -107,6 +108,7 @@ def test_a_black_hole_costs_one_caller_half_a_second_and_the_next_ones_nothing(
     assert sum(took for took, _ in times) < 0.5
 
 
+@pytest.mark.usefixtures("in_earnest")
 def test_publishing_resumes_by_itself_when_the_store_is_back(server: Server) -> None:
     os.kill(server.pid, signal.SIGSTOP)
     with pytest.raises(QueueStoreAway):
