@@ -1,5 +1,6 @@
 """What every test can ask for."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -9,9 +10,9 @@ from hypothesis import HealthCheck, settings
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from claudemem.api import near
-from observations import commits, counters, journal, lastused, ordinary, readings
+from observations import commits, counters, journal, lastused, ordinary, readings, switches
 from observations.models import Project, Team
-from queueing import access, messages
+from queueing import access, depths, messages
 from tests import emptying, ports, statics
 
 _OLDEST_HERE = """
@@ -28,10 +29,12 @@ _PATIENCE = (
 _IN_EARNEST = [(module, name, getattr(module, name)) for module, name, _ in _PATIENCE]
 for _module, _name, _seconds in _PATIENCE:
     setattr(_module, _name, _seconds)
-# And to think of an example: how long that takes says nothing of what is tried.
+# And to think of an example: how long that takes says nothing of what is tried. Which examples are
+# tried goes by the test alone, unless it is to be more thorough.
 settings.register_profile(
-    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+    "any machine", deadline=None, derandomize="CLAUDE_MEM_TEST_FUZZ" not in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)  # fmt: skip
 settings.load_profile("any machine")
 access.free_port = ports.free_port
 TransactionTestCase._fixture_teardown = emptying.empty  # type: ignore[attr-defined]
@@ -40,10 +43,12 @@ WhiteNoiseMiddleware.add_files_from_finders = statics.add
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_teardown() -> None:
-    """Have nothing written any more once a test has left the database."""
+    """Have nothing written any more once a test has left the database, and nothing known of it."""
     readings.shared.finish()
     lastused.shared.finish()
     lastused.shared._used.clear()
+    switches.known.forget()
+    depths.forget()
 
 
 @pytest.fixture
