@@ -82,6 +82,13 @@ class Sessions:
         }
         return [self._run(event, hook, payload) for hook in due.values()]
 
+    def send_rest(self) -> None:
+        """Run the hooks that are commands for nothing new: they send what they had no time for."""
+        groups = [g for each in self._settings for gs in each.get("hooks", {}).values() for g in gs]
+        commands = {hook.get("command") for group in groups for hook in group["hooks"]}
+        for command in filter(None, commands):
+            self._ran(command, "", patience=60)
+
     def _run(self, event: str, hook: dict[str, Any], payload: dict[str, Any]) -> dict[str, Any]:
         text = json.dumps(payload)
         # A machine under load may need longer than anybody would wait.
@@ -96,13 +103,17 @@ class Sessions:
             assert answer.is_success, (event, answer.status_code, answer.text)
             said: dict[str, Any] = answer.json() if answer.content else {}
             return said
+        printed = self._ran(hook["command"], text, patience)
+        told: dict[str, Any] = json.loads(printed) if printed.strip() else {}
+        return told
+
+    def _ran(self, command: str, text: str, patience: float) -> str:
         ran = subprocess.run(
-            ["sh", "-c", hook["command"]], input=text, text=True, timeout=patience,
+            ["sh", "-c", command], input=text, text=True, timeout=patience,
             capture_output=True, cwd=self._here, env=self.environment,
         )  # fmt: skip
         assert ran.returncode == 0, ran.stderr
-        told: dict[str, Any] = json.loads(ran.stdout) if ran.stdout.strip() else {}
-        return told
+        return ran.stdout
 
     def _filled(self, value: str, hook: dict[str, Any]) -> str:
         def variable(found: re.Match[str]) -> str:

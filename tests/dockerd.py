@@ -167,16 +167,24 @@ def missing() -> str:
 
 
 def _add_bridge(name: str) -> None:
-    # Of the range in which networks are tried out, so that it is nobody's.
-    address = f"198.{18 + secrets.randbelow(2)}.{secrets.randbelow(256)}.1/24"
-    for words in (
-        ("link", "add", name, "type", "bridge"),
-        ("address", "add", address, "dev", name),
-        ("link", "set", name, "up"),
-    ):
-        made = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
-        if made.returncode != 0:
-            raise NotHere(f"there can be no bridge here: {made.stderr.strip()}")
+    _ip("link", "add", name, "type", "bridge")
+    alone = False
+    while not alone:
+        # Of the range in which networks are tried out, so that it is nobody's but another test's.
+        network = f"198.{18 + secrets.randbelow(2)}.{secrets.randbelow(256)}"
+        _ip("address", "add", f"{network}.1/24", "dev", name)
+        alone = len(_ip("-o", "address", "show", "to", f"{network}.0/24").splitlines()) == 1
+        if not alone:
+            _ip("address", "delete", f"{network}.1/24", "dev", name)
+    _ip("link", "set", name, "up")
+
+
+def _ip(*words: str) -> str:
+    """What the command said. Raises NotHere."""
+    made = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+    if made.returncode != 0:
+        raise NotHere(f"there can be no bridge here: {made.stderr.strip()}")
+    return made.stdout
 
 
 def _command(folder: Path, url: str) -> str:

@@ -2,7 +2,7 @@
 
 TABLE is a JSON object: a name for each child and the Python that it runs, `prepare` among them if
 there is something to do first; `"store": "external"` starts no store, and another word is the path
-of the server to run.
+of the server to run; `grace`, the seconds that a child has to end.
 """
 
 import json
@@ -28,20 +28,21 @@ print("hello from", {name!r}, flush=True)
 STEADY = "leash.ready(); time.sleep(600)"
 
 
-def child(name: str, code: str, logs: Path) -> Program:
+def child(name: str, code: str, logs: Path, grace: float) -> Program:
     """A child on its leash that runs `code`, by default until it is stopped."""
     text = HELD.format(name=name, logs=str(logs), code=code or STEADY)
-    return Program(name, (sys.executable, "-c", text))
+    return Program(name, (sys.executable, "-c", text), grace=grace)
 
 
 def plan(directory: Path, port: int, table: dict[str, str]) -> Plan:
     data = DataDir(directory)
     prepare, word = table.pop("prepare", None), table.pop("store", "")
+    grace = float(table.pop("grace", "5"))
     return Plan(
         data=data,
         host="127.0.0.1",
         port=port,
-        children=tuple(child(name, code, data.logs) for name, code in table.items()),
+        children=tuple(child(name, code, data.logs, grace) for name, code in table.items()),
         prepare=Program("prepare", (sys.executable, "-c", prepare)) if prepare else None,
         store=ExternalStore("redis://127.0.0.1:1/0", "claude_mem")
         if word == "external"

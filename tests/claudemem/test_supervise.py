@@ -55,7 +55,7 @@ class Crew:
         """A supervisor all of whose children have said hello."""
         supervisor = self.start(table)
         until(lambda: (s := statefile.read(self.root)) and all(m.process for m in s.members))
-        for name in table.keys() - {"prepare", "store"}:
+        for name in table.keys() - {"prepare", "store", "grace"}:
             until(lambda name=name: f"hello from {name}" in self.log(name))
         return supervisor
 
@@ -288,12 +288,12 @@ def test_if_the_database_cannot_be_prepared_nothing_is_left_running(crew: Crew) 
 def test_a_second_ctrl_c_does_not_wait_for_a_child_that_will_not_stop(crew: Crew) -> None:
     deaf = "import signal; signal.signal(signal.SIGTERM, lambda *_: print('deaf', flush=True))\n"
     child = deaf + "print('listening', flush=True)\nwhile True: time.sleep(600)"
-    supervisor = crew.started({"web": child})
+    supervisor = crew.started({"web": child, "grace": "600"})
     until(lambda: "listening" in crew.log("web"))
     supervisor.send_signal(signal.SIGINT)
     until(lambda: "deaf" in crew.log("web"))
     supervisor.send_signal(signal.SIGINT)
-    assert supervisor.wait(5) == 0
+    assert supervisor.wait(60) == 0  # the child would have ten minutes
     assert "store stopped" in crew.said()
 
 
@@ -344,7 +344,7 @@ def test_a_childs_output_goes_to_the_log_of_the_day(tmp_path: Path) -> None:
         until(lambda: log.exists() and "said" in log.read_text())
         assert child.stdin is not None
         child.stdin.close()
-        assert child.wait(5) == 1
+        assert child.wait(60) == 1
 
 
 def test_the_supervisor_imports_neither_django_nor_a_redis_client() -> None:

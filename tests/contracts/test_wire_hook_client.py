@@ -97,6 +97,7 @@ def test_a_server_that_stands_still_is_left_and_stores_it_once_when_it_goes_on(
         prompt(own),
         {"hook_event_name": "Notification", "session_id": own, "cwd": "/", "message": "hm"},
     ]
+    hooks.hurried = True
     with stack.frozen("web"):
         ran = [hooks.run(payload) for payload in said]
         assert hooks.waiting() == said
@@ -114,6 +115,7 @@ def test_clients_at_once_send_what_waits_once_and_in_order(
     for number in range(6):
         hooks.run(tool_call(number, own))
     hooks.configure(stack.url, key)
+    hooks.hurried = True
     ran = hooks.all([tool_call(number, own) for number in range(6, 10)])
     hooks.send_rest()
 

@@ -14,6 +14,7 @@ import pytest
 from tests.claude_code import Sessions
 from tests.contracts.conftest import Wire
 from tests.stack import ROOT, environment, payloads, recording
+from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 
@@ -74,7 +75,7 @@ def stored(wire: Wire, played: list[dict[str, Any]]) -> list[str]:
     found = wire.stack.sql(
         "SELECT e.event_type FROM observations_event e "
         "JOIN observations_session s ON s.id = e.session_id "
-        "WHERE s.content_session_id = ? ORDER BY e.created_at, e.id",
+        "WHERE s.content_session_id = ? ORDER BY e.number",
         played[0]["session_id"],
     )
     return [row[0] for row in found]
@@ -89,11 +90,26 @@ def due(played: list[dict[str, Any]]) -> list[str]:
     ]
 
 
+def arrive(wire: Wire, claude: Sessions, played: list[dict[str, Any]]) -> None:
+    """Wait until what was played so far is stored: what a command had no time to send on a busy
+    machine, the next one sends.
+    """
+
+    def arrived() -> bool:
+        if len(stored(wire, played)) == len(due(played)):
+            return True
+        claude.send_rest()
+        return False
+
+    until(arrived)
+
+
 def test_a_session_is_stored_whole_by_the_hooks_that_were_installed(wire: Wire, home: Home) -> None:
     played = session("retry-max-wait")
     claude = Sessions(home.root, home.here)
-    for payload in played:
+    for number, payload in enumerate(played, 1):
         assert len(claude.fire(payload)) == (payload["hook_event_name"] in due([payload]))
+        arrive(wire, claude, played[:number])
 
     assert sorted(stored(wire, played)) == sorted(due(played))
     assert {"SessionStart", "UserPromptSubmit", "PostToolUse", "Stop"} < set(stored(wire, played))
@@ -106,8 +122,9 @@ def test_the_plugin_does_the_same_with_its_own_client_and_a_key_of_the_environme
     key = {"CLAUDE_MEM_SERVER_API_KEY": wire.world.keys["home"]}
     played = [each for each in session("locks-explained") if due([each])][:3]
     claude = Sessions(tmp_path, home.here, plugin=tmp_path / "team" / "claudemem", **key)
-    for payload in played:
+    for number, payload in enumerate(played, 1):
         claude.fire(payload)
+        arrive(wire, claude, played[:number])
 
     assert played[0]["hook_event_name"] == "SessionStart"
     assert stored(wire, played) == due(played)

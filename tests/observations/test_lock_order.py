@@ -19,8 +19,8 @@ from observations import ingest, keys, merging, retention
 from observations.ingest import NewEvent, SessionRef
 from observations.models import ApiKey, Event, Observation, Project, ProjectMerge, Session, Telling
 from queueing import broker, direct, kinds
-from queueing.direct import fetch
 from tests.agents import work
+from tests.blocked import waits_for_lock
 from tests.postgres import on_postgresql
 from tests.posts import hook
 from tests.waiting import until
@@ -66,10 +66,6 @@ def somebody() -> Iterator[ThreadPoolExecutor]:
 def with_own_connection(act: Callable[[], Any]) -> Any:
     with closing(connection):
         return act()
-
-
-def waits_for_lock() -> bool:
-    return bool(fetch("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
 
 
 def free_meanwhile(

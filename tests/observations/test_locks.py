@@ -20,8 +20,8 @@ from observations import ingest, memories, merging, sessions
 from observations.models import Event, Observation, ObservationSource, Project, Session, Team
 from observations.sessions import NewSession
 from queueing import broker
-from queueing.direct import fetch
 from queueing.models import Lane
+from tests.blocked import waits_for_lock
 from tests.postgres import on_postgresql
 from tests.posts import hook
 from tests.waiting import until
@@ -127,10 +127,6 @@ def test_a_worker_that_settles_and_who_writes_to_its_session_do_not_wait_for_eac
 def with_own_connection(act: Callable[[Observation], None], known: Observation) -> None:
     with closing(connection):
         act(known)
-
-
-def waits_for_lock() -> bool:
-    return bool(fetch("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
 
 
 def test_only_who_removes_rows_locks_them_against_those_who_refer_to_them() -> None:

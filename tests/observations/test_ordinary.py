@@ -19,9 +19,9 @@ from observations.ingest import NewEvent
 from observations.models import AuditEntry, Event, Project, Session
 from observations.ordinary import Ordinary
 from queueing import broker, kinds, runner
-from queueing.direct import fetch
 from queueing.leases import Details, Job
 from queueing.models import GenerationJob, GenerationJobEvent, Lane
+from tests.blocked import waits_for_lock
 from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -164,7 +164,7 @@ def test_a_batch_that_meets_one_other_writer_after_the_next_is_stored_all_the_sa
     in_order = [name for _, name in sorted(written.get(timeout=30) for _ in names)]
     batch = pool.submit(deliver_all)
     for name in in_order:
-        until(lambda: fetch("SELECT 1 FROM pg_locks WHERE NOT granted"))
+        until(waits_for_lock)
         may_end[name].set()
         holding[name].result()
     assert batch.result() == [True] * 3
@@ -199,12 +199,8 @@ class Held:
         self.thread.join()
 
 
-def waits_for_lock() -> bool:
-    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    return bool(fetch(query)[0][0])
-
-
 @statement
+@pytest.mark.usefixtures("in_earnest")
 def test_behind_a_session_that_is_held_others_go_on(
     project: Project, pool: ThreadPoolExecutor
 ) -> None:
@@ -218,6 +214,7 @@ def test_behind_a_session_that_is_held_others_go_on(
 
 
 @statement
+@pytest.mark.usefixtures("in_earnest")
 def test_who_shares_a_statement_with_a_session_that_is_held_is_written_without_it(
     project: Project, pool: ThreadPoolExecutor
 ) -> None:

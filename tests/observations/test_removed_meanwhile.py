@@ -13,9 +13,9 @@ from observations.errors import Forbidden
 from observations.models import Event, Observation, ObservationSource, Project, Session
 from observations.sessions import NewSession
 from queueing import broker, direct
-from queueing.direct import fetch
 from queueing.models import GenerationJob
 from tests.agents import work
+from tests.blocked import waits_for_lock
 from tests.postgres import on_postgresql
 from tests.posts import hook
 from tests.waiting import until
@@ -51,10 +51,6 @@ Meanwhile = Callable[[Callable[[], Any]], "Future[Any]"]
 def with_own_connection(act: Callable[[], Any]) -> Any:
     with closing(connection):
         return act()
-
-
-def waits_for_lock() -> bool:
-    return bool(fetch("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
 
 
 def capture(project: Project, payload: dict[str, Any]) -> Event:

@@ -57,7 +57,7 @@ def totals(project: Project) -> dict[str, int]:
 
 
 def states() -> list[tuple[str, int]]:
-    rows = GenerationJob.objects.order_by("created_at", "id")
+    rows = GenerationJob.objects.order_by("lane_id", "seq")
     return list(rows.values_list("state", "attempts"))
 
 

@@ -56,7 +56,10 @@ def test_a_call_that_never_gives_way_is_left_behind_too(release: threading.Event
         Calls().within(0.2, loop)
 
 
-def test_a_thread_makes_one_call_after_the_other_and_ends_when_there_are_none() -> None:
+def test_a_thread_makes_one_call_after_the_other_and_ends_when_there_are_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("queueing.calls.TICK_SECONDS", 1.0)
     calls = Calls()
     callers = {calls.within(60, threading.current_thread) for _ in range(50)}
     assert len(callers) < 10

@@ -31,7 +31,7 @@ PASSWORD = "5" * 64
 def door() -> Iterator[socket.socket]:
     """Somebody who takes calls; what they are told is read by the test."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(5)
+        listening.settimeout(60)
         yield listening
 
 
@@ -43,7 +43,7 @@ def heard(door: socket.socket) -> bytes:
     """All that the next caller said, who has hung up."""
     caller, _ = door.accept()
     with caller:
-        caller.settimeout(5)
+        caller.settimeout(60)
         return caller.recv(4096)
 
 
@@ -73,7 +73,7 @@ def stranger() -> Iterator[socket.socket]:
     finally:
         os.seteuid(ME)
     with listening:
-        listening.settimeout(5)
+        listening.settimeout(60)
         yield listening
 
 
@@ -129,7 +129,7 @@ def by_ours(port: int) -> None:
 
 def by_redis(port: int) -> None:
     url = Access(port, PASSWORD).url
-    with clients.client(url, timeout=5, owner=ANOTHER) as client:
+    with clients.client(url, timeout=60, owner=ANOTHER) as client:
         client.ping()
 
 
@@ -171,7 +171,7 @@ def test_a_store_is_neither_believed_nor_adopted_at_the_port_of_another_user(
 def test_our_own_clients_get_in(tmp_path: Path) -> None:
     house = House(tmp_path)
     house.start()
-    with clients.client(house.store.url, timeout=5, owner=house.store.owner) as client:
+    with clients.client(house.store.url, timeout=60, owner=house.store.owner) as client:
         assert client.ping()
     known = {"transport": Transport, "transport_options": {"owner": ME}}
     with closing(Connection(house.store.url, **known)) as connection:

@@ -19,7 +19,7 @@ from tests.queueing.conftest import at
 from tests.servers import serving
 from tests.waiting import until
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("in_earnest")]
 
 # Half a second, or a whole one, and what a busy machine makes of it; each for itself is far more.
 ONE_WAIT = 2.5

@@ -18,7 +18,7 @@ from queueing.line import Connection, Line
 from tests.queueing.test_line import at, at_once, said, seconds
 from tests.waiting import until
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("in_earnest")]
 
 # What a store says to a command, given as its words.
 Script = Callable[[list[bytes]], bytes]

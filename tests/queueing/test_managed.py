@@ -47,7 +47,7 @@ def test_a_started_store_answers_at_its_url_with_its_password(house: House) -> N
 def test_nobody_gets_in_without_the_password(house: House) -> None:
     house.start()
     with (
-        socket.create_connection(("127.0.0.1", house.access.port), timeout=5) as connection,
+        socket.create_connection(("127.0.0.1", house.access.port), timeout=60) as connection,
         connection.makefile("rb") as replies,
     ):
         connection.sendall(b"PING\r\nAUTH wrong\r\n")

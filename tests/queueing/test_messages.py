@@ -94,19 +94,20 @@ def test_a_canary_is_the_same_whichever_process_sent_it(server: Server) -> None:
     assert ours == theirs
 
 
-def test_a_black_hole_costs_one_caller_half_a_second_and_the_next_ones_nothing(
+def test_a_black_hole_costs_one_caller_its_patience_and_the_next_ones_nothing(
     server: Server,
 ) -> None:
     messages.depths()
     os.kill(server.pid, signal.SIGSTOP)
     took, published = seconds_of_publishing()
     assert not published
-    assert took < 1.0
+    assert took < 2 * messages.TIMEOUT
     times = [seconds_of_publishing() for _ in range(50)]
     assert not any(published for _, published in times)
-    assert sum(took for took, _ in times) < 0.5
+    assert sum(took for took, _ in times) < messages.TIMEOUT
 
 
+@pytest.mark.usefixtures("in_earnest")
 def test_publishing_resumes_by_itself_when_the_store_is_back(server: Server) -> None:
     os.kill(server.pid, signal.SIGSTOP)
     with pytest.raises(QueueStoreAway):

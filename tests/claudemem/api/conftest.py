@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from django.test import Client
 from claudemem import condition, monitor
 from observations import keys
 from observations.models import Project, Team
+from queueing import access
 from tests import conformance, prepared
 from tests.postgres import database_of
 from tests.waiting import until
@@ -139,7 +139,7 @@ class Server:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     data_dir = tmp_path_factory.mktemp("server") / "data"
     prepared.copied_to(data_dir)
-    port = _free_port()
+    port = access.free_port()
     environment = (
         os.environ
         | database_of(data_dir)
@@ -148,7 +148,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             "CLAUDE_MEM_SERVER_PORT": str(port),
             "CLAUDE_MEM_WAIT_SECONDS": "0.3",
             "CLAUDE_MEM_LOCAL_PROJECT": "default",
-            "CLAUDE_MEM_DATABASE_TIMEOUT": "0.3",
+            "CLAUDE_MEM_DATABASE_TIMEOUT": "2",
         }
     )
     made = json.loads(_run(environment, "api-key", "create", "--scope", "*"))
@@ -163,13 +163,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     finally:
         process.terminate()
         process.wait(60)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _run(environment: dict[str, str], *arguments: str) -> str:

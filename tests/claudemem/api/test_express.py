@@ -15,7 +15,7 @@ from claudemem.api import express
 from observations import ingest
 from observations.errors import StorageAway
 from observations.models import Project
-from queueing import broker
+from queueing import broker, direct
 from tests.claudemem.api.conftest import RawKey
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -178,8 +178,10 @@ def test_a_server_that_ends_says_so_alike(project: Project, authorized: dict[str
 
 @override_settings(RATE_LIMIT_PER_MIN=5)
 def test_how_a_key_stands_with_its_rate_is_told_alike(
-    project: Project, authorized: dict[str, str]
+    project: Project, authorized: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    now = direct.now()
+    monkeypatch.setattr(direct, "now", lambda: now)  # no minute ends meanwhile
     sent = [json.dumps(hook()).encode() for _ in range(8)]
     answers = [both(HOOK, *pair, **authorized) for pair in zip(sent[::2], sent[1::2], strict=True)]
     flat = [one for pair in answers for one in pair]

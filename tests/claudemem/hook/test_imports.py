@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from claudemem.hook import command
-from tests.hooks import AWAY, Hooks, answering, tool_call
+from tests.hooks import AWAY, Hooks, answering, tool_call, words
 from tests.stack import ROOT, environment
 
 pytestmark = pytest.mark.once
@@ -26,16 +25,14 @@ LISTING = (
     "    os.write(2, '\\n'.join(sorted(sys.modules)).encode())\n"
     "    end(code)\n"
     "os._exit = tell\n"
-    "door, sys.argv = sys.argv[1], sys.argv[1:]\n"
-    "exec(compile(open(door).read(), door, 'exec'), {'__name__': '__main__', '__file__': door})\n"
 )
 
 
 def imported(hooks: Hooks) -> set[str]:
     """The modules that were imported when it ended."""
-    python, isolated, siteless, *rest = command.words("claude-code", str(hooks.folder))
+    python, *how, patient, door, agent, folder = words(hooks.folder)
     ended = subprocess.run(
-        [python, isolated, siteless, "-c", LISTING, *rest], input=json.dumps(tool_call(1)),
+        [python, *how, LISTING + patient, door, agent, folder], input=json.dumps(tool_call(1)),
         capture_output=True, text=True, env=environment(), check=True,
     )  # fmt: skip
     return set(ended.stderr.split())
@@ -86,10 +83,10 @@ def test_it_runs_from_where_a_wheel_puts_it(tmp_path: Path) -> None:
     for file in (ROOT / "claudemem" / "hook").glob("*.py"):
         (copied / file.name).write_bytes(file.read_bytes())
     hooks = Hooks(tmp_path / "client", AWAY)
-    words = command.words("claude-code", str(hooks.folder))
-    words[words.index(str(ROOT / "claudemem/hook/__main__.py"))] = str(copied / "__main__.py")
+    run = words(hooks.folder)
+    run[run.index(str(ROOT / "claudemem/hook/__main__.py"))] = str(copied / "__main__.py")
     ran = subprocess.run(
-        words, input=json.dumps(tool_call(1)), capture_output=True, text=True, cwd="/",
+        run, input=json.dumps(tool_call(1)), capture_output=True, text=True, cwd="/",
         env=environment(), check=False,
     )  # fmt: skip
 

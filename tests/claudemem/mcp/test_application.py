@@ -258,8 +258,12 @@ def test_each_message_counts_as_a_call(door: Door, monkeypatch: pytest.MonkeyPat
 
 
 @override_settings(MONTHLY_TOKEN_CAP=1)
-def test_who_has_used_up_a_cap_reads_on_and_writes_no_more(door: Door) -> None:
-    team, month = Team.objects.get(), direct.now().date().replace(day=1)
+def test_who_has_used_up_a_cap_reads_on_and_writes_no_more(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = direct.now()
+    monkeypatch.setattr(direct, "now", lambda: now)  # no month ends meanwhile
+    team, month = Team.objects.get(), now.date().replace(day=1)
     MonthlyUsage.objects.create(team_id=team.id, month=month, kind="tokens", quantity=1)
     writer = Door(keys.create("writer", ["*"], team=team, project=Project.objects.get()).raw)
 
