@@ -39,11 +39,17 @@ def send_hooks(stack: Stack, jobs: int) -> None:
 
 
 def in_the_middle(stack: Stack, jobs: int, send: Callable[[Stack, int], None]) -> None:
-    """Make a backlog, and return when some of it is done and most of it is not."""
+    """Make a backlog, and return when some of it is done and much of it is not. Where nobody looked
+    in time, and hardly any is left: another one.
+    """
+    until(lambda: _is_amid(stack, jobs, send))
+
+
+def _is_amid(stack: Stack, jobs: int, send: Callable[[Stack, int], None]) -> bool:
     done = stack.jobs("state = 'completed'")
     send(stack, jobs)
     until(lambda: stack.jobs("state = 'completed'") > done)
-    assert stack.jobs(OPEN) > jobs / 4
+    return stack.jobs(OPEN) > jobs / 4
 
 
 def prove(stack: Stack) -> None:

@@ -41,10 +41,10 @@ def test_a_killed_web_loses_nothing_that_it_accepted(recovered: Stack) -> None:
 
 def test_a_store_that_does_not_answer_delays_nobody(with_store: Stack) -> None:
     with with_store.frozen("store"):
-        answers = [timed(with_store, call) for call in tool_calls(4)]
-        assert {answer.headers["X-Transport"] for _, answer in answers} == {"queued_only"}
-        assert {answer.status_code for _, answer in answers} == {200}
-        assert max(seconds for seconds, _ in answers) < 1.0
+        answers = [with_store.post(HOOK, call) for call in tool_calls(4)]
+        assert {answer.headers["X-Transport"] for answer in answers} == {"queued_only"}
+        assert {answer.status_code for answer in answers} == {200}
+        assert max(map(seconds, answers)) < 1.0
         event = {"projectId": with_store.project_id, "sourceType": "api", "eventType": "note",
                  "occurredAtEpoch": int(time.time() * 1000), "payload": {}}  # fmt: skip
         answer = with_store.post("/v1/events", event).json()
@@ -53,19 +53,19 @@ def test_a_store_that_does_not_answer_delays_nobody(with_store: Stack) -> None:
 
 
 def test_a_store_that_is_down_delays_nobody(with_store: Stack) -> None:
-    pid = with_store.kill("store")
-    seconds, answer = timed(with_store, tool_calls(1)[0])
+    # It would be there again before a test that has to wait its turn has asked.
+    with with_store.unattended():
+        pid = with_store.kill("store")
+        answer = with_store.post(HOOK, tool_calls(1)[0])
     assert (answer.status_code, answer.headers["X-Transport"]) == (200, "queued_only")
-    assert seconds < 1.0
+    assert seconds(answer) < 1.0
     with_store.wait_replaced("store", pid)
     prove(with_store)
 
 
-def timed(stack: Stack, call: dict[str, Any]) -> tuple[float, httpx.Response]:
-    """An answer, and how many seconds it took."""
-    started = time.perf_counter()
-    answer = stack.post(HOOK, call)
-    return time.perf_counter() - started, answer
+def seconds(answer: httpx.Response) -> float:
+    """How long it took, and not how long it took to see that it is as documented."""
+    return answer.elapsed.total_seconds()
 
 
 def test_a_worker_that_stood_still_finds_its_work_done(recovered: Stack) -> None:
@@ -80,7 +80,8 @@ def test_a_worker_that_stood_still_finds_its_work_done(recovered: Stack) -> None
 def at_work_frozen(stack: Stack) -> Iterator[None]:
     """The worker stands still with jobs in hand, and not just between two of them."""
     while True:
-        assert stack.jobs(OPEN)
+        if not stack.jobs(OPEN):
+            WIDE(stack, 200)
         with stack.frozen("worker"):
             if stack.jobs("state = 'processing'"):
                 yield
