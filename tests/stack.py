@@ -16,12 +16,11 @@ from shutil import rmtree
 from typing import Any
 
 import httpx
-import psutil
 from celery import Celery
 
 from queueing import access, addresses
 from queueing.pids import Mark
-from tests import conformance, prepared, proofs
+from tests import conformance, prepared, proofs, still
 from tests.postgres import database_of, on_postgresql
 from tests.prepared import PROJECT, SCOPES, environment
 from tests.waiting import until
@@ -285,31 +284,16 @@ class Stack:
         """Within this block this process stands still, and not in the middle of a transaction: all
         others would wait for that.
         """
-        until(lambda: self._stopped(pid))
+        still.stop(pid, self._nobody_writes)
         try:
             yield
         finally:
             os.kill(pid, signal.SIGCONT)
 
-    def _stopped(self, pid: int) -> bool:
-        os.kill(pid, signal.SIGSTOP)
-        with suppress(AssertionError):
-            until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
-            until(self._nobody_writes, 1)
-            return True
-        os.kill(pid, signal.SIGCONT)
-        return False
-
     def _nobody_writes(self) -> bool:
         if self.on_postgresql:
             return not self.count("pg_stat_activity", IN_TRANSACTION)
-        path = self.data / "claude-mem.sqlite3"
-        with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as database:
-            try:
-                database.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                return False
-        return True
+        return still.sqlite_is_free(self.data / "claude-mem.sqlite3")
 
     @contextmanager
     def unattended(self) -> Iterator[None]:
