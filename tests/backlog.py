@@ -32,6 +32,11 @@ def send_batch(stack: Stack, jobs: int, sessions: int = SESSIONS) -> None:
     assert stack.post("/v1/events/batch", events).status_code == 201
 
 
+def send_wide(stack: Stack, jobs: int) -> None:
+    """A session each: that many calls, and a middle that lasts, however little goes in one call."""
+    send_batch(stack, jobs, sessions=jobs)
+
+
 def send_hooks(stack: Stack, jobs: int) -> None:
     """So many events, one after the other."""
     answers = [stack.post(HOOK, call) for call in tool_calls(jobs)]

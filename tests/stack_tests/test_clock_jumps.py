@@ -15,7 +15,7 @@ from shutil import rmtree
 import pytest
 
 from queueing.direct import moment
-from tests.backlog import in_the_middle, prove, send_batch
+from tests.backlog import in_the_middle, prove, send_wide
 from tests.nodes import Fleet, StoreNode, Worker
 from tests.stack import CELERY, SOON, STRAIGHT
 from tests.stack_tests.conftest import SLOW
@@ -108,7 +108,7 @@ def test_an_hour_forward_and_an_hour_back_change_nothing(host: Host) -> None:
 
 def amid_work(host: Host) -> str:
     """A job that waits for a moment in the middle of a backlog; "" if none waited any more."""
-    in_the_middle(host.fleet, 200, send_batch)
+    in_the_middle(host.fleet, 200, send_wide)
     return host.postponed()
 
 

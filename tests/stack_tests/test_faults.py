@@ -7,24 +7,20 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.backlog import in_the_middle, prove, send_batch, send_hooks, tool_calls
+from tests.backlog import in_the_middle, prove, send_hooks, send_wide, tool_calls
 from tests.stack import HOOK, OPEN, Stack
 from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 
-# A session each: seconds of work for four threads, however little of it goes in one call.
-WIDE = partial(send_batch, sessions=200)
-
 
 def test_a_killed_worker_loses_nothing(recovered: Stack) -> None:
-    in_the_middle(recovered, 200, WIDE)
+    in_the_middle(recovered, 200, send_wide)
     recovered.wait_replaced("worker", recovered.kill("worker"))
     prove(recovered)
 
@@ -80,7 +76,7 @@ def seconds(answer: httpx.Response) -> float:
 
 
 def test_a_worker_that_stood_still_finds_its_work_done(recovered: Stack) -> None:
-    in_the_middle(recovered, 200, WIDE)
+    in_the_middle(recovered, 200, send_wide)
     with at_work_frozen(recovered):
         late = f"state = 'processing' AND lease_until < {recovered.now}"
         until(lambda: recovered.jobs(late) == recovered.jobs("state = 'processing'") > 0)
@@ -92,7 +88,7 @@ def at_work_frozen(stack: Stack) -> Iterator[None]:
     """The worker stands still with jobs in hand, and not just between two of them."""
     while True:
         if not stack.jobs(OPEN):
-            WIDE(stack, 200)
+            send_wide(stack, 200)
         with stack.frozen("worker"):
             if stack.jobs("state = 'processing'"):
                 yield

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.backlog import send_batch, tool_calls
+from tests.backlog import send_wide, tool_calls
 from tests.stack import CELERY, CROSSED, HOOK, SHORT_LEASES, Stack, environment, stack
 from tests.waiting import until
 
@@ -148,7 +148,7 @@ def test_a_worker_with_its_hands_full_is_busy_and_not_dead(server: Stack) -> Non
 def _told_amid_work(server: Stack) -> bool:
     """See that a busy worker is told of as one; whether it was busy all the while."""
     lease = "lease_until IS NOT NULL"
-    send_batch(server, 200, sessions=200)
+    send_wide(server, 200)
     until(lambda: server.jobs(lease))
     info = server.get("/v1/info").json()["boundaries"]["generationWorkerManager"]
     told = verdicts(server)

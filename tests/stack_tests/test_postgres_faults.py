@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from tests import proofs
-from tests.backlog import in_the_middle, send_batch, tool_calls
+from tests.backlog import in_the_middle, send_wide, tool_calls
 from tests.contracts.wire_routes import ROUTES, Route, written
 from tests.postgres import Server, on_postgresql
 from tests.stack import (
@@ -109,7 +109,7 @@ class Crowd:
 def crowd(running: Stack, clients: int = 4) -> Iterator[Crowd]:
     """Clients at work; then the proof that they were told the truth and nothing was lost."""
     before = running.pids()
-    in_the_middle(running, 60, send_batch)
+    in_the_middle(running, 100, send_wide)
     made = Crowd(running)
     threads = [threading.Thread(target=made.send) for _ in range(clients)]
     for thread in threads:
