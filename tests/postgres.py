@@ -21,6 +21,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import psutil
 import pytest
 
+from tests.waiting import until
+
 # The oldest that is supported; the wheel also brings 18.
 VERSION = os.environ.get("CLAUDE_MEM_TEST_POSTGRES_VERSION", "16")
 _PLACES = {"16": "pginstall", "18": "pginstall18"}
@@ -94,8 +96,9 @@ class Server:
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Within this block all of it stands still: it takes connections and says nothing."""
-        everything = self._processes()
+        everything = [psutil.Process(self._process.pid)]
         try:
+            everything = self._processes()
             for process in everything:
                 with suppress(psutil.NoSuchProcess):
                     process.suspend()
@@ -136,8 +139,10 @@ class Server:
             self._process.wait()
 
     def _processes(self) -> list[psutil.Process]:
-        """The postmaster first, that it starts none after we looked."""
+        """The postmaster first, which stands still from now on: it starts none after we looked."""
         first = psutil.Process(self._process.pid)
+        first.suspend()
+        until(lambda: first.status() == psutil.STATUS_STOPPED)
         return [first, *first.children()]
 
     def _await(self, binaries: Path) -> None:

@@ -62,6 +62,17 @@ def begin() -> None:
     atexit.register(_forget, place)
 
 
+def is_first(name: str) -> bool:
+    """Whether nobody in this test run has asked for this name before."""
+    if PLACE not in os.environ:
+        begin()
+    try:
+        Path(os.environ[PLACE], name).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
 def _forget(place: Path) -> None:
     if postgres.on_postgresql():
         postgres.forget_shared(place / "postgresql" / "data")

@@ -3,8 +3,8 @@
 import json
 import os
 import re
+import secrets
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -20,7 +20,7 @@ from celery import Celery
 
 from queueing import access, addresses
 from queueing.pids import Mark
-from tests import conformance, prepared, proofs
+from tests import conformance, prepared, proofs, still
 from tests.postgres import database_of, on_postgresql
 from tests.prepared import PROJECT, SCOPES, environment
 from tests.waiting import until
@@ -38,12 +38,19 @@ ENGINE = os.environ.get("CLAUDE_MEM_TEST_ENGINE", CELERY)
 # The processes of a server, by its engine.
 ROLES = {CELERY: {"store", "web", "worker", "beat"}, DATABASE: {"web", "worker"}}
 
-# What died is replaced within a second or two instead of ten, so that a test need not wait.
+# What waits and has no message is found soon.
+SOON = {"CLAUDE_MEM_RECONCILE_SECONDS": "0.5"}
+# What died is replaced within a second or two instead of ten, so that a test need not wait. Not for
+# tests in which nothing may be taken over: a busy machine may let a worker stand still for so long.
 SHORT_LEASES = {
+    **SOON,
     "CLAUDE_MEM_LEASE_SECONDS": "2",
     "CLAUDE_MEM_HEARTBEAT_SECONDS": "0.5",
-    "CLAUDE_MEM_RECONCILE_SECONDS": "0.5",
 }
+IN_TRANSACTION = "datname = current_database() AND state = 'idle in transaction'"
+# Neither those that a system gives to connections, nor those that the product gives to its store:
+# what is chosen here may be listened at a good while later, and again after a restart.
+_PORTS = range(10_000, 20_000)
 
 
 def recording(name: str) -> Path:
@@ -58,10 +65,11 @@ def payloads(files: Iterable[Path] = RECORDINGS) -> list[dict[str, Any]]:
 
 
 def free_port() -> int:
-    """A port at which nobody listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port at which nobody listens now, and which nobody else in this test run is given."""
+    while True:
+        port = secrets.choice(_PORTS)
+        if access.bindable(port) and prepared.is_first(f"port-{port}"):
+            return port
 
 
 class Stack:
@@ -132,10 +140,15 @@ class Stack:
         Flower asks for that itself, every five seconds: here it need not be waited for.
         """
         until(lambda: self._answers(f"{self.flower}healthcheck"), 60)
-        with httpx.Client(base_url=self.flower, auth=("admin", self.flower_password)) as flower:
+        with self.flowers() as flower:
             until(lambda: flower.get("workers?json=1").json()["data"], 60)
         control = self.celery().control
         until(lambda: control.enable_events(reply=True, timeout=1, limit=1), 60)
+
+    def flowers(self) -> httpx.Client:
+        """A client of its Flower that knows the password."""
+        door = ("admin", self.flower_password)
+        return httpx.Client(base_url=self.flower, auth=door, timeout=30.0)
 
     def celery(self) -> Celery:
         """Celery without tasks, at its queue store and under its prefix."""
@@ -262,11 +275,32 @@ class Stack:
     @contextmanager
     def frozen(self, role: str) -> Iterator[int]:
         """Within this block the process of this role stands still, and answers nothing."""
-        pid = self.kill(role, signal.SIGSTOP)
-        try:
+        pid = self.pids()[role]
+        with self.standing(pid):
             yield pid
+
+    @contextmanager
+    def standing(self, pid: int) -> Iterator[None]:
+        """Within this block this process stands still, and not in the middle of a transaction: all
+        others would wait for that.
+        """
+        still.stop(pid, self._nobody_writes)
+        try:
+            yield
         finally:
             os.kill(pid, signal.SIGCONT)
+
+    def _nobody_writes(self) -> bool:
+        if self.on_postgresql:
+            return not self.count("pg_stat_activity", IN_TRANSACTION)
+        return still.sqlite_is_free(self.data / "claude-mem.sqlite3")
+
+    @contextmanager
+    def unattended(self) -> Iterator[None]:
+        """Within this block nobody replaces what dies."""
+        assert self._up is not None
+        with self.standing(self._up.pid):
+            yield
 
     # --- its doors --------------------------------------------------------------------------------
 

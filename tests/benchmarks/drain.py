@@ -28,7 +28,7 @@ from uuid import uuid4
 
 from claudemem.datadir import DataDir
 from queueing.pids import mark
-from tests import proofs
+from tests import proofs, still
 from tests.benchmarks.nothing import BATCH, SETTINGS
 from tests.benchmarks.rows import Postgresql, Rows, Sqlite
 from tests.benchmarks.run import Family, Meter, Others
@@ -69,6 +69,10 @@ class Scene:
                 lambda: proofs.none_given_up(database) or database.execute(query).fetchone()[0],
                 PATIENCE,
             )
+
+    def is_free(self) -> bool:
+        """Whether nobody holds a lock that keeps all others from writing."""
+        return self.server is not None or still.sqlite_is_free(self.data.database)
 
     def begun(self) -> float:
         """How many lines the history has."""
@@ -180,7 +184,7 @@ def _drain(scene: Scene, batch: int) -> None:
         _publish(_enqueue(_jobs(scene.lanes, scene.lanes)))
         scene.wait_settled()
         process = mark(worker)
-        process.signal(signal.SIGSTOP)
+        still.stop(worker, scene.is_free)
         _publish(_enqueue_measured(scene))
         begun = scene.begun()
         used, database = Meter(worker), Family(scene.server) if scene.server else None

@@ -155,19 +155,24 @@ class Hosts:
             pass
 
     def recover(self, spell: Spell, seconds: float) -> Spell:
-        """The spell, and when the far worker was first heard of again, within so long of work."""
-        for _ in self._working(seconds):
+        """The spell, and when the far worker was first heard of again: within so long of work, or
+        as long as it may take.
+        """
+        for worked in self._working(max(seconds, LIMIT)):
             if not spell.asked:
                 asked = self.scene.query(_ASKED, self.link.far, spell.until, _RENEWS)
                 spell = replace(spell, asked=asked[0][0])
+            if spell.asked and worked >= seconds:
+                break
         return spell
 
-    def _working(self, seconds: float) -> Iterator[None]:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+    def _working(self, seconds: float) -> Iterator[float]:
+        """Send for so long; for how long it is at each time."""
+        began = time.monotonic()
+        while (worked := time.monotonic() - began) < seconds:
             self._send()
-            yield
-            time.sleep(min(0.5, max(0.0, end - time.monotonic())))
+            yield worked
+            time.sleep(min(0.5, max(0.0, began + seconds - time.monotonic())))
 
     def _send(self) -> None:
         self.wave.send(6)

@@ -72,6 +72,8 @@ class Postgresql:
 
         `then` is called when it has started.
         """
+        # One that is about to be there again, after the last time, must not be killed as it starts.
+        self._starter.submit(lambda: None).result()
         self.server.kill()
         self._starter.submit(lambda: (time.sleep(back_in), self.server.start(), then()))
 

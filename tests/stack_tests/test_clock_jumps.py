@@ -15,16 +15,16 @@ from shutil import rmtree
 import pytest
 
 from queueing.direct import moment
-from tests.backlog import in_the_middle, prove, send_batch
+from tests.backlog import in_the_middle, prove, send_wide
 from tests.nodes import Fleet, StoreNode, Worker
-from tests.stack import CELERY, SHORT_LEASES, STRAIGHT
+from tests.stack import CELERY, SOON, STRAIGHT
 from tests.stack_tests.conftest import SLOW
 from tests.waiting import until
 from tests.wall_clock import Hands
 
 pytestmark = pytest.mark.stack
 
-# So long (s) a job waits that failed: longer than any lease here.
+# So long (s) a job waits that failed.
 RETRY = 4.0
 _TIMES = {
     "queueing_generationjobevent": "created_at",
@@ -47,22 +47,22 @@ class Host:
         return float(self.fleet.get("/v1/health").json()["checkedAtEpoch"]) / 1000
 
     def postponed(self) -> str:
-        """A job that waits for a moment, as one does whose call has failed."""
+        """A job that waits for a moment, as one does whose call has failed; "" if none waits."""
         later = (
             f"clock_timestamp() + make_interval(secs => {RETRY})"
             if self.fleet.on_postgresql
             else f"strftime('%Y-%m-%d %H:%M:%f000', 'now', '{RETRY} seconds')"
         )
-        # The one that is reached last: nobody has it in hand.
-        ((job,),) = self.fleet.sql(
-            "SELECT id FROM queueing_generationjob WHERE state = ? ORDER BY seq DESC, id LIMIT 1",
-            "queued",
+        # The one that is reached last, if nobody takes it in hand just now.
+        last = (
+            "SELECT id FROM queueing_generationjob WHERE state = 'queued'"
+            " ORDER BY seq DESC, id LIMIT 1"
         )
-        where = "id = ? AND state = 'queued'"
-        self.fleet.change(
-            f"UPDATE queueing_generationjob SET due_at = {later} WHERE {where}", [(job,)]
+        found = self.fleet.sql(
+            f"UPDATE queueing_generationjob SET due_at = {later}"
+            f" WHERE id = ({last}) AND state = 'queued' RETURNING id"
         )
-        return str(job)
+        return str(found[0][0]) if found else ""
 
     def waited(self, job: str) -> timedelta:
         """How long after it was due a job was taken."""
@@ -81,7 +81,7 @@ def host(request: pytest.FixtureRequest) -> Iterator[Host]:
     with ExitStack() as ends:
         ends.callback(rmtree, home, ignore_errors=True)
         hands = Hands(home)
-        fleet = Fleet(home, {**SLOW, **SHORT_LEASES, **hands.settings}, engine=request.param)
+        fleet = Fleet(home, {**SLOW, **SOON, **hands.settings}, engine=request.param)
         if fleet.engine == CELERY:
             ends.callback(StoreNode(fleet.directory).teardown)
         ends.callback(fleet.stop)
@@ -95,8 +95,7 @@ def host(request: pytest.FixtureRequest) -> Iterator[Host]:
 def test_an_hour_forward_and_an_hour_back_change_nothing(host: Host) -> None:
     fleet, began = host.fleet, datetime.now(UTC)
     for hours in (+1, -1):
-        in_the_middle(fleet, 200, send_batch)
-        late = host.postponed()
+        late = until(lambda: amid_work(host))
         host.hands.put(hours)
         until(lambda off=hours * 3600: abs(host.wall() - time.time() - off) < 60)
         prove(fleet)
@@ -105,6 +104,12 @@ def test_an_hour_forward_and_an_hour_back_change_nothing(host: Host) -> None:
     assert fleet.jobs("attempts <> 1") == 0
     assert fleet.count("queueing_generationjobevent", "event = 'released'") == 0
     times_are_right(fleet, began)
+
+
+def amid_work(host: Host) -> str:
+    """A job that waits for a moment in the middle of a backlog; "" if none waited any more."""
+    in_the_middle(host.fleet, 200, send_wide)
+    return host.postponed()
 
 
 def times_are_right(fleet: Fleet, began: datetime) -> None:

@@ -38,6 +38,7 @@ RESTLESS = {"queueing_canary", "queueing_pruning", "django_session", "sqlite_seq
 SAYS = {"observations_apikey": "id, name, team_id, project_id, scopes, expires_at, revoked_at"}
 INDEX = "observation_index_"
 SCRATCH = "name LIKE 'drill-%'"
+UNDER_WAY = f"{OPEN} AND team_id IN (SELECT id FROM observations_team WHERE {SCRATCH})"
 
 
 @pytest.fixture(scope="module", params=CROSSED)
@@ -198,13 +199,14 @@ def test_a_drill_says_what_is_broken(server: Stack) -> None:
 def test_others_work_goes_on_while_a_drill_is_held_which_ctrl_c_ends(server: Stack) -> None:
     before = everything(server)
     process = drill(server, "--step", "worker")
-    until(lambda: server.jobs(f"{OPEN} AND team_id IN (SELECT id FROM observations_team"
-                              f" WHERE {SCRATCH})"))  # fmt: skip
-    mine = next(each for each in payloads([recording("retry-max-wait")])
-                if each["hook_event_name"] == "PostToolUse")  # fmt: skip
-    job = server.post(HOOK, mine).headers["X-Job-Id"]
-    until(lambda: server.jobs(f"state = 'completed' AND id = '{job}'"))
-    process.send_signal(signal.SIGINT)
+    until(lambda: server.jobs(UNDER_WAY))
+    # So that it is not over before the others' work is.
+    with server.standing(process.pid):
+        mine = next(each for each in payloads([recording("retry-max-wait")])
+                    if each["hook_event_name"] == "PostToolUse")  # fmt: skip
+        job = server.post(HOOK, mine).headers["X-Job-Id"]
+        until(lambda: server.jobs(f"state = 'completed' AND id = '{job}'"))
+        process.send_signal(signal.SIGINT)
     _, complained = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "the drill was interrupted, and cleaned up" in complained
@@ -219,11 +221,13 @@ def test_what_a_drill_that_was_killed_has_left_is_removed(server: Stack) -> None
     _with_a_store(server)
     before = everything(server)
     process = drill(server, "--step", "worker", "--step", "queue", "--step", "key")
-    until(lambda: server.jobs("state = 'processing'"))
-    refused = drill(server, "--clean")
-    assert "is running" in refused.communicate(timeout=60)[1]
-    assert refused.returncode == 2
-    process.kill()
+    until(lambda: server.jobs(UNDER_WAY))
+    # So that it is not over before the other has looked.
+    with server.standing(process.pid):
+        refused = drill(server, "--clean")
+        assert "is running" in refused.communicate(timeout=60)[1]
+        assert refused.returncode == 2
+        process.kill()
     process.communicate()
     assert server.count("observations_team", SCRATCH) == 1
     assert server.cli("drill", "--clean") == "1 scratch teams were removed\n"

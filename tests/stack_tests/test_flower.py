@@ -26,7 +26,7 @@ ADDRESSES = (
 @pytest.fixture(scope="module")
 def flower(watched: Stack) -> Iterator[httpx.Client]:
     """One who knows the password."""
-    with httpx.Client(base_url=watched.flower, auth=("admin", watched.flower_password)) as client:
+    with watched.flowers() as client:
         yield client
 
 
@@ -34,7 +34,7 @@ def flower(watched: Stack) -> Iterator[httpx.Client]:
 def test_without_the_password_nothing_is_shown(watched: Stack, address: str) -> None:
     for wrong in (None, ("admin", "wrong"), ("", watched.flower_password)):
         for method in ("GET", "POST"):
-            answer = httpx.request(method, watched.flower + address, auth=wrong)
+            answer = httpx.request(method, watched.flower + address, auth=wrong, timeout=30)
             assert (answer.status_code, answer.text) == (401, "Access denied")
 
 
@@ -90,17 +90,24 @@ def test_a_page_of_another_origin_changes_nothing_with_the_password_of_a_browser
 
 
 def test_a_job_names_its_task_and_the_task_its_job(watched: Stack, flower: httpx.Client) -> None:
-    tasks = {uuid: task["args"] for uuid, task in flower.get("api/tasks").json().items()}
     query = "SELECT job_id, details FROM queueing_generationjobevent WHERE event = 'processing'"
     claimed = defaultdict(set)
     for job, details in watched.sql(query):
         # One of the drivers knows JSON.
         claimed[(json.loads(details) if isinstance(details, str) else details)["task"]].add(job)
     assert len(claimed) > 20
+    # It hears of a task while the job goes on, and may be the later of the two.
+    until(lambda: claimed.keys() <= {uuid for uuid, args in _tasks(flower).items() if args})
+    tasks = _tasks(flower)
     for task, jobs in claimed.items():
         woken_for = re.findall(r"^\('([0-9a-f-]{36})',\)$", tasks[task])
         assert len(woken_for) == 1
         assert woken_for[0] in jobs
+
+
+def _tasks(flower: httpx.Client) -> dict[str, str]:
+    """The tasks that it knows, and what they were called with."""
+    return {uuid: task["args"] for uuid, task in flower.get("api/tasks").json().items()}
 
 
 def test_upkeep_does_not_bury_the_tasks_of_jobs(flower: httpx.Client) -> None:
@@ -109,11 +116,16 @@ def test_upkeep_does_not_bury_the_tasks_of_jobs(flower: httpx.Client) -> None:
 
 
 def test_it_counts_the_messages_of_each_queue(flower: httpx.Client) -> None:
-    told = flower.get("api/queues/length").json()["active_queues"]
-    assert {queue["name"] for queue in told} == {"event", "event-batch", "summary", "upkeep"}
+    until(lambda: _queues(flower) == {"event", "event-batch", "summary", "upkeep"})
     shown = flower.get("broker").text
     assert "redis://:**@127.0.0.1" in shown
     assert 'id="event-batch"' in shown
+
+
+def _queues(flower: httpx.Client) -> set[str]:
+    """Those of which it knows the length: of the workers that have told it of theirs."""
+    told = flower.get("api/queues/length").json()["active_queues"]
+    return {queue["name"] for queue in told}
 
 
 def test_no_secret_is_on_its_pages_or_in_its_process(watched: Stack, flower: httpx.Client) -> None:

@@ -1,12 +1,12 @@
 """Whole servers at queue stores of somebody else: shared, encrypted, watched, and failing."""
 
 import re
+import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 import redis
 
@@ -14,7 +14,7 @@ from tests.certificates import issued
 from tests.postgres import on_postgresql
 from tests.sentinel import SENTINEL_PASSWORD, pair
 from tests.servers import PASSWORD, serving, with_tls
-from tests.stack import HOOK, ROOT, SHORT_LEASES, Stack, payloads, recording, stack
+from tests.stack import HOOK, ROOT, SOON, Stack, payloads, recording, stack
 from tests.waiting import until
 
 pytestmark = [
@@ -25,6 +25,7 @@ pytestmark = [
 PAGE = ROOT / "docs" / "how-to" / "use-your-own-store.md"
 (RIGHTS,) = re.findall(r"^ACL SETUSER claude_mem (.+)$", PAGE.read_text(), re.MULTILINE)
 NAMES = ("one", "two")
+ALL = {"event", "summary", "event-batch", "upkeep"}
 EVENTS = payloads([recording("locks-explained")])
 
 
@@ -53,7 +54,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
 def _guest(url: str, name: str) -> dict[str, str]:
     door = f"{name}:{name}-word@"
     return {
-        **SHORT_LEASES,
+        **SOON,
         "CLAUDE_MEM_REDIS_URL": url.replace(f":{PASSWORD}@", door).replace("redis", "valkey"),
         "CLAUDE_MEM_QUEUE_REDIS_PREFIX": name,
     }
@@ -66,11 +67,17 @@ def logged(running: Stack) -> str:
 
 
 def queues(running: Stack) -> set[str]:
-    """The queues whose depths its Flower knows."""
-    door = ("admin", running.flower_password)
-    with httpx.Client(base_url=running.flower, auth=door) as flower:
+    """The queues whose depths its Flower knows: those of workers that have told it of theirs."""
+    with running.flowers() as flower:
         found = flower.get("api/queues/length").json()["active_queues"]
     return {queue["name"] for queue in found}
+
+
+def well(running: Stack) -> str:
+    """What its status says once all is well, which it is when things come through again."""
+    with suppress(subprocess.CalledProcessError):
+        return running.cli("status", "--json")
+    return ""
 
 
 def test_installations_with_their_own_prefixes_and_rights_do_not_meet(shared: Shared) -> None:
@@ -90,12 +97,11 @@ def test_installations_with_their_own_prefixes_and_rights_do_not_meet(shared: Sh
 
 
 def test_flower_sees_what_is_its_own(shared: Shared) -> None:
-    door = ("admin", shared.one.flower_password)
-    with httpx.Client(base_url=shared.one.flower, auth=door) as flower:
+    with shared.one.flowers() as flower:
         seen = until(lambda: flower.get("api/workers?refresh=1").json())
     (worker,) = seen
     assert f"-{shared.one.pids()['worker']}@" in worker
-    assert queues(shared.one) == {"event", "summary", "event-batch", "upkeep"}
+    until(lambda: queues(shared.one) == ALL)
 
 
 HARMS = {
@@ -129,7 +135,7 @@ def test_a_store_that_takes_nothing_delays_jobs_and_ends_nobody(shared: Shared, 
 
 def test_a_worker_goes_on_with_the_primary_that_takes_over(tmp_path: Path) -> None:
     with pair(tmp_path, with_tls(), issued(tmp_path, "ours")) as servers:
-        settings = {**SHORT_LEASES, "CLAUDE_MEM_REDIS_URL": servers.url}
+        settings = {**SOON, "CLAUDE_MEM_REDIS_URL": servers.url}
         with stack(settings, flower=True) as running:
             running.replay([recording("locks-explained")])
             running.wait_settled(120)
@@ -140,10 +146,10 @@ def test_a_worker_goes_on_with_the_primary_that_takes_over(tmp_path: Path) -> No
                 assert running.post(HOOK, fresh).is_success
             running.wait_settled(120)
             assert running.pids() == processes
-            shown = running.cli("status", "--json")
+            shown = until(lambda: well(running))
             assert servers.hosts in shown
             assert SENTINEL_PASSWORD not in shown + logged(running)
             assert f":{PASSWORD}@" not in shown + logged(running)
-            assert queues(running) == {"event", "summary", "event-batch", "upkeep"}
+            until(lambda: queues(running) == ALL)
         with client:
             assert client.exists("claude_mem:probe")

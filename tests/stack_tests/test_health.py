@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.backlog import tool_calls
+from tests.backlog import send_wide, tool_calls
 from tests.stack import CELERY, CROSSED, HOOK, SHORT_LEASES, Stack, environment, stack
 from tests.waiting import until
 
@@ -71,9 +71,20 @@ def status(server: Stack, *options: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+def status_of_what_is_well(server: Stack, *options: str) -> subprocess.CompletedProcess[str]:
+    """The same once all is well: on a busy machine a canary may just be late."""
+    told = []
+
+    def is_well() -> bool:
+        told.append(status(server, *options))
+        return told[-1].returncode == 0
+
+    until(is_well)
+    return told[-1]
+
+
 def test_status_tells_what_runs_and_how_on_lines_that_fit(server: Stack) -> None:
-    told = status(server)
-    assert told.returncode == 0, told.stdout
+    told = status_of_what_is_well(server)
     lines = told.stdout.splitlines()
     assert lines[0] == "Server is running"
     assert {"  PID", "  Port", "  Runtime"} <= {line.partition(":")[0] for line in lines[1:5]}
@@ -87,7 +98,7 @@ def test_status_tells_what_runs_and_how_on_lines_that_fit(server: Stack) -> None
         "lanes", "queue", "event", "summary", "event-batch", "upkeep", "supervisor", "worker",
     ):  # fmt: skip
         assert name in begins, told.stdout
-    report = json.loads(status(server, "--json").stdout)
+    report = json.loads(status_of_what_is_well(server, "--json").stdout)
     assert report["server"]["running"]
     assert report["engine"] == server.engine
     assert [each["name"] for each in report["queues"]] == [
@@ -109,8 +120,8 @@ def test_status_tells_of_the_store_and_not_its_password(with_store: Stack) -> No
 def test_a_worker_that_stands_still_is_noticed_and_beat_is_not_blamed(server: Stack) -> None:
     with server.frozen("worker"):
         others = "ok" if server.engine == CELERY else "off"
-        seen = until(lambda: _if(verdicts(server), workers="failed", beat=others), 60)
-        assert (seen["queueStore"], seen["database"]) == (others, "ok")
+        well = {"beat": others, "queueStore": others, "database": "ok"}
+        until(lambda: _if(verdicts(server), workers="failed", **well), 60)
         told = status(server)
         assert told.returncode == 1
         assert "no worker takes anything" in told.stdout
@@ -124,29 +135,38 @@ def test_a_worker_that_stands_still_is_noticed_and_beat_is_not_blamed(server: St
 
 def test_beat_that_stands_still_is_noticed(with_store: Stack) -> None:
     with with_store.frozen("beat"):
-        seen = until(lambda: _if(verdicts(with_store), beat="failed"), 60)
-        assert seen["workers"] in ("unknown", "ok")
+        until(lambda: _if(verdicts(with_store), beat="failed"), 60)
+        until(lambda: verdicts(with_store)["workers"] in ("unknown", "ok"), 60)
 
 
 def test_a_worker_with_its_hands_full_is_busy_and_not_dead(server: Stack) -> None:
-    """Four threads, four sessions, each in a call that lasts: nothing else is taken."""
+    """Four threads, each in a call that lasts, and more calls to come: nothing else is taken."""
+    until(lambda: _told_amid_work(server))
+    server.wait_settled()
+
+
+def _told_amid_work(server: Stack) -> bool:
+    """See that a busy worker is told of as one; whether it was busy all the while."""
     lease = "lease_until IS NOT NULL"
-    calls = tool_calls(400, sessions=40)
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda call: server.post(HOOK, call), calls))
+    send_wide(server, 200)
     until(lambda: server.jobs(lease))
     info = server.get("/v1/info").json()["boundaries"]["generationWorkerManager"]
+    told = verdicts(server)
+    # Where not, a canary that is late on a busy machine tells of one that does nothing.
+    if not server.jobs(lease):
+        return False
     assert info["status"] == "active"
-    assert verdicts(server)["workers"] in ("ok", "late")
-    server.wait_settled()
+    assert told["workers"] in ("ok", "late")
+    return True
 
 
 def test_fifty_who_ask_for_health_while_the_store_is_a_black_hole_keep_no_capture_out(
     with_store: Stack,
 ) -> None:
     calls = tool_calls(20)
-    with with_store.frozen("store"), ThreadPoolExecutor(50) as pool:
-        asked = [pool.submit(_timed, with_store, "/v1/health") for _ in range(50)]
+    everyone = httpx.Client(base_url=with_store.url, timeout=30.0, trust_env=False)
+    with with_store.frozen("store"), everyone, ThreadPoolExecutor(50) as pool:
+        asked = [pool.submit(_timed, everyone, "/v1/health") for _ in range(50)]
         started = time.monotonic()
         captured = [with_store.post(HOOK, call) for call in calls]
         took = time.monotonic() - started
@@ -156,9 +176,8 @@ def test_fifty_who_ask_for_health_while_the_store_is_a_black_hole_keep_no_captur
         # Each waits for half a second at most, all that come together for the same.
         assert took < 10
         assert max(seconds for seconds, _ in answers) < 10
-        told = until(lambda: _if(verdicts(with_store), queueStore="failed"))
-        assert told["database"] == "ok"
-        assert with_store.get("/readyz").is_success
+        until(lambda: _if(verdicts(with_store), queueStore="failed", database="ok"))
+        until(lambda: with_store.get("/readyz").is_success)
         assert with_store.get("/api/health").status_code == 503
     with_store.wait_settled()
 
@@ -167,7 +186,7 @@ def _if(told: dict[str, str], **wanted: str) -> dict[str, str]:
     return told if wanted.items() <= told.items() else {}
 
 
-def _timed(server: Stack, path: str) -> tuple[float, httpx.Response]:
+def _timed(client: httpx.Client, path: str) -> tuple[float, httpx.Response]:
     started = time.monotonic()
-    answer = httpx.get(f"{server.url}{path}", timeout=30.0, trust_env=False)
+    answer = client.get(path)
     return time.monotonic() - started, answer

@@ -13,8 +13,9 @@ from tests import proofs
 from tests.stack import (
     CROSSED,
     HOOK,
+    IN_TRANSACTION,
     RECORDINGS,
-    SHORT_LEASES,
+    SOON,
     Stack,
     environment,
     payloads,
@@ -28,7 +29,6 @@ pytestmark = pytest.mark.stack
 
 KEY = "sk-the-right-one"
 CONNECTIONS = 3  # a process, at most
-IN_TRANSACTION = "datname = current_database() AND state = 'idle in transaction'"
 
 
 @pytest.fixture(scope="module", params=CROSSED)
@@ -57,7 +57,7 @@ def modelled(standin: StandIn, engine: str) -> Iterator[Stack]:
         "CLAUDE_MEM_USAGE_METERING": "1",
         "CLAUDE_MEM_RETRY_BASE_SECONDS": "0.5",
         "CLAUDE_MEM_POSTGRES_POOL_MAX": str(CONNECTIONS),
-        **SHORT_LEASES,
+        **SOON,
     }
     with stack(settings, engine=engine) as running:
         yield running

@@ -12,6 +12,8 @@ from tests import dockers
 from tests.postgres import on_postgresql, shown_on_sqlite
 from tests.servers import RELEASES, serving
 from tests.stack import recording, stack
+from tests.stack_tests.test_foreign_store import well
+from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 
@@ -45,7 +47,7 @@ def test_jobs_are_drained_at_a_store_in_a_container_which_is_stopped_last(tmp_pa
         running.wait_settled()
         assert running.jobs("state = 'completed'") == running.jobs() > 0
         # It is no process of this machine, and well all the same.
-        shown = json.loads(running.cli("status", "--json"))
+        shown = json.loads(until(lambda: well(running)))
         assert {each["name"]: each["state"] for each in shown["processes"]}["store"] == "running"
         assert (shown["healthy"], shown["problems"]) == (True, [])
         assert f"Docker fetches {IMAGE}" in running.output.read_text()
