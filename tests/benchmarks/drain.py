@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from shutil import rmtree
@@ -231,18 +232,17 @@ def _jobs(number: int, lanes: int) -> "list[NewJob]":
 
 
 def _enqueue(jobs: "Sequence[NewJob]") -> "list[Enqueued]":
-    """Write each in a transaction of its own; those that are heads."""
-    from django.db import transaction
+    """Write each in a transaction of its own; those that are heads.
 
-    from queueing import outbox
+    As captures do: on SQLite without Django's `atomic`, on PostgreSQL a statement is a transaction.
+    """
+    from queueing import direct, outbox
 
-    heads = []
-    for job in jobs:
-        with transaction.atomic():
-            (row,) = outbox.enqueue([job])
-        if row.is_head:
-            heads.append(row)
-    return heads
+    if direct.vendor() == "postgresql":
+        rows = [outbox.append(job) for job in jobs]
+    else:
+        rows = [direct.within(partial(outbox.append, job)) for job in jobs]
+    return [row for row in rows if row.is_head]
 
 
 def _enqueue_measured(scene: Scene) -> "list[Enqueued]":
