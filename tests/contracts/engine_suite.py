@@ -64,8 +64,7 @@ class Crew:
         """Both workers stand still until the stack is closed."""
         frozen = ExitStack()
         for worker in self.workers:
-            worker.kill("SIGSTOP")
-            frozen.callback(worker.kill, "SIGCONT")
+            frozen.enter_context(self.fleet.standing(int(worker.pid)))
         return frozen
 
     @contextmanager
