@@ -74,7 +74,8 @@ def is_first(name: str) -> bool:
 
 
 def _forget(place: Path) -> None:
-    if postgres.on_postgresql():
+    # Programs may have a server of their own, to which nothing was copied.
+    if postgres.on_postgresql() and (place / "postgresql").exists():
         postgres.forget_shared(place / "postgresql" / "data")
     rmtree(place, ignore_errors=True)
 
